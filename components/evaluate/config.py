@@ -1,0 +1,8 @@
+"""How a candidate is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    pass

@@ -1,0 +1,34 @@
+"""The data contract: names of files and columns. The layout of the public MicroLens_1M_MMCTR release.
+
+Id 0 is padding everywhere. A history is the oldest click first, padded with 0 on the left.
+"""
+
+from pathlib import Path
+
+SPLITS = ("train", "valid", "test")
+
+USER, ITEM, HISTORY = "user_id", "item_id", "item_seq"
+LIKES, VIEWS, LABEL = "likes_level", "views_level", "label"
+TITLE, TAGS = "item_title", "item_tags"
+TEXT_EMBEDDING, IMAGE_EMBEDDING = "txt_emb_BERT", "img_emb_CLIPRN50"
+ITEM_EMBEDDING = "item_emb_d128"
+
+MAX_HISTORY = 100
+MAX_TAGS = 5
+LEVELS = 11  # 0 is padding, 1 to 10 are deciles
+
+
+def split_path(data: Path, split: str) -> Path:
+    return data / f"{split}.parquet"
+
+
+def item_feature_path(data: Path) -> Path:
+    return data / "item_feature.parquet"
+
+
+def item_info_path(data: Path) -> Path:
+    return data / "item_info.parquet"
+
+
+def item_images_path(data: Path) -> Path:
+    return data / "item_images"

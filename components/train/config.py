@@ -1,0 +1,52 @@
+"""How a ranker is trained; what it is stands in `model.config`."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from model.checks import at_least, between, one_of
+
+Launcher = Literal["inline", "torchrun", "trainjob"]
+Precision = Literal["float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The defaults are the paper's: Adam 5e-4, batch 128, patience 5, gradient clip 10, LR x0.1 without gain."""
+
+    seed: int = 1
+    batch_size: int = 128  # global: over all ranks and accumulation steps
+    accumulate: int = 1
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.0
+    gradient_clip: float = 10.0
+    max_epochs: int = 100
+    patience: int = 5  # epochs without a better valid AUC before stopping
+    learning_rate_decay: float = 0.1  # factor after each epoch without gain
+
+    # Beyond binary cross-entropy
+    pairwise_weight: float = 0.0  # share of the in-batch pairwise loss; BCE keeps the rest
+    embedding_l2: float = 0.0  # on the embeddings that a batch touched
+    align_weight: float = 0.0  # of the contrastive loss, when model.content holds "align"
+
+    # Where and how
+    launcher: Launcher = "inline"
+    processes: int = 1  # a node
+    nodes: int = 1
+    device: Device = "auto"
+    precision: Precision = "float32"
+    compile: bool = False
+    checkpoint_minutes: float = 10.0
+    checkpoint_steps: int = 0  # 0: by minutes alone
+
+    def __post_init__(self) -> None:
+        for field in ("batch_size", "accumulate", "max_epochs", "patience", "processes", "nodes"):
+            at_least(f"train.{field}", getattr(self, field), 1)
+        for field in ("learning_rate", "weight_decay", "gradient_clip", "embedding_l2", "align_weight",
+                      "checkpoint_minutes", "checkpoint_steps", "seed"):  # fmt: skip
+            at_least(f"train.{field}", getattr(self, field), 0)
+        between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
+        between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)
+        one_of("train.launcher", self.launcher, get_args(Launcher))
+        one_of("train.precision", self.precision, get_args(Precision))
+        one_of("train.device", self.device, get_args(Device))

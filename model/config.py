@@ -1,0 +1,93 @@
+"""Everything that decides the shape and the arithmetic of a ranker."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from model.checks import at_least, between, one_of
+
+ContentUse = Literal["concat", "init", "align", "codes", "similarity"]
+ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
+ContentMap = Literal["none", "linear", "gated-mlp"]
+Interest = Literal["transformer", "din", "relu", "mean", "none"]
+Position = Literal["none", "learned"]
+Cross = Literal["full", "low-rank", "none"]
+Mask = Literal["right", "inverted"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How many rows each embedding needs, the padding row 0 included, and the width of the frozen content."""
+
+    items: int
+    tags: int
+    levels: int
+    content: int
+
+    def __post_init__(self) -> None:
+        for field in ("items", "tags", "levels"):
+            at_least(f"vocabulary.{field}", getattr(self, field), 2)
+        at_least("vocabulary.content", self.content, 0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One ranker. The defaults are the 1st-place solution at the challenge's size, with its padding mask right."""
+
+    # Item encoder
+    embedding_dim: int = 64
+    content: tuple[ContentUse, ...] = ("concat",)  # empty: no content at all
+    content_norm: ContentNorm = "raw"
+    content_map: ContentMap = "linear"
+    content_dim: int = 128  # width after the map; without a map the content keeps its own width
+    item_levels: bool = False  # likes and views level of each history item and of the target
+    row_levels: bool = True  # likes and views level of the row
+
+    # Interest
+    history_length: int = 100  # the newest items kept
+    interest: Interest = "transformer"
+    target_concat: bool = True
+    position: Position = "none"
+    layers: int = 2
+    heads: int = 1
+    ffn_dim: int = 256
+    transformer_dropout: float = 0.2
+    last_k: int = 16
+    max_pool: bool = True
+    attention_widths: tuple[int, ...] = (512, 256)  # of target attention (din, relu)
+    mask: Mask = "right"  # `inverted` is the published code's slip, kept for comparison
+
+    # Interaction and head
+    cross: Cross = "full"
+    cross_layers: int = 3
+    cross_rank: int = 64
+    deep_widths: tuple[int, ...] = (1024, 512, 256)
+    deep_dropout: float = 0.2
+    head_widths: tuple[int, ...] = (64, 32)
+
+    # Content as codes (residual quantisation) and as a similarity histogram
+    code_levels: int = 3
+    codebook_size: int = 256
+    similarity_bins: int = 16
+
+    def __post_init__(self) -> None:
+        for use in self.content:
+            one_of("model.content", use, get_args(ContentUse))
+        if len(set(self.content)) != len(self.content):
+            raise ValueError(f"model.content = {self.content!r}: names a use twice")
+        one_of("model.content_norm", self.content_norm, get_args(ContentNorm))
+        one_of("model.content_map", self.content_map, get_args(ContentMap))
+        one_of("model.interest", self.interest, get_args(Interest))
+        one_of("model.position", self.position, get_args(Position))
+        one_of("model.cross", self.cross, get_args(Cross))
+        one_of("model.mask", self.mask, get_args(Mask))
+        for field in ("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim",
+                      "cross_layers", "cross_rank", "code_levels", "codebook_size", "similarity_bins"):  # fmt: skip
+            at_least(f"model.{field}", getattr(self, field), 1)
+        for field in ("transformer_dropout", "deep_dropout"):
+            between(f"model.{field}", getattr(self, field), 0.0, 0.99)
+        between("model.last_k", self.last_k, 0, self.history_length)
+        for field in ("attention_widths", "deep_widths", "head_widths"):
+            for width in getattr(self, field):
+                at_least(f"model.{field}", width, 1)
+        if self.interest == "transformer" and self.last_k == 0 and not self.max_pool:
+            raise ValueError("model.last_k = 0: with model.max_pool off the transformer would have no output")
