@@ -7,15 +7,14 @@ Everything written is written once: a step that was killed and runs again adds w
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from components.errors import StepError
 from components.tracking.server import AlreadyThereError, Server, connect
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
 PIPELINE_RUN = "mmctr.pipeline_run"
 RUN_ID_VARIABLE = "MLFLOW_RUN_ID"
 _BATCH = 100  # parameters and tags a request
@@ -26,48 +25,59 @@ class TrackedRun:
     server: Server
     run_id: str
     experiment_id: str
-    _steps: dict[str, set[int]] = field(default_factory=dict, repr=False)  # metric -> steps that the server has
+    _points: dict[str, dict[int, float]] = field(default_factory=dict, repr=False)  # metric -> step -> value
 
-    def log_config(self, config: Mapping[str, Any]) -> None:
-        """Every field of a resolved config as a parameter: `train.batch_size`."""
+    def log_params(self, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        params = [Param(name, text) for name, text in flatten(config)]
+        params = [Param(name, v if isinstance(v, str) else json.dumps(v)) for name, v in values.items()]
         for start in range(0, len(params), _BATCH):
             self.server.call("log_batch", self.run_id, params=params[start : start + _BATCH])
 
-    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """A step that the server has is left as it is: resumed training repeats what it had logged before the kill."""
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """What the server has is left as it is: resumed training repeats the steps that it had logged before a kill."""
         from mlflow.entities import Metric
 
-        new = {name: value for name, value in values.items() if step not in self._logged(name)}
+        new = {name: float(value) for name, value in values.items() if self._known(name).get(step) != value}
+        if not new:
+            return
         now = int(time.time() * 1000)
-        if new:
-            metrics = [Metric(name, float(value), now, step) for name, value in new.items()]
-            self.server.call("log_batch", self.run_id, metrics=metrics)
-        for name in new:
-            self._steps[name].add(step)
+        self.server.call("log_batch", self.run_id, metrics=[Metric(name, v, now, step) for name, v in new.items()])
+        for name, value in new.items():
+            self._points[name][step] = value
 
-    def log_artifact(self, path: Path, folder: str = "") -> None:
-        method = "log_artifacts" if path.is_dir() else "log_artifact"
-        self.server.call(method, self.run_id, str(path), folder or None)
+    def log_curve(self, step: int, values: Mapping[str, float]) -> None:
+        """`log_metrics` in the form that training calls back."""
+        self.log_metrics(values, step)
+
+    def log_files(self, files: Iterable[Path], folder: str = "") -> None:
+        for path in files:
+            self.server.call("log_artifact", self.run_id, str(path), folder or None)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         self.server.call("log_batch", self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
+    def tags(self) -> dict[str, str]:
+        return dict(self.server.call("get_run", self.run_id).data.tags)
+
+    def finish(self, succeeded: bool) -> None:
+        """Closes the run; one that the backend injected is the backend's to close."""
+        if os.environ.get(RUN_ID_VARIABLE) != self.run_id:
+            self.server.call("set_terminated", self.run_id, "FINISHED" if succeeded else "FAILED")
+
     def url(self) -> str:
-        """Where a person looks at it; for a SQLite file, the run's id."""
+        """Where a person looks at it; a SQLite file has no address."""
         if self.server.uri.startswith("http"):
             return f"{self.server.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        return self.run_id
+        return f"MLflow run {self.run_id} in {self.server.uri}"
 
-    def _logged(self, name: str) -> set[int]:
-        if name not in self._steps:
+    def _known(self, name: str) -> dict[int, float]:
+        if name not in self._points:
             history = self.server.call("get_metric_history", self.run_id, name)
-            self._steps[name] = {metric.step for metric in history}
-        return self._steps[name]
+            self._points[name] = {metric.step: metric.value for metric in history}
+        return self._points[name]
 
 
 def run_for(pipeline_run: str, experiment: str, server: Server | None = None) -> TrackedRun:
@@ -83,30 +93,6 @@ def run_for(pipeline_run: str, experiment: str, server: Server | None = None) ->
     experiment_id = _experiment(server, experiment)
     run = _find(server, [experiment_id], pipeline_run) or _create(server, experiment_id, pipeline_run)
     return TrackedRun(server, run.info.run_id, experiment_id)
-
-
-def finish(pipeline_run: str, status: Status, server: Server | None = None) -> str | None:
-    """Closes the run of `pipeline_run` and returns its id; None when no step had opened one.
-
-    A run that the backend injected is the backend's to close.
-    """
-    server = server or connect()
-    if run_id := os.environ.get(RUN_ID_VARIABLE):
-        return run_id
-    experiments = [e.experiment_id for e in server.call("search_experiments")]
-    run = _find(server, experiments, pipeline_run) if experiments else None
-    if run is None:
-        return None
-    server.call("set_terminated", run.info.run_id, status)
-    return str(run.info.run_id)
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
 
 
 def _experiment(server: Server, name: str) -> str:

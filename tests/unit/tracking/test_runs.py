@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import StepError
-from components.tracking.runs import PIPELINE_RUN, finish, flatten, run_for
+from components.tracking.runs import PIPELINE_RUN, run_for
 from components.tracking.server import AlreadyThereError, Server, connect, tracking_uri
 
 
@@ -26,7 +26,7 @@ def test_a_run_injected_by_the_backend_is_used_and_not_closed(server: Server, mo
     monkeypatch.setenv("MLFLOW_RUN_ID", injected)
     run = run_for("another-name", "another-experiment", server)
     assert run.run_id == injected
-    assert finish("another-name", "FAILED", server) == injected
+    run.finish(succeeded=False)
     kept = server.call("get_run", injected)
     assert kept.data.tags[PIPELINE_RUN] == "another-name"
     assert kept.info.status == "RUNNING"
@@ -37,22 +37,22 @@ def test_logging_twice_is_logging_once(server: Server, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("<p>good</p>")
     for attempt in range(2):
         run = run_for("repeated", "ctr", server)
-        run.log_config({"train": {"batch_size": 128, "widths": (3, 2)}, "preset": "best"})
+        run.log_params({"train.batch_size": 128, "train.widths": (3, 2), "preset": "best"})
         for step in range(attempt + 2):  # the second attempt repeats the first's steps and goes on
-            run.log_metrics(step, {"valid_auc": 0.5 + step / 10})
-        run.log_artifact(tmp_path / "report.html", "decision")
+            run.log_curve(step, {"valid_auc": 0.5 + step / 10})
+        run.log_files([tmp_path / "report.html"], "decision")
         run.set_tags({"verdict": "passed"})
     found = server.call("get_run", run.run_id)
     assert found.data.params == {"train.batch_size": "128", "train.widths": "[3, 2]", "preset": "best"}
     assert [m.step for m in server.call("get_metric_history", run.run_id, "valid_auc")] == [0, 1, 2]
-    assert found.data.tags["verdict"] == "passed"
+    assert run.tags()["verdict"] == "passed"
     assert [f.path for f in server.call("list_artifacts", run.run_id, "decision")] == ["decision/report.html"]
 
 
 def test_a_config_that_changed_under_the_same_run_is_refused(server: Server) -> None:
-    run_for("changed", "ctr", server).log_config({"seed": 1})
+    run_for("changed", "ctr", server).log_params({"seed": 1})
     with pytest.raises(StepError, match=r"did not accept 'log batch'.*seed"):
-        run_for("changed", "ctr", server).log_config({"seed": 2})
+        run_for("changed", "ctr", server).log_params({"seed": 2})
 
 
 def test_two_steps_that_both_made_a_run_agree_on_the_oldest(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,11 +65,19 @@ def test_two_steps_that_both_made_a_run_agree_on_the_oldest(server: Server, monk
     assert len(server.call("search_runs", [winner.experiment_id], f"tags.`{PIPELINE_RUN}` = 'raced'")) == 1
 
 
-def test_finish_closes_the_run_and_says_when_there_is_none(server: Server) -> None:
-    run = run_for("finished", "ctr", server)
-    assert finish("finished", "FINISHED", server) == run.run_id
-    assert server.call("get_run", run.run_id).info.status == "FINISHED"
-    assert finish("never-started", "FAILED", server) is None
+def test_a_number_that_changed_replaces_the_old_one(server: Server) -> None:
+    run = run_for("measured-again", "ctr", server)
+    run.log_metrics({"evaluate/auc": 0.5})
+    run_for("measured-again", "ctr", server).log_metrics({"evaluate/auc": 0.6})
+    assert server.call("get_run", run.run_id).data.metrics == {"evaluate/auc": 0.6}
+
+
+@pytest.mark.parametrize(("succeeded", "status"), [(True, "FINISHED"), (False, "FAILED")])
+def test_finish_closes_the_run(server: Server, succeeded: bool, status: str) -> None:
+    run = run_for(f"finished-{status}", "ctr", server)
+    run.finish(succeeded)
+    assert server.call("get_run", run.run_id).info.status == status
+    assert run.run_id in run.url()
 
 
 @pytest.mark.parametrize("name", ["", "it's"])
@@ -91,10 +99,6 @@ def test_the_server_is_chosen_when_asked(tmp_path: Path, monkeypatch: pytest.Mon
     assert tracking_uri() == f"sqlite:///{tmp_path / 'here' / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     assert tracking_uri() == "http://mlflow:5000"
-
-
-def test_flatten_names_every_field() -> None:
-    assert list(flatten({"a": {"b": {"c": True}}, "d": None})) == [("a.b.c", "true"), ("d", "null")]
 
 
 def test_what_is_there_already_has_its_own_error(server: Server) -> None:
