@@ -11,6 +11,7 @@ from components.validate.parquet import Source, is_integer
 from components.validate.rows import SplitRows
 from components.validate.vectors import Vectors
 
+_BLURRED = 0.02  # standard error of an AUC above which a split is too small to judge its labels
 _PRIOR_SHOWS = 10.0  # an item's click rate starts at train's, worth this many shows
 
 Values = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.int32]
@@ -43,7 +44,7 @@ def click_rates(train: SplitRows, items: npt.NDArray[np.int64]) -> npt.NDArray[n
 def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: Catalogue, vectors: list[Vectors],
                       measured: Measured) -> None:  # fmt: skip
     train, valid = splits.get("train"), splits.get("valid")
-    if train is None or not _has_both(train):
+    if train is None or train.labels is None or not _has_both(train):
         measured.missing("baselines", "train has no readable labels of both kinds")
         return
     lines: list[Line] = []
@@ -53,7 +54,7 @@ def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: C
     area = auc(np.arange(train.rows), train.labels)
     lines.append({"baseline": "row order", "on": "train", "auc": area, "row_order_auc": max(area, 1 - area)})
     lines.append({"baseline": "user", "on": "train", "one_sided_users": _one_sided(train)})
-    if valid is not None and _has_both(valid):
+    if valid is not None and valid.labels is not None and _has_both(valid):
         area = auc(click_rates(train, valid.items), valid.labels)
         lines.append({"baseline": "item click rate", "on": "valid", "auc": area, "item_ctr_auc": area})
     for rows in splits.values():
@@ -102,6 +103,8 @@ def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> li
             mean = np.bincount(places, weights=np.nan_to_num(values)) / clicks
             found.append(_surprise(f"likeness of {name} to the history", mean, rows.labels[numbers]))
     strongest = max(abs(surprise) for _, _, surprise in found)
+    if _error(rows.labels) > _BLURRED:
+        strongest = float("nan")  # so few rows cannot tell signal from noise
     lines: list[Line] = [
         {"baseline": f"{name}, {rows.split}", "on": rows.split, "auc": area} for name, area, _ in found
     ]
@@ -110,12 +113,14 @@ def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> li
 
 def _surprise(name: str, values: Values, labels: npt.NDArray[np.int8]) -> tuple[str, float, float]:
     """The AUC, and how many standard errors it lies from one half."""
-    positives, rows = float(labels.sum()), len(labels)
     area = auc(values, labels)
-    if np.isnan(area):
-        return name, area, 0.0
-    error = np.sqrt((rows + 1) / (12 * positives * (rows - positives)))
-    return name, area, float((area - 0.5) / error)
+    return name, area, 0.0 if np.isnan(area) else (area - 0.5) / _error(labels)
+
+
+def _error(labels: npt.NDArray[np.int8]) -> float:
+    """The standard error of the AUC of a score without meaning."""
+    positives, rows = float(labels.sum()), len(labels)
+    return float(np.sqrt((rows + 1) / (12 * positives * (rows - positives)))) if 0 < positives < rows else float("inf")
 
 
 def _one_sided(train: SplitRows) -> float:
