@@ -43,8 +43,8 @@ def fetch_package(name: str, version: Version, out: Path) -> Path:
         package = models(name).download_package(version.number, Path(scratch))
         if package_hash(package) != expected:
             raise StepError(
-                f"the files of {name} version {version.number} are not the ones that were registered (their hash "
-                f"differs from the tag {PACKAGE_HASH!r}): do not use it; reject it, and register again from the pipeline"
+                f"the files of {name} version {version.number} are not the ones that were registered: their hash "
+                f"differs from the tag {PACKAGE_HASH!r}. Do not use it: reject it, and run the pipeline again"
             )
         shutil.rmtree(out, ignore_errors=True)
         shutil.move(package, out)

@@ -14,6 +14,7 @@ from model.ranker import Ranker
 RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
 STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
 METRICS, VERDICT, LINEAGE = "metrics.json", "verdict.json", "lineage.json"
+PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
 FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VERDICT, LINEAGE)
 
 
@@ -42,16 +43,37 @@ def build_package(
 
 def export(ranker: Ranker, path: Path) -> None:
     """The network with its weights and item table as a program that runs without this project's code."""
-    rows = torch.ones(3, dtype=torch.int64)  # any size but 0 and 1, which torch.export would take for constants
-    history = torch.ones(3, 7, dtype=torch.int64)
+    # Sizes other than 0 and 1, which torch.export takes for constants; a tensor of its own for each input, because
+    # inputs that share memory become one input.
+    history_BL = torch.ones(3, 7, dtype=torch.int64)
+    inputs = (history_BL, *(torch.ones(3, dtype=torch.int64) for _ in range(3)))
     free = torch.export.Dim.DYNAMIC
     shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
     with torch.no_grad():
-        program = torch.export.export(ranker.eval(), (history, rows, rows, rows), dynamic_shapes=shapes)
+        program = torch.export.export(ranker.eval(), inputs, dynamic_shapes=shapes)
     with atomic_path(path) as scratch:
-        beside = scratch.with_suffix(".pt2")  # torch insists on the suffix
+        beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
         torch.export.save(program, str(beside))
+        _check_program(beside, ranker)
         beside.replace(scratch)
+
+
+def _check_program(path: Path, ranker: Ranker) -> None:
+    """What was written must score as the ranker does, whatever the numbers of rows and of history items."""
+    network, random = torch.export.load(str(path)).module(), torch.Generator().manual_seed(0)
+    items = ranker.vocabulary.items
+    for rows, length in ((1, 1), (2, 5), (65, ranker.config.history_length + 3)):
+        history_BL = torch.randint(items, (rows, length), generator=random)
+        item_B = torch.randint(1, items, (rows,), generator=random)
+        likes_B, views_B = torch.randint(ranker.vocabulary.levels, (2, rows), generator=random)
+        inputs = (history_BL, item_B, likes_B, views_B)
+        with torch.no_grad():
+            difference = (torch.sigmoid(network(*inputs)) - torch.sigmoid(ranker(*inputs))).abs().max().item()
+        if not difference <= PROGRAM_TOLERANCE:
+            raise StepError(
+                f"the exported program scores {difference:.1e} away from the trained ranker for {rows} rows of "
+                f"{length} items: this torch does not export this ranker faithfully; nothing was registered"
+            )
 
 
 def package_hash(package: Path) -> str:

@@ -19,7 +19,7 @@ def requirements() -> list[str]:
 
 
 def write_model(package: Path, out: Path, model_id: str | None = None, run_id: str | None = None) -> None:
-    """Writes the folder that `mlflow.pyfunc.load_model` and `mlflow models serve` read. `package` must bear that name."""
+    """Writes the folder that `mlflow.pyfunc.load_model` and `mlflow models serve` read."""
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
 
