@@ -93,7 +93,7 @@ def check_parameters(spec: ir.PipelineSpec, parameters: dict[str, Any]) -> None:
 
 
 def check_cron(cron: str) -> None:
-    """The server's own parser takes six fields, seconds first (or a descriptor such as @daily)."""
+    """Six fields, seconds first. The server lets the last one be left out, which turns five fields into nonsense."""
     fields = cron.split()
     if not cron.startswith("@") and len(fields) != 6:
         raise ContractError(f"cron {cron!r}: expected 6 fields, found {len(fields)}")
