@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean
+.PHONY: help run test check picture lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ check: $(READY) ## Lint, types and import contracts
 
 test: check ## What CI runs: checks, then the tests
 	$(BIN)/python -m pytest -m "not containers and not slow" $(ARGS)
+
+picture: $(READY) ## Draw docs/pipeline.svg from the compiled pipeline
+	$(BIN)/python -m pipelines.picture docs/pipeline.svg
 
 lock: $(READY) ## Pin every package anew from pyproject.toml (commit the result)
 	$(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \

@@ -60,9 +60,7 @@ class Variable:
     def __post_init__(self) -> None:
         _match("variables.name", self.name, _VARIABLE, "an environment variable's name")
         if _SECRET_LOOKING.search(self.name):
-            raise ValueError(
-                f"variables.name = {self.name!r}: looks like a secret; name a Kubernetes secret in `secrets`"
-            )
+            raise ValueError(f"variables.name = {self.name!r}: looks like a secret; name it under `secrets`")
 
 
 @dataclass(frozen=True)
