@@ -39,7 +39,9 @@ class ScheduleSpec:
         between("concurrency", self.concurrency, 1, 10)  # the server's own limits
         at_least("retrain_above_drift", self.retrain_above_drift, 0.0)
         if self.catch_up and self.revision is None and self.skip_unchanged:
-            raise ValueError("catch_up = True: every missed run would read the same newest data and skip; pin a revision")
+            raise ValueError(
+                "catch_up = True: every missed run would read the same newest data and skip; pin a revision"
+            )
         self.config()
 
     def config(self) -> RunConfig:
