@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = 500, {"code": 13, "message": "the database did not answer"}
         return self._answer(status, answer)
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815 (names that http.server wants)
+    do_GET = do_POST = do_DELETE = _serve
 
     def _result(self, path: str, query: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         try:
