@@ -28,8 +28,12 @@ class Estimate:
         return {"value": self.value, "error": self.error, "low": self.low, "high": self.high}
 
 
+def two_sided_z(confidence: float) -> float:
+    return float(norm.ppf(0.5 + confidence / 2))
+
+
 def normal_estimate(value: float, error: float, confidence: float) -> Estimate:
-    reach = float(norm.ppf(0.5 + confidence / 2)) * error
+    reach = two_sided_z(confidence) * error
     return Estimate(value, error, value - reach, value + reach)
 
 
