@@ -9,6 +9,7 @@ ContentUse = Literal["concat", "init", "align", "codes", "similarity"]
 ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
 ContentMap = Literal["none", "linear", "gated-mlp"]
 Interest = Literal["transformer", "din", "relu", "mean", "none"]
+TargetAttention = Literal["none", "din", "relu"]
 Position = Literal["none", "learned"]
 Cross = Literal["full", "low-rank", "none"]
 Mask = Literal["right", "inverted"]
@@ -35,6 +36,7 @@ class ModelConfig:
 
     # Item encoder
     embedding_dim: int = 64
+    embedding_std: float = 1e-4  # of the first values of every embedding
     content: tuple[ContentUse, ...] = ("concat",)  # empty: no content at all
     content_norm: ContentNorm = "raw"
     content_map: ContentMap = "linear"
@@ -45,6 +47,7 @@ class ModelConfig:
     # Interest
     history_length: int = 100  # the newest items kept
     interest: Interest = "transformer"
+    target_attention: TargetAttention = "none"  # beside the interest
     target_concat: bool = True
     position: Position = "none"
     layers: int = 2
@@ -53,7 +56,7 @@ class ModelConfig:
     transformer_dropout: float = 0.2
     last_k: int = 16
     max_pool: bool = True
-    attention_widths: tuple[int, ...] = (512, 256)  # of target attention (din, relu)
+    attention_widths: tuple[int, ...] = (512, 256)  # of the DIN attention's network
     mask: Mask = "right"  # `inverted` is the published code's slip, kept for comparison
 
     # Interaction and head
@@ -64,7 +67,9 @@ class ModelConfig:
     deep_dropout: float = 0.2
     head_widths: tuple[int, ...] = (64, 32)
 
-    # Content as codes (residual quantisation) and as a similarity histogram
+    # Content as the start of the id embedding, as codes (residual quantisation) and as a similarity histogram
+    init_std: float = 0.1
+    align_temperature: float = 0.1
     code_levels: int = 3
     codebook_size: int = 256
     similarity_bins: int = 16
@@ -74,17 +79,19 @@ class ModelConfig:
             one_of("model.content", use, get_args(ContentUse))
         if len(set(self.content)) != len(self.content):
             raise ValueError(f"model.content = {self.content!r}: names a use twice")
-        one_of("model.content_norm", self.content_norm, get_args(ContentNorm))
-        one_of("model.content_map", self.content_map, get_args(ContentMap))
-        one_of("model.interest", self.interest, get_args(Interest))
-        one_of("model.position", self.position, get_args(Position))
-        one_of("model.cross", self.cross, get_args(Cross))
-        one_of("model.mask", self.mask, get_args(Mask))
+        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "interest": Interest, "position": Position,
+                   "target_attention": TargetAttention, "cross": Cross, "mask": Mask}  # fmt: skip
+        for field, choice in choices.items():
+            one_of(f"model.{field}", getattr(self, field), get_args(choice))
         for field in ("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim",
-                      "cross_layers", "cross_rank", "code_levels", "codebook_size", "similarity_bins"):  # fmt: skip
+                      "cross_layers", "cross_rank", "code_levels", "codebook_size"):  # fmt: skip
             at_least(f"model.{field}", getattr(self, field), 1)
+        at_least("model.similarity_bins", self.similarity_bins, 2)
         for field in ("transformer_dropout", "deep_dropout"):
             between(f"model.{field}", getattr(self, field), 0.0, 0.99)
+        for field in ("embedding_std", "init_std"):
+            at_least(f"model.{field}", getattr(self, field), 0.0)
+        between("model.align_temperature", self.align_temperature, 1e-3, 100.0)
         between("model.last_k", self.last_k, 0, self.history_length)
         for field in ("attention_widths", "deep_widths", "head_widths"):
             for width in getattr(self, field):

@@ -2,7 +2,37 @@
 
 from dataclasses import dataclass
 
+from model.checks import at_least, between
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    pass
+    batch_size: int = 4096
+    confidence: float = 0.95  # of every interval
+    bootstrap_samples: int = 400
+    seed: int = 1  # of the bootstrap and of the trained baseline
+    calibration_bins: int = 15
+    operating_share: float = 0.1  # the share of rows shown: the best scored ones
+
+    # Slices
+    slice_rows: int = 200  # a smaller slice is named, never measured
+    slice_class_rows: int = 20  # clicks, and non-clicks, that a slice needs
+    history_edges: tuple[int, ...] = (1, 5, 10, 20, 50)  # first length of each bucket
+    top_tags: int = 8
+
+    # Baselines
+    ctr_smoothing: float = 20.0  # rows at the mean rate that each item starts with
+    baseline_rows: int = 200_000  # training rows that the history-blind baseline sees at most
+
+    def __post_init__(self) -> None:
+        for field in ("batch_size", "slice_rows", "slice_class_rows", "calibration_bins"):
+            at_least(f"evaluate.{field}", getattr(self, field), 2)
+        between("evaluate.confidence", self.confidence, 0.5, 0.9999)
+        at_least("evaluate.bootstrap_samples", self.bootstrap_samples, 100)
+        at_least("evaluate.baseline_rows", self.baseline_rows, 100)
+        for field in ("seed", "top_tags"):
+            at_least(f"evaluate.{field}", getattr(self, field), 0)
+        at_least("evaluate.ctr_smoothing", self.ctr_smoothing, 1e-6)
+        between("evaluate.operating_share", self.operating_share, 1e-4, 1.0)
+        if list(self.history_edges) != sorted(set(self.history_edges)) or any(e < 1 for e in self.history_edges):
+            raise ValueError(f"evaluate.history_edges = {self.history_edges!r}: must rise, from 1 on")

@@ -13,7 +13,7 @@ _SHARPER = 2  # drawn this much larger, then reduced: smooth edges
 
 def draw_cover(colour: int, shape: int, texture: int, rng: np.random.Generator) -> bytes:
     side = SIZE * _SHARPER
-    hue = (colour / 8 + rng.uniform(-0.025, 0.025)) % 1.0
+    hue = (colour / 6 + rng.uniform(-0.025, 0.025)) % 1.0
     ground, shade = _rgb(hue, 0.55, rng.uniform(0.78, 0.9)), _rgb(hue, 0.75, rng.uniform(0.5, 0.62))
     image = Image.new("RGB", (side, side), ground)
     draw = ImageDraw.Draw(image)
@@ -62,7 +62,7 @@ def _shape(
             hole = radius * 0.55
             draw.ellipse([centre[0] - hole, centre[1] - hole, centre[0] + hole, centre[1] + hole], fill=ground)
         return
-    corners = {2: [1.0] * 3, 3: [1.0] * 4, 4: [1.0, 0.42] * 5, 5: [1.0, 1.0, 0.42] * 4}[shape]
+    corners = {2: [1.0] * 3, 3: [1.0, 0.42] * 5}[shape]
     spread = 2 * math.pi / len(corners)
     draw.polygon(
         [

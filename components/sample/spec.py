@@ -16,8 +16,8 @@ class SampleSpec:
     test_rows: int = 5_000
     seed: int = 1
     content: Content = "images"  # covers in tar shards, or made-up BERT and CLIP columns, or a ready item_info
-    train_pool: float = 0.6  # share of the known items that train negatives come from
-    test_pool: float = 0.8  # the same of valid and of test, each its own draw
+    train_pool: float = 0.85  # share of the known items that train negatives come from
+    test_pool: float = 0.95  # the same of valid and of test, each its own draw of what exists by then
     new_items: float = 0.08  # share of the items that nobody has seen before test
     label_test: bool = True
 

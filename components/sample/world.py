@@ -21,9 +21,9 @@ from components.sample.words import COMMON_TAGS, SENTENCES, TOPICS
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-COLOURS, SHAPES, TEXTURES = 8, 6, 4
+COLOURS, SHAPES, TEXTURES = 6, 4, 3
 ATTRIBUTES = (len(TOPICS), COLOURS, SHAPES, TEXTURES)
-LIKING = (1.6, 1.3, 1.0, 0.6)  # standard deviation of a user's liking of a topic, colour, shape and texture
+LIKING = (1.8, 1.5, 1.1, 0.7)  # standard deviation of a user's liking of a topic, colour, shape and texture
 _POPULARITY = 0.8  # standard deviation of an item's log popularity
 
 

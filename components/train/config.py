@@ -33,17 +33,19 @@ class TrainConfig:
     launcher: Launcher = "inline"
     processes: int = 1  # a node
     nodes: int = 1
+    runtime: str = "mmctr"  # the ClusterTrainingRuntime of a TrainJob
     device: Device = "auto"
     precision: Precision = "float32"
     compile: bool = False
     checkpoint_minutes: float = 10.0
     checkpoint_steps: int = 0  # 0: by minutes alone
+    restarts: int = 3  # of a job that lost a process, each from its last checkpoint
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "accumulate", "max_epochs", "patience", "processes", "nodes"):
             at_least(f"train.{field}", getattr(self, field), 1)
         for field in ("learning_rate", "weight_decay", "gradient_clip", "embedding_l2", "align_weight",
-                      "checkpoint_minutes", "checkpoint_steps", "seed"):  # fmt: skip
+                      "checkpoint_minutes", "checkpoint_steps", "restarts", "seed"):  # fmt: skip
             at_least(f"train.{field}", getattr(self, field), 0)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)

@@ -1,0 +1,45 @@
+# `make help` lists the targets. Everything a run writes is under .mmctr/, everything installed under .venv/.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check picture lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(READY) ## Run the whole pipeline on the sample data; ends with the path of the report
+	@$(BIN)/mmctr run $(ARGS)
+
+check: $(READY) ## Lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests benchmarks
+	$(BIN)/lint-imports
+
+test: check ## What CI runs: checks, then the tests
+	$(BIN)/python -m pytest -m "not containers and not slow" $(ARGS)
+
+picture: $(READY) ## Draw docs/pipeline.svg from the compiled pipeline
+	$(BIN)/python -m pipelines.picture docs/pipeline.svg
+
+lock: $(READY) ## Pin every package anew from pyproject.toml (commit the result)
+	$(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+		pyproject.toml | sed 's/+cpu$$//' > requirements.lock.new
+	$(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+		--extra dev -c requirements.lock.new pyproject.toml | sed 's/+cpu$$//' > requirements-dev.lock
+	mv requirements.lock.new requirements.lock
+
+clean: ## Remove caches and local runs (the registry in .mmctr too)
+	rm -rf .mmctr .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One installation serves every target; it is made again only when a lock changes.
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=python3.11")'
+	@echo "installing the locked requirements into .venv (about two minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --no-deps -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,91 @@
+"""Where a model is better or worse than its average: named groups of rows, each measured with its interval.
+
+A group of slices splits the rows in one way (by length of history, by popularity ...). Slices too small to say
+anything are kept by name and size, without a number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluate.config import EvaluateConfig
+from components.evaluate.uncertainty import Floats, Ints, auc_by_user, difference_by_user, finite
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Slice:
+    group: str
+    name: str
+    mask: Mask
+
+
+def history_slices(lengths: Ints, edges: Sequence[int]) -> list[Slice]:
+    """`edges` are the first lengths of the buckets; what lies below the first has no bucket but `none`."""
+    bounds = [0, *edges]
+    slices = []
+    for low, high in zip(bounds, [*bounds[1:], None], strict=True):
+        mask = (lengths >= low) & (lengths < high) if high is not None else lengths >= low
+        name = "none" if high == 1 else f"{low} or more" if high is None else _span(low, high - 1)
+        slices.append(Slice("Length of history", f"{name} clicks" if high != 1 else "no click yet", mask))
+    return slices
+
+
+def popularity_slices(views_levels: Ints) -> list[Slice]:
+    """The item's views level: deciles of popularity, two a slice, so that each holds enough rows."""
+    slices = [Slice("Popularity of the item", "unknown", views_levels == 0)]
+    names = {1: "least viewed (levels 1–2)", 9: "most viewed (levels 9–10)"}
+    for low in (1, 3, 5, 7, 9):
+        mask = (views_levels >= low) & (views_levels <= low + 1)
+        slices.append(Slice("Popularity of the item", names.get(low, f"levels {low}–{low + 1}"), mask))
+    return slices
+
+
+def novelty_slices(group: str, ids: Ints, seen: Ints, old: str, new: str) -> list[Slice]:
+    known = np.isin(ids, seen)
+    return [Slice(group, old, known), Slice(group, new, ~known)]
+
+
+def tag_slices(items: Ints, tags_NT: Ints, names: dict[int, str], top: int) -> list[Slice]:
+    """The tags that most rows carry. A row may carry several, so these slices overlap."""
+    tags_BT = tags_NT[np.where(items < len(tags_NT), items, 0)]
+    if not tags_BT.size or not tags_BT.max():
+        return []
+    rows = np.zeros(int(tags_BT.max()) + 1, dtype=np.int64)
+    for column in tags_BT.T:
+        rows += np.bincount(column, minlength=len(rows))
+    rows[0] = 0
+    chosen = [int(tag) for tag in np.argsort(-rows, kind="stable")[:top] if rows[tag]]
+    return [Slice("Tag of the item", names.get(t, f"tag {t}"), (tags_BT == t).any(axis=1)) for t in chosen]
+
+
+def content_slices(items: Ints, imputed: Ints) -> list[Slice]:
+    """Content is imputed where an item came without a usable text or image."""
+    made_up = np.isin(items, imputed)
+    return [Slice("Content of the item", "its own", ~made_up), Slice("Content of the item", "imputed", made_up)]
+
+
+def measure_slice(
+    part: Slice, labels: Ints, users: Ints, candidate: Floats, champion: Floats | None, config: EvaluateConfig
+) -> dict[str, Any]:
+    label, user = labels[part.mask], users[part.mask]
+    rows, clicks = len(label), int(label.sum())
+    report: dict[str, Any] = {"group": part.group, "name": part.name, "rows": rows, "clicks": clicks,
+                              "candidate": None, "champion": None, "difference": None}  # fmt: skip
+    report["measured"] = rows >= config.slice_rows and min(clicks, rows - clicks) >= config.slice_class_rows
+    if report["measured"]:
+        own = candidate[part.mask]
+        report["candidate"] = auc_by_user(label, own, user, config.confidence).as_json()
+        if champion is not None:
+            other = champion[part.mask]
+            report["champion"] = auc_by_user(label, other, user, config.confidence).as_json()
+            report["difference"] = difference_by_user(label, own, other, user, config.confidence).as_json()
+    return dict(finite(report))
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low}–{high}"

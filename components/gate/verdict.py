@@ -1,0 +1,37 @@
+"""From measurements and a policy to a decision, with every rule's numbers."""
+
+from dataclasses import asdict
+from typing import Any
+
+from components.gate.config import GatePolicy
+from components.gate.rules import RULES, Rule
+
+
+def decide(metrics: dict[str, Any], validation: dict[str, Any], policy: GatePolicy) -> dict[str, Any]:
+    """Every rule is asked, also after one has failed: a person who mends a candidate wants the whole list."""
+    rules = [rule(metrics, validation, policy) for rule in RULES]
+    champion = metrics["champion"]
+    return {
+        "passed": all(rule.passed for rule in rules),
+        "first_model": champion["status"] == "none",
+        "champion_version": champion["version"],
+        "summary": summary(rules, metrics),
+        "rules": [asdict(rule) for rule in rules],
+        "policy": asdict(policy),
+    }
+
+
+def summary(rules: list[Rule], metrics: dict[str, Any]) -> str:
+    failed = [rule for rule in rules if not rule.passed]
+    status = metrics["champion"]["status"]
+    asked = sum(rule.applies for rule in rules)
+    if failed:
+        names = ", ".join(rule.title.lower() for rule in failed)
+        stays = "There is no champion yet." if status == "none" else "The champion stays."
+        return f"{len(failed)} of {asked} rules failed: {names}. {stays}"
+    if status == "none":
+        return f"All {asked} rules hold. There is no champion yet, so only absolute rules were asked."
+    if status == "unreadable":
+        return f"All {asked} rules hold, but the champion could not score this data, so only absolute rules were asked."
+    gain = metrics["comparison"]["users"]["value"]
+    return f"All {asked} rules hold. AUC is {gain:+.4f} against champion version {metrics['champion']['version']}."

@@ -1,0 +1,186 @@
+"""The typed contract of every step, for Kubeflow Pipelines.
+
+kfp copies the body of each function into the compiled pipeline, so a body imports what it needs, unwraps the artifacts
+and calls. What the folders hold: docs/steps.md. `pipeline_run` ties all steps to one MLflow run, `config` is a
+`RunConfig` as JSON (KFP's own structs turn whole numbers into floats), `workspace` a folder or s3:// prefix for caches
+that outlive a run. The images are names that `mmctr compile --env` replaces by digests.
+"""
+
+from kfp import dsl
+
+CPU_IMAGE = "mmctr-cpu"
+GPU_IMAGE = "mmctr-gpu"
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def ingest(
+    config: str,
+    pipeline_run: str,
+    repository: str,
+    revision: str,
+    folder: str,
+    workspace: str,
+    dataset: dsl.Output[dsl.Dataset],
+) -> None:
+    """Checks out exactly one revision of the data (or takes a folder as it is) and records its lineage."""
+    from pathlib import Path
+
+    from components.ingest import step as room
+    from components.runtime import log_config, step
+
+    with step("ingest", pipeline_run, config, dataset.path) as this:
+        log_config(this.run, this.config)
+        if folder:
+            lineage = room.ingest_folder(Path(folder), this.out)
+        else:
+            lineage = room.ingest(repository, revision, this.out, Path(workspace) / "cache" / "data")
+        this.run.set_tags(lineage.tags())
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def fetch_champion(config: str, pipeline_run: str, champion: dsl.Output[dsl.Model]) -> None:
+    """Pins the champion of this moment: every later comparison, and the approval, refers to it."""
+    from components.register.champion import fetch_champion as fetch
+    from components.runtime import step
+
+    with step("fetch-champion", pipeline_run, config, champion.path) as this:
+        fetch(this.config.registered_name, this.out)
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def validate(
+    config: str,
+    pipeline_run: str,
+    dataset: dsl.Input[dsl.Dataset],
+    champion: dsl.Input[dsl.Model],
+    validation: dsl.Output[dsl.Artifact],
+) -> None:
+    """Stops here, before anything expensive, when the data would ruin a model."""
+    from pathlib import Path
+
+    from components.runtime import step
+    from components.validate import step as room
+
+    with step("validate", pipeline_run, config, validation.path) as this:
+        this.record(room.validate(Path(dataset.path), Path(champion.path), this.config.validate, this.out))
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def embed(
+    config: str,
+    pipeline_run: str,
+    workspace: str,
+    dataset: dsl.Input[dsl.Dataset],
+    champion: dsl.Input[dsl.Model],
+    embeddings: dsl.Output[dsl.Dataset],
+) -> None:
+    """Turns titles and covers into one vector an item; what the cache holds is not encoded again."""
+    from pathlib import Path
+
+    from components.embed import step as room
+    from components.runtime import step
+
+    with step("embed", pipeline_run, config, embeddings.path) as this:
+        cache = f"{workspace}/cache/embeddings"
+        this.record(room.embed(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out))
+
+
+@dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
+def train(
+    config: str,
+    pipeline_run: str,
+    workspace: str,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    embeddings: dsl.Input[dsl.Dataset],
+    training: dsl.Output[dsl.Model],
+) -> None:
+    """Trains the ranker; killed, it goes on from its last checkpoint."""
+    from pathlib import Path
+
+    from components.runtime import step
+    from components.train import step as room
+
+    with step("train", pipeline_run, config, training.path) as this:
+        inputs = (Path(dataset.path), Path(validation.path), Path(embeddings.path))
+        work = Path(workspace) / "cache" / "training"
+        this.record(room.train(*inputs, this.config, work, this.out, on_metrics=this.run.log_curve))
+
+
+@dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
+def evaluate(
+    config: str,
+    pipeline_run: str,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    embeddings: dsl.Input[dsl.Dataset],
+    training: dsl.Input[dsl.Model],
+    champion: dsl.Input[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+) -> None:
+    """Measures the candidate, and the champion on the same rows."""
+    from pathlib import Path
+
+    from components.evaluate import step as room
+    from components.runtime import step
+
+    with step("evaluate", pipeline_run, config, evaluation.path) as this:
+        inputs = [Path(artifact.path) for artifact in (dataset, validation, embeddings, training, champion)]
+        this.record(room.evaluate(*inputs, this.config, this.out))
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def gate(
+    config: str,
+    pipeline_run: str,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    embeddings: dsl.Input[dsl.Dataset],
+    training: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    champion: dsl.Input[dsl.Model],
+    decision: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Holds the metrics against the policy and writes the report that a person approves from."""
+    from pathlib import Path
+
+    from components.gate import step as room
+    from components.runtime import step
+
+    with step("gate", pipeline_run, config, decision.path) as this:
+        inputs = [Path(a.path) for a in (dataset, validation, embeddings, training, evaluation, champion)]
+        verdict = room.gate(*inputs, this.config.gate, this.out)
+        this.run.set_tags({"mmctr.gate": "pass" if verdict["passed"] else "fail"})
+    return bool(verdict["passed"])
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def register(
+    config: str,
+    pipeline_run: str,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    embeddings: dsl.Input[dsl.Dataset],
+    training: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    decision: dsl.Input[dsl.Artifact],
+    champion: dsl.Input[dsl.Model],
+    registration: dsl.Output[dsl.Artifact],
+) -> None:
+    """Makes the candidate a model version with the alias challenger, pending a person's review."""
+    from pathlib import Path
+
+    from components.register import step as room
+    from components.runtime import step
+
+    with step("register", pipeline_run, config, registration.path) as this:
+        inputs = [Path(a.path) for a in (dataset, validation, embeddings, training, evaluation, decision, champion)]
+        room.register(*inputs, this.config, pipeline_run, this.out)
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def notify(config: str, pipeline_run: str, status: dsl.PipelineTaskFinalStatus) -> None:
+    """The exit handler: says how the run ended, with the verdict and links, always."""
+    from components.notify import notify as tell
+
+    tell(config, pipeline_run, status.state, status.error_message or "")

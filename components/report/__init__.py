@@ -1,0 +1,1 @@
+"""The report that a person reads before approving: one HTML file, no script, no network."""

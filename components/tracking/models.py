@@ -1,0 +1,104 @@
+"""Registered models: versions, tags and aliases, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.tracking.server import AlreadyThereError, NotThereError, Server, connect
+
+PACKAGE = "artifacts/package"  # where MLflow's pyfunc layout puts the model package of docs/steps.md
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Version:
+    name: str
+    number: int
+    tags: Mapping[str, str]
+    description: str
+    created: int  # milliseconds since 1970
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Models:
+    """The versions of one registered model."""
+
+    server: Server
+    name: str
+
+    def aliases(self) -> dict[str, int]:
+        try:
+            model = self.server.call("get_registered_model", self.name)
+        except NotThereError:
+            return {}
+        return {alias: int(version) for alias, version in model.aliases.items()}
+
+    def versions(self, **tags: str) -> list[Version]:
+        """Oldest first; with tags, those that carry them all."""
+        wanted = [f"name = '{self.name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
+        found, token = [], None
+        while True:
+            page = self.server.call("search_model_versions", " and ".join(wanted), max_results=_PAGE, page_token=token)
+            found += [self._version(version) for version in page]
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda version: version.number)
+
+    def version(self, number: int) -> Version:
+        try:
+            return self._version(self.server.call("get_model_version", self.name, str(number)))
+        except NotThereError:
+            have = ", ".join(str(version.number) for version in self.versions()) or "none yet"
+            raise NotThereError(f"{self.name} has no version {number}; there is: {have}") from None
+
+    def at(self, alias: str) -> Version | None:
+        number = self.aliases().get(alias)
+        return None if number is None else self.version(number)
+
+    def ensure(self, description: str) -> None:
+        """Makes the registered model if there is none."""
+        try:
+            self.server.call("create_registered_model", self.name, description=description)
+        except AlreadyThereError:
+            return
+
+    def create(
+        self, source: str, tags: Mapping[str, str], description: str = "", run_id: str | None = None,
+        model_id: str | None = None,
+    ) -> int:  # fmt: skip
+        """A new version, born with its tags: one request, so there is no version without them.
+
+        The request may be sent twice by a retry and then makes two: callers find their own again by a tag.
+        """
+        made = self.server.call(
+            "create_model_version", self.name, source, run_id=run_id, tags=dict(tags), description=description,
+            model_id=model_id,
+        )  # fmt: skip
+        return int(made.version)
+
+    def delete(self, number: int) -> None:
+        self.server.call("delete_model_version", self.name, str(number))
+
+    def set_tag(self, number: int, key: str, value: str) -> None:
+        self.server.call("set_model_version_tag", self.name, str(number), key, value)
+
+    def set_alias(self, alias: str, number: int) -> None:
+        self.server.call("set_registered_model_alias", self.name, alias, str(number))
+
+    def delete_alias(self, alias: str) -> None:
+        self.server.call("delete_registered_model_alias", self.name, alias)
+
+    def download_package(self, number: int, out: Path) -> Path:
+        """Brings the model package of a version under `out`, and returns where it lies."""
+        root = self.server.call("get_model_version_download_uri", self.name, str(number))
+        return self.server.download(f"{root}/{PACKAGE}", out)
+
+    def _version(self, found: object) -> Version:
+        version, tags, created = (getattr(found, name) for name in ("version", "tags", "creation_timestamp"))
+        description, run_id = (getattr(found, name) or "" for name in ("description", "run_id"))
+        return Version(self.name, int(version), dict(tags), description, int(created), run_id)
+
+
+def models(name: str, server: Server | None = None) -> Models:
+    return Models(server or connect(), name)

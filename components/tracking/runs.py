@@ -1,0 +1,126 @@
+"""One MLflow run for one pipeline run, whatever step asks for it and how often it is asked.
+
+The run is found by its tag `mmctr.pipeline_run`; `MLFLOW_RUN_ID`, which a Kubeflow backend injects, goes before it.
+Everything written is written once: a step that was killed and runs again adds what is missing.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.errors import StepError
+from components.tracking.server import AlreadyThereError, Server, connect
+
+PIPELINE_RUN = "mmctr.pipeline_run"
+RUN_ID_VARIABLE = "MLFLOW_RUN_ID"
+_BATCH = 100  # parameters and tags a request
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    server: Server
+    run_id: str
+    experiment_id: str
+    _points: dict[str, dict[int, float]] = field(default_factory=dict, repr=False)  # metric -> step -> value
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(name, v if isinstance(v, str) else json.dumps(v)) for name, v in values.items()]
+        for start in range(0, len(params), _BATCH):
+            self.server.call("log_batch", self.run_id, params=params[start : start + _BATCH])
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """What the server has is left as it is: resumed training repeats the steps that it had logged before a kill."""
+        from mlflow.entities import Metric
+
+        new = {name: float(value) for name, value in values.items() if self._known(name).get(step) != value}
+        if not new:
+            return
+        now = int(time.time() * 1000)
+        self.server.call("log_batch", self.run_id, metrics=[Metric(name, v, now, step) for name, v in new.items()])
+        for name, value in new.items():
+            self._points[name][step] = value
+
+    def log_curve(self, step: int, values: Mapping[str, float]) -> None:
+        """`log_metrics` in the form that training calls back."""
+        self.log_metrics(values, step)
+
+    def log_files(self, files: Iterable[Path], folder: str = "") -> None:
+        for path in files:
+            self.server.call("log_artifact", self.run_id, str(path), folder or None)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.server.call("log_batch", self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def tags(self) -> dict[str, str]:
+        return dict(self.server.call("get_run", self.run_id).data.tags)
+
+    def finish(self, succeeded: bool) -> None:
+        """Closes the run; one that the backend injected is the backend's to close."""
+        if os.environ.get(RUN_ID_VARIABLE) != self.run_id:
+            self.server.call("set_terminated", self.run_id, "FINISHED" if succeeded else "FAILED")
+
+    def url(self) -> str:
+        """Where a person looks at it; a SQLite file has no address."""
+        if self.server.uri.startswith("http"):
+            return f"{self.server.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return f"MLflow run {self.run_id} in {self.server.uri}"
+
+    def _known(self, name: str) -> dict[int, float]:
+        if name not in self._points:
+            history = self.server.call("get_metric_history", self.run_id, name)
+            self._points[name] = {metric.step: metric.value for metric in history}
+        return self._points[name]
+
+
+def run_for(pipeline_run: str, experiment: str, server: Server | None = None) -> TrackedRun:
+    """The run of `pipeline_run`, made if there is none."""
+    if not pipeline_run or "'" in pipeline_run:
+        raise StepError(f"pipeline run {pipeline_run!r}: must be a name without quotes, to be found again by it")
+    server = server or connect()
+    if run_id := os.environ.get(RUN_ID_VARIABLE):
+        run = server.call("get_run", run_id)
+        if run.data.tags.get(PIPELINE_RUN) != pipeline_run:
+            server.call("set_tag", run_id, PIPELINE_RUN, pipeline_run)
+        return TrackedRun(server, run_id, run.info.experiment_id)
+    experiment_id = _experiment(server, experiment)
+    run = _find(server, [experiment_id], pipeline_run) or _create(server, experiment_id, pipeline_run)
+    return TrackedRun(server, run.info.run_id, experiment_id)
+
+
+def _experiment(server: Server, name: str) -> str:
+    found = server.call("get_experiment_by_name", name)
+    if found is None:
+        try:
+            return str(server.call("create_experiment", name, server.artifacts_root(name)))
+        except AlreadyThereError:  # another step was faster
+            found = server.call("get_experiment_by_name", name)
+    if found.lifecycle_stage == "deleted":
+        raise StepError(
+            f"the MLflow experiment {name!r} was deleted: restore it, or run with another --set experiment="
+        )
+    return str(found.experiment_id)
+
+
+def _find(server: Server, experiments: list[str], pipeline_run: str) -> Any:
+    """The oldest run of that name: when two steps made one each, all steps agree on which one counts."""
+    named = f"tags.`{PIPELINE_RUN}` = '{pipeline_run}'"
+    found = server.call("search_runs", experiments, named, max_results=10)
+    return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+
+
+def _create(server: Server, experiment_id: str, pipeline_run: str) -> Any:
+    """Makes the run, and gives way if another step made an older one meanwhile."""
+    made = server.call("create_run", experiment_id, tags={PIPELINE_RUN: pipeline_run}, run_name=pipeline_run)
+    first = _find(server, [experiment_id], pipeline_run)
+    if first is None or first.info.run_id == made.info.run_id:
+        return made
+    server.call("delete_run", made.info.run_id)
+    return first

@@ -1,0 +1,112 @@
+"""One MLflow server: where it is, how patiently it is asked, and how its errors read."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import StepError
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+WORKSPACE_VARIABLE = "MMCTR_WORKSPACE"
+_SQLITE = "sqlite:///"
+
+# MLflow asks again by itself after a lost connection, a time-out, a 429 or a 5xx. Its own defaults wait four minutes,
+# which a person takes for a hang; these give up after some 15 s (0 + 2 + 4 + 8, and jitter). Set them to wait longer.
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds without an answer
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+class NotThereError(StepError):
+    """The server answered that there is no such thing."""
+
+
+class AlreadyThereError(StepError):
+    """The server answered that this was made before."""
+
+
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, or a SQLite file in the workspace (`MMCTR_WORKSPACE`, else `.mmctr` here)."""
+    if uri := os.environ.get(URI_VARIABLE):
+        return uri
+    return f"{_SQLITE}{Path(os.environ.get(WORKSPACE_VARIABLE, '.mmctr')).resolve() / 'mlflow.db'}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+@dataclass(frozen=True)
+class Server:
+    """Every call to MLflow goes through `call`, by the name of the client's method, so that failure has one place."""
+
+    uri: str
+    client: Any  # mlflow.MlflowClient; MLflow ships no types
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return getattr(self.client, method)(*args, **kwargs)
+        except Exception as error:
+            raise self._explain(method.replace("_", " "), error) from error
+
+    def artifacts_root(self, experiment: str) -> str | None:
+        """Where artifacts go when no server decides: beside the SQLite file."""
+        file = sqlite_file(self.uri)
+        return None if file is None else str(file.parent / "mlartifacts" / experiment)
+
+    def download(self, artifact_uri: str, out: Path) -> Path:
+        """Brings one artifact, a file or a folder, under `out`."""
+        from mlflow.artifacts import download_artifacts
+
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=str(out), tracking_uri=self.uri))
+        except Exception as error:
+            raise self._explain(f"download {artifact_uri}", error) from error
+
+    def _explain(self, action: str, error: Exception) -> Exception:
+        from mlflow.exceptions import MlflowException
+
+        line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:400]
+        if isinstance(error, MlflowException):
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+                return NotThereError(line)
+            if error.error_code == "RESOURCE_ALREADY_EXISTS":
+                return AlreadyThereError(line)
+            status = error.get_http_status_code()
+            if status in (401, 403):
+                return StepError(
+                    f"MLflow at {self.uri} refused {action!r} ({line}): ask for the permission, or set "
+                    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of someone who has it"
+                )
+            if status < 500:
+                return StepError(f"MLflow at {self.uri} did not accept {action!r}: {line}")
+        elif not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _TRANSPORTS:
+            return error  # a slip in our own code keeps its traceback
+        return StepError(
+            f"MLflow at {self.uri} failed at {action!r}, after retries: {line}. Nothing is lost: when the server "
+            f"answers again (is {URI_VARIABLE} right?), run the same command once more"
+        )
+
+
+_TRANSPORTS = ("botocore", "boto3", "requests", "urllib3", "sqlalchemy")
+
+
+def connect(uri: str | None = None) -> Server:
+    for variable, value in _PATIENCE.items():
+        os.environ.setdefault(variable, value)
+    uri = uri or tracking_uri()
+    if file := sqlite_file(uri):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    import logging
+
+    import mlflow  # takes a second: here, and not for those who only want a name from this module
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # "Creating initial MLflow database tables..."
+    return Server(uri, mlflow.MlflowClient(uri, uri))

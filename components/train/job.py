@@ -1,0 +1,141 @@
+"""What one training works on: a folder that holds all its inputs, its checkpoints and, at the end, its results.
+
+    job.json        the run's config, and which converted rows it uses
+    items.npz       the item table
+    snapshots/      checkpoints while it trains
+    best-*.safetensors
+    metrics.jsonl   what it reports while it trains, one line a report
+    results/        model.safetensors, curves.json, summary.json: there when the training is finished, and only then
+
+The folder is named by a hash of everything that decides the weights, so the same training is never done twice, and a
+worker on another machine needs nothing but the folder that holds it and the rows beside it.
+"""
+
+import dataclasses
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.config import RunConfig, from_dict, to_dict
+from components.errors import StepError
+from components.files import atomic_path, read_json, sha256_json, write_json
+from components.layout import item_info_path, split_path
+from components.train.items import item_arrays, seen_items
+from components.train.rows import RowStore
+
+FORMAT = 1  # part of the key: raise it when the same inputs lead to other weights
+RESULTS = ("model.safetensors", "curves.json", "summary.json")
+# Fields of TrainConfig that leave the weights as they are.
+BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime")
+
+
+@dataclass(frozen=True)
+class Job:
+    folder: Path
+    config: RunConfig
+    train_rows: str
+    valid_rows: str
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        return self.results.is_dir()
+
+    def rows(self) -> tuple[RowStore, RowStore]:
+        beside = self.folder.parent / "rows"
+        return RowStore.open(beside / self.train_rows), RowStore.open(beside / self.valid_rows)
+
+    def items(self) -> dict[str, npt.NDArray[Any]]:
+        with np.load(self.folder / "items.npz") as file:
+            return dict(file)
+
+    def best(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch:06d}.safetensors"
+
+    def publish(self, model: Path, curves: dict[str, Any], summary: dict[str, Any]) -> None:
+        """Makes the results appear at once and whole."""
+        scratch = Path(tempfile.mkdtemp(prefix=".results-", dir=self.folder))
+        try:
+            with atomic_path(scratch / "model.safetensors") as path:
+                shutil.copyfile(model, path)
+            write_json(scratch / "curves.json", curves)
+            write_json(scratch / "summary.json", summary)
+            scratch.chmod(0o755)
+            scratch.rename(self.results)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def copy_results(self, out: Path) -> None:
+        for name in RESULTS:
+            with atomic_path(out / name) as path:
+                shutil.copyfile(self.results / name, path)
+
+
+def open_job(folder: Path) -> Job:
+    saved = read_json(folder / "job.json")
+    return Job(folder, from_dict(RunConfig, saved["config"]), saved["train_rows"], saved["valid_rows"])
+
+
+def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunConfig, work: Path) -> Job:
+    """Converts the inputs and lays them down under `work`, unless an earlier call of the same training has."""
+    work = work.resolve()  # workers are told this path
+    quarantined = read_json(validation / "quarantine.json")
+    train_rows, valid_rows = (
+        RowStore.build(split_path(dataset, split), work / "rows", quarantined.get(split, ()))
+        for split in ("train", "valid")
+    )
+    arrays = item_arrays(item_info_path(embeddings), dataset)
+    _check(train_rows, valid_rows, len(arrays["tags"]), dataset)
+    arrays["seen"] = seen_items(train_rows, len(arrays["tags"]))
+    settings = {k: v for k, v in to_dict(config.train).items() if k not in BYSTANDERS}
+    identity = [FORMAT, torch.__version__, train_rows.folder.name, valid_rows.folder.name, _hash(arrays),
+                dataclasses.asdict(config.model), settings]  # fmt: skip
+    job = Job(work / sha256_json(identity)[:32], config, train_rows.folder.name, valid_rows.folder.name)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    if not (job.folder / "items.npz").is_file():
+        with atomic_path(job.folder / "items.npz") as path, path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    write_json(
+        job.folder / "job.json",
+        {"config": to_dict(config), "train_rows": job.train_rows, "valid_rows": job.valid_rows},
+    )
+    return job
+
+
+def _check(train_rows: RowStore, valid_rows: RowStore, items: int, dataset: Path) -> None:
+    for name, rows in (("train", train_rows), ("valid", valid_rows)):
+        if not len(rows):
+            raise StepError(
+                f"{dataset}: no rows of {name}.parquet are left to use; see the validation's quarantine.json"
+            )
+        labels = rows.label
+        if labels.min() == labels.max():
+            raise StepError(f"{dataset}: every row of {name}.parquet has the label {labels[0]}; nothing can be learned")
+        if rows.max_item >= items:
+            raise StepError(f"{dataset}: {name}.parquet names item {rows.max_item}, the embeddings end at {items - 1}")
+
+
+def _hash(arrays: dict[str, npt.NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()

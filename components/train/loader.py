@@ -1,0 +1,166 @@
+"""Batches of ids: no feature travels, no padding is computed on, no Python runs a row.
+
+A batch names each distinct item once; histories and targets are positions in that list. Its rows are sorted by history
+length and cut into groups, each as wide as its longest history, so that padding costs next to nothing. A loss over a
+batch does not depend on the order of its rows: the result is that of the padded batch.
+"""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.train.rows import RowStore, gather_history
+from components.train.sampler import Sampler
+
+Array = npt.NDArray[Any]
+T = TypeVar("T")
+
+# Where a batch may be cut: finer where most histories are.
+WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 100, 128, 192, 256])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Row b of the batch is row `rows_B[b]` of its split. Distinct item 0 is always the padding item."""
+
+    rows_B: Array
+    distinct_U: torch.Tensor
+    histories: tuple[torch.Tensor, ...]  # one [b, l] a group, of positions in distinct_U; groups follow each other
+    item_B: torch.Tensor  # positions in distinct_U
+    likes_B: torch.Tensor
+    views_B: torch.Tensor
+    label_B: torch.Tensor  # float32; 255 where the split has no labels
+
+    def __len__(self) -> int:
+        return len(self.rows_B)
+
+    def to(self, device: torch.device) -> "Batch":
+        if device.type == "cpu":
+            return self
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.pin_memory().to(device, non_blocking=True)
+
+        return Batch(
+            self.rows_B,
+            move(self.distinct_U),
+            tuple(map(move, self.histories)),
+            *map(move, (self.item_B, self.likes_B, self.views_B, self.label_B)),
+        )
+
+
+@dataclass
+class Collator:
+    """Row numbers in, a batch out. Holds scratch space of the size of the item table."""
+
+    store: RowStore
+    history_length: int
+    items: int
+    group_cost: float = 512  # positions that one more group is worth: its launches against the padding it saves
+    _seen: Array = field(init=False)
+    _position: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = np.zeros(self.items, dtype=bool)
+        self._position = np.zeros(self.items, dtype=np.int64)
+
+    def __call__(self, rows: Array) -> Batch:
+        records = self.store.records[rows]
+        lengths = np.minimum(records["length"], self.history_length)
+        order = np.argsort(lengths, kind="stable")
+        records, lengths = records[order], lengths[order]
+        histories = [
+            gather_history(self.store.history_flat, records[first:end], max(1, int(lengths[end - 1])))
+            for first, end in group_bounds(lengths, self.group_cost)
+        ]
+        distinct, position = self._distinct(histories, records["item"])
+        return Batch(
+            rows_B=rows[order],
+            distinct_U=torch.from_numpy(distinct),
+            histories=tuple(torch.from_numpy(position[history]) for history in histories),
+            item_B=torch.from_numpy(position[records["item"]]),
+            likes_B=torch.from_numpy(records["likes"].astype(np.int64)),
+            views_B=torch.from_numpy(records["views"].astype(np.int64)),
+            label_B=torch.from_numpy(records["label"].astype(np.float32)),
+        )
+
+    def _distinct(self, histories: list[Array], items: Array) -> tuple[Array, Array]:
+        """The ids of a batch, ascending and each once, and for every id its place there."""
+        self._seen[:] = False
+        self._seen[0] = True
+        self._seen[items] = True
+        for history in histories:
+            self._seen[history] = True
+        distinct = np.flatnonzero(self._seen)
+        self._position[distinct] = np.arange(len(distinct))
+        return distinct, self._position
+
+
+def group_bounds(ascending: Array, group_cost: float) -> list[tuple[int, int]]:
+    """Cuts rows of ascending length into groups: a cut stays where it saves more padding than a group costs."""
+    ends = np.unique(np.searchsorted(ascending, WIDTHS, side="right"))
+    ends = np.unique(np.append(ends[ends > 0], len(ascending)))
+    bounds: list[tuple[int, int]] = []
+    first = 0
+    for end, next_end in zip(ends, [*ends[1:], None], strict=True):
+        if next_end is not None:
+            padding = (end - first) * (int(ascending[next_end - 1]) - int(ascending[end - 1]))
+            if padding < group_cost:
+                continue
+        bounds.append((first, int(end)))
+        first = int(end)
+    return bounds
+
+
+def epoch_batches(
+    sampler: Sampler, collate: Collator, epoch: int, first_step: int
+) -> Iterator[tuple[int, list[Batch]]]:
+    """(step, this rank's batches, one an accumulation step) from `first_step` to the end of the epoch."""
+    order = sampler.order(epoch)
+    for step in range(first_step, sampler.steps):
+        yield step, [collate(rows) for rows in sampler.share(order, step)]
+
+
+def in_background(source: Iterator[T], depth: int = 2) -> Iterator[T]:
+    """Runs `source` in a thread, `depth` ahead, so that an accelerator need not wait for it."""
+    ready: queue.Queue[tuple[bool, Any]] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[bool, Any]) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(entry, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for value in source:
+                if stopped.is_set():
+                    return
+                put((True, value))
+            put((False, None))
+        except BaseException as error:  # noqa: BLE001 - raised again by the reader
+            put((False, error))
+
+    thread = threading.Thread(target=work, name="loader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            more, value = ready.get()
+            if more:
+                yield value
+            elif value is None:
+                return
+            else:
+                raise value
+    finally:
+        stopped.set()
+        thread.join()

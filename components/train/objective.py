@@ -1,0 +1,117 @@
+"""The loss of a global batch, and one optimizer step down it."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from components.train.arithmetic import autocast, clip_gradients
+from components.train.config import TrainConfig
+from components.train.loader import Batch
+from components.train.ranks import Ranks
+from model import losses
+from model.config import ModelConfig
+from model.ranker import Ranker
+
+
+def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
+    """Logits of a batch, each distinct item encoded once and each group at its own width."""
+    encoded = ranker.encode(batch.distinct_U)
+    sizes = [len(history) for history in batch.histories]
+    columns = (torch.split(column, sizes) for column in (batch.item_B, batch.likes_B, batch.views_B))
+    return torch.cat([ranker.score_encoded(encoded, *group) for group in zip(batch.histories, *columns, strict=True)])
+
+
+def groups_are_exact(model: ModelConfig) -> bool:
+    """Whether rows may be scored apart. Not where a batch statistic or a fixed width ties them together."""
+    return "din" not in (model.interest, model.target_attention) and model.mask == "right"
+
+
+class Objective(nn.Module):
+    """The loss of the rows of all ranks together, whose gradient flows through this rank's own.
+
+    So each rank sees the same number, as one process would, and pairs are formed across ranks. The ranks' gradients
+    add up to that of the global batch.
+    """
+
+    def __init__(self, ranker: Ranker, config: TrainConfig, ranks: Ranks) -> None:
+        super().__init__()
+        self.ranker, self.config, self.ranks = ranker, config, ranks
+
+    def forward(self, batch: Batch, sizes: list[int]) -> tuple[Tensor, Tensor]:
+        """(loss, regularisation) of a batch of which rank r holds `sizes[r]` rows."""
+        logits = self._everyones(score_batch(self.ranker, batch).float(), sizes)
+        labels = self._everyones(batch.label_B, sizes)
+        loss: Tensor = losses.bce(logits, labels)
+        if share := self.config.pairwise_weight:
+            loss = (1 - share) * loss + share * losses.pairwise(logits, labels)
+        return loss, self._regularisation(batch)
+
+    def _regularisation(self, batch: Batch) -> Tensor:
+        total: Tensor = batch.label_B.new_zeros(())
+        if self.config.embedding_l2:
+            total = total + self.config.embedding_l2 * losses.touched_l2(self.ranker, self._touched(batch.distinct_U))
+        if self.config.align_weight:
+            total = total + self.config.align_weight * self.ranker.auxiliary_loss(batch.distinct_U)
+        return total
+
+    def _touched(self, distinct_U: Tensor) -> Tensor:
+        """The distinct items of all ranks, so that an item that two ranks touch is regularised once."""
+        if self.ranks.count == 1:
+            return distinct_U
+        everyones = [ids.to(distinct_U.device) for ids in self.ranks.gather_objects(distinct_U.cpu())]
+        ids: Tensor = torch.unique(torch.cat(everyones))  # type: ignore[no-untyped-call]
+        return ids
+
+    def _everyones(self, values_B: Tensor, sizes: list[int]) -> Tensor:
+        if self.ranks.count == 1:
+            return values_B
+        padded = values_B.new_zeros(max(sizes))
+        padded[: len(values_B)] = values_B.detach()
+        gathered = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(gathered, padded)
+        parts = [part[:size] for part, size in zip(gathered, sizes, strict=True)]
+        parts[self.ranks.rank] = values_B  # the one part that carries a gradient
+        return torch.cat(parts)
+
+
+class Optimiser:
+    """Turns the batches of one step into one update of the weights."""
+
+    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, compile_: Callable[..., Any]) -> None:
+        self.config, self.ranks = objective.config, objective.ranks
+        self.optimizer = optimizer
+        self.parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        self.objective: nn.Module = objective
+        if self.ranks.count > 1:
+            # Buffers are the item table, the same everywhere, and statistics, which are shared before each validation.
+            self.objective = DistributedDataParallel(
+                objective, forward_sync_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=False
+            )
+        self.loss_of = compile_(self.objective)
+
+    def step(self, batches: list[Batch], sizes: list[list[int]]) -> Tensor:
+        """The loss of the global batch, left on the device: reading it would stall an accelerator."""
+        self.optimizer.zero_grad(set_to_none=True)
+        rows = sum(map(sum, sizes))
+        total = torch.zeros((), device=self.ranks.device)
+        for part, (batch, part_sizes) in enumerate(zip(batches, sizes, strict=True)):
+            share = sum(part_sizes) / rows
+            with self._synchronised(part == len(batches) - 1):
+                with autocast(self.config, self.ranks.device):
+                    loss, regularisation = self.loss_of(batch.to(self.ranks.device), part_sizes)
+                # Ranks average their gradients: those of the rows must add up, those of the regularisation agree.
+                ((loss * self.ranks.count + regularisation) * share).backward()
+            total += loss.detach() * share
+        clip_gradients(self.parameters, self.config.gradient_clip)
+        self.optimizer.step()
+        return total
+
+    def _synchronised(self, last: bool) -> Any:
+        if last or not isinstance(self.objective, DistributedDataParallel):
+            return nullcontext()
+        return self.objective.no_sync()

@@ -1,0 +1,36 @@
+"""Scores rows with a ranker, in row order."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.train.loader import Collator
+from components.train.objective import score_batch
+from components.train.rows import RowStore
+from model.ranker import Ranker
+
+Scores = npt.NDArray[np.float32]
+
+
+def score(
+    ranker: Ranker, rows: RowStore, batch_size: int = 4096, device: str | torch.device = "cpu",
+    which: npt.NDArray[Any] | None = None,
+) -> Scores:  # fmt: skip
+    """Click probabilities of all rows, or of the row numbers in `which`, in that order."""
+    device = torch.device(device)
+    numbers = np.arange(len(rows)) if which is None else which
+    collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items)
+    probabilities = np.empty(len(numbers), dtype=np.float32)
+    place = np.empty(len(rows), dtype=np.int64)
+    place[numbers] = np.arange(len(numbers))
+    was_training = ranker.training
+    ranker.eval()
+    with torch.inference_mode():
+        for first in range(0, len(numbers), batch_size):
+            batch = collate(numbers[first : first + batch_size]).to(device)
+            logits = score_batch(ranker, batch).float()
+            probabilities[place[batch.rows_B]] = torch.sigmoid(logits).cpu().numpy()
+    ranker.train(was_training)
+    return probabilities

@@ -1,0 +1,34 @@
+"""The train step: dataset, embeddings and config in, weights and curves out."""
+
+from pathlib import Path
+from typing import Any
+
+from components.config import RunConfig
+from components.files import read_json
+from components.train.job import prepare_job
+from components.train.launch import LAUNCHERS
+from components.train.watch import OnMetrics
+
+
+def train(
+    dataset: Path,
+    validation: Path,
+    embeddings: Path,
+    config: RunConfig,
+    work: Path,
+    out: Path,
+    on_metrics: OnMetrics = lambda step, metrics: None,  # noqa: ARG005
+) -> dict[str, Any]:
+    """Writes model.safetensors, curves.json and summary.json to `out`, and returns the summary.
+
+    `work` outlives the step: a finished training of the same content is returned at once, a broken-off one continues.
+    """
+    job = prepare_job(dataset, validation, embeddings, config, work)
+    if job.finished:
+        for row in read_json(job.results / "curves.json")["epochs"]:
+            on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+    else:
+        LAUNCHERS[config.train.launcher](job, on_metrics)
+    job.copy_results(out)
+    summary: dict[str, Any] = read_json(out / "summary.json")
+    return summary

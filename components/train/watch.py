@@ -1,0 +1,132 @@
+"""The side effects of a training: progress, curves, the best weights so far, checkpoints."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from components.errors import StepError
+from components.files import sha256_file
+from components.progress import Progress, progress
+from components.train.job import Job
+from components.train.ranks import Ranks
+from components.train.rows import RowStore
+from components.train.scoring import score
+from components.train.snapshots import Snapshots
+from components.train.state import TrainState
+from model import checkpoint, metrics
+
+OnMetrics = Callable[[int, dict[str, float]], None]
+
+REPORTS_AN_EPOCH = 20
+CLOCK_EVERY = 16  # steps between looks at the clock: with several ranks each look is a broadcast
+VALID_BATCH = 4096
+
+
+@dataclass
+class TrainingWatch:
+    job: Job
+    ranks: Ranks
+    train_rows: int
+    steps_an_epoch: int
+    valid: RowStore
+    snapshots: Snapshots
+    on_metrics: OnMetrics
+    _bar: Progress | None = None
+    _saved_at: float = field(default_factory=time.monotonic)
+    _ticked_at: float = 0.0
+    _reported: tuple[float, int] = (0.0, 0)  # seconds and rows of the state at the last report
+
+    @contextmanager
+    def epoch(self, state: TrainState) -> Iterator[None]:
+        self._ticked_at = time.monotonic()
+        self._reported = (state.seconds, state.rows)
+        bar = (
+            progress(f"train epoch {state.epoch + 1}", self.train_rows, "samples")
+            if self.ranks.first
+            else nullcontext()
+        )
+        with bar as self._bar:
+            if self._bar is not None:
+                self._bar.done = state.rows
+            yield
+        self._tick(state)
+
+    def stepped(self, state: TrainState, rows: int) -> None:
+        if self._bar is not None:
+            self._bar.advance(rows)
+        if state.step % max(1, self.steps_an_epoch // REPORTS_AN_EPOCH) == 0:
+            self._report(state)
+        if self._checkpoint_due(state):
+            self._checkpoint(state)
+
+    def validate(self, state: TrainState) -> dict[str, float]:
+        """Exact: every rank scores its part, the metrics are computed over all rows."""
+        self.ranks.share_buffers(state.ranker)
+        mine = np.arange(self.ranks.rank, len(self.valid), self.ranks.count)
+        probabilities = self.ranks.gather(score(state.ranker, self.valid, VALID_BATCH, self.ranks.device, mine))
+        labels = self.ranks.gather(self.valid.label[mine])
+        if not np.isfinite(probabilities).all():
+            raise StepError(f"epoch {state.epoch}: the model gives scores that are not finite; {_REMEDY}")
+        return {"auc": metrics.auc(labels, probabilities), "log_loss": metrics.log_loss(labels, probabilities)}
+
+    def epoch_ended(self, state: TrainState, better: bool) -> None:
+        row = state.curves["epochs"][-1]
+        _check_finite(row["train_loss"], state)
+        if self.ranks.first:
+            if better:
+                state.best_sha256 = self._save_best(state)
+            self.on_metrics(state.total_steps, {name: value for name, value in row.items() if name != "step"})
+        self._checkpoint(state)
+
+    def _report(self, state: TrainState) -> None:
+        row = state.report()
+        _check_finite(row["train_loss"], state)
+        self._tick(state)
+        seconds, rows = state.seconds - self._reported[0], state.rows - self._reported[1]
+        self._reported = (state.seconds, state.rows)
+        state.curves["steps"].append({"step": state.total_steps, **row})
+        if self.ranks.first:
+            self.on_metrics(state.total_steps, {**row, "samples_per_second": rows / max(seconds, 1e-9)})
+
+    def _tick(self, state: TrainState) -> None:
+        """Counts the time spent in epochs; scoring the valid split is no training time."""
+        now = time.monotonic()
+        state.seconds += now - self._ticked_at
+        self._ticked_at = now
+
+    def _save_best(self, state: TrainState) -> str:
+        epoch = state.plateau.best_epoch
+        path = self.job.best(epoch)
+        meta = {"training": self.job.key, "preset": self.job.config.preset, "epoch": str(epoch),
+                "valid_auc": f"{state.plateau.best:.6f}"}  # fmt: skip
+        checkpoint.save(path, state.ranker, meta)
+        # The one before stays: the snapshot before the last still speaks of it.
+        for older in sorted(self.job.folder.glob("best-*.safetensors"))[:-2]:
+            older.unlink()
+        return sha256_file(path)
+
+    def _checkpoint_due(self, state: TrainState) -> bool:
+        config = self.job.config.train
+        if config.checkpoint_steps and state.total_steps % config.checkpoint_steps == 0:
+            return True
+        if state.total_steps % CLOCK_EVERY:
+            return False
+        return self.ranks.agree(time.monotonic() - self._saved_at > 60 * config.checkpoint_minutes)
+
+    def _checkpoint(self, state: TrainState) -> None:
+        saved = state.to_dict(self.ranks)
+        if self.ranks.first:
+            self.snapshots.write(state.total_steps, saved)
+        self._saved_at = time.monotonic()
+
+
+_REMEDY = "lower train.learning_rate, or use train.precision=float32"
+
+
+def _check_finite(loss: float, state: TrainState) -> None:
+    if not math.isfinite(loss):
+        raise StepError(f"step {state.total_steps}: the loss is {loss}; {_REMEDY}")

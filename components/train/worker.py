@@ -1,0 +1,146 @@
+"""One process of a training: `python -m components.train.worker --job FOLDER`, by itself, under torchrun, or in a pod.
+
+Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOLDER/failure.json), others a crash.
+"""
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from components.errors import StepError
+from components.files import sha256_file, write_json
+from components.train import arithmetic
+from components.train.items import table_from, vocabulary_of
+from components.train.job import Job, open_job
+from components.train.loader import Collator
+from components.train.loop import Data, fit
+from components.train.objective import Objective, Optimiser, groups_are_exact
+from components.train.ranks import Ranks, joined
+from components.train.rows import RowStore
+from components.train.sampler import Sampler
+from components.train.snapshots import Snapshots
+from components.train.state import TrainState
+from components.train.watch import OnMetrics, TrainingWatch
+from model.ranker import Ranker
+
+NEEDS_A_PERSON = 2
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+GROUP_COST = {"cpu": 512.0, "cuda": 65536.0}  # positions; a GPU's launches cost more than its arithmetic
+
+_log = logging.getLogger(__name__)
+
+
+def run(job: Job, on_metrics: OnMetrics) -> None:
+    """Trains `job` from where its last checkpoint left it, and publishes its results."""
+    with joined(job.config.train.device) as ranks:
+        _check_ranks(job, ranks)
+        arithmetic.set_up(ranks.device)
+        train_rows, valid_rows = job.rows()
+        state, optimiser = _build(job, ranks)
+        snapshots = Snapshots(job.folder / "snapshots")
+        data = _data(job, ranks, train_rows, state.ranker)
+        watch = TrainingWatch(job, ranks, len(train_rows), data.sampler.steps, valid_rows, snapshots, on_metrics)
+        if saved := snapshots.read_newest():
+            state.restore(saved, ranks)
+            _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
+            del saved
+        fit(state, data, optimiser, job.config.train, watch)
+        if ranks.first:
+            _publish(job, state, ranks, len(train_rows), len(valid_rows))
+            snapshots.clear()
+
+
+def _check_ranks(job: Job, ranks: Ranks) -> None:
+    wanted = job.config.train.processes * job.config.train.nodes
+    if ranks.count != wanted:
+        raise StepError(
+            f"{ranks.count} processes were started, the run asks for train.processes x train.nodes = {wanted}: "
+            "set one or the other (on a cluster, numProcPerNode of the ClusterTrainingRuntime)"
+        )
+
+
+def _build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
+    config, arrays = job.config.train, job.items()
+    torch.manual_seed(config.seed)  # the same first weights on every rank
+    ranker = Ranker(job.config.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
+    torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
+    objective = Objective(ranker, config, ranks).train()
+    optimizer = arithmetic.optimizer_for(objective.parameters(), config)
+    optimiser = Optimiser(objective, optimizer, lambda module: arithmetic.compiled(module, config))
+    return TrainState(ranker, optimizer, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
+
+
+def _data(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
+    config = job.config.train
+    sampler = Sampler(len(rows), config.batch_size, config.seed, ranks.rank, ranks.count, config.accumulate)
+    group_cost = GROUP_COST[ranks.device.type] if groups_are_exact(job.config.model) else float("inf")
+    collate = Collator(rows, job.config.model.history_length, ranker.vocabulary.items, group_cost)
+    return Data(sampler, collate, ahead=ranks.device.type == "cuda")
+
+
+def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_rows: int) -> None:
+    best = job.best(state.plateau.best_epoch)
+    if not best.is_file() or sha256_file(best) != state.best_sha256:
+        raise StepError(f"{best} is missing or damaged: delete the folder {job.folder} and train again")
+    config = job.config.train
+    summary: dict[str, Any] = {
+        "training": job.key,
+        "preset": job.config.preset,
+        "best_epoch": state.plateau.best_epoch,
+        "valid_auc": state.plateau.best,
+        "epochs": state.epoch,
+        "steps": state.total_steps,
+        "stopped_by": "patience" if state.plateau.stale_epochs >= config.patience else "max_epochs",
+        "rows": {"train": train_rows, "valid": valid_rows},
+        "parameters": sum(parameter.numel() for parameter in state.ranker.parameters()),
+        "seconds": round(state.seconds, 3),
+        "samples_per_second": round(train_rows * state.epoch / max(state.seconds, 1e-9), 1),
+        "seed": config.seed,
+        "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "ranks": ranks.count,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    job.publish(best, state.curves, summary)
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when the one that started it dies, however it dies. Elsewhere it does nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="One process of a training.")
+    parser.add_argument("--job", type=Path, required=True, help="the folder that the train step prepared")
+    folder = parser.parse_args(arguments).job
+    if "LOCAL_RANK" in os.environ:  # started by torchrun, whose own death must not leave ranks behind
+        die_with_parent()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    job = open_job(folder)
+
+    def append(step: int, metrics: dict[str, float]) -> None:
+        with job.metrics.open("a") as file:
+            file.write(json.dumps({"step": step, "metrics": metrics}) + "\n")
+
+    try:
+        run(job, append)
+    except StepError as error:
+        _log.error("%s", error)
+        write_json(folder / "failure.json", {"message": str(error)})
+        return NEEDS_A_PERSON
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

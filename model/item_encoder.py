@@ -1,0 +1,134 @@
+"""An item as one vector: its id, its tags, its content and, if asked, its popularity levels."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from model.config import ModelConfig, Vocabulary
+from model.content import ContentNormalisation, content_map, principal_start
+from model.items import ItemTable
+from model.quantise import QuantiserReport, ResidualQuantiser
+
+
+def embedding(rows: int, width: int, std: float) -> nn.Embedding:
+    """Row 0 is the padding: zero, and never trained."""
+    table = nn.Embedding(rows, width, padding_idx=0)
+    nn.init.normal_(table.weight, std=std)
+    with torch.no_grad():
+        table.weight[0].zero_()
+    return table
+
+
+class SemanticCodes(nn.Module):
+    """Quantised content: each code of an item has an embedding of its own, and their sum stands for the content."""
+
+    codes_NQ: Tensor
+
+    def __init__(self, config: ModelConfig, items: int) -> None:
+        super().__init__()
+        self.codebook_size = config.codebook_size
+        self.register_buffer("codes_NQ", torch.zeros(items, config.code_levels, dtype=torch.int64))
+        # One table for all levels; code c of level q is row 1 + q * codebook_size + c, row 0 is the padding item.
+        self.code = embedding(1 + config.code_levels * config.codebook_size, config.embedding_dim, config.embedding_std)
+
+    def fit(self, content_NC: Tensor, seen_N: Tensor) -> QuantiserReport:
+        seen_SC = content_NC[seen_N]
+        levels = self.codes_NQ.shape[1]
+        quantiser = ResidualQuantiser.fit(seen_SC, levels, self.codebook_size)
+        rows_NQ = quantiser.encode(content_NC) + 1 + self.codebook_size * torch.arange(levels, device=content_NC.device)
+        rows_NQ[0] = 0
+        self.codes_NQ.copy_(rows_NQ)
+        return quantiser.report(seen_SC)
+
+    def forward(self, ids_U: Tensor) -> Tensor:
+        summed_UE: Tensor = self.code(self.codes_NQ[ids_U]).sum(1)
+        return summed_UE
+
+
+class EncodedItems(NamedTuple):
+    """Items by position. `content_UC` has unit length and serves the similarity histogram alone."""
+
+    items_UD: Tensor
+    content_UC: Tensor
+
+
+class ItemEncoder(nn.Module):
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, table: ItemTable) -> None:
+        super().__init__()
+        if config.content and vocabulary.content == 0:
+            raise ValueError(f"model.content = {config.content!r}: the items have no content; use an empty list")
+        self.config = config
+        size, std = config.embedding_dim, config.embedding_std
+        self.id = embedding(vocabulary.items, size, std)
+        self.tag = embedding(vocabulary.tags, size, std)
+        self.width = 2 * size
+        if config.item_levels:
+            self.likes = embedding(vocabulary.levels, size, std)
+            self.views = embedding(vocabulary.levels, size, std)
+            self.width += 2 * size
+        self.normalise = ContentNormalisation(config.content_norm, vocabulary.content)
+        if "concat" in config.content:
+            self.map, mapped = content_map(config.content_map, vocabulary.content, config)
+            self.width += mapped
+        if "codes" in config.content:
+            self.codes = SemanticCodes(config, vocabulary.items)
+            self.width += size
+        if "align" in config.content:
+            self.align = nn.Linear(vocabulary.content, size)
+        self.quantiser_report: QuantiserReport | None = None
+        if not table.content_ND.is_meta:
+            self._fit(table)
+
+    @torch.no_grad()
+    def _fit(self, table: ItemTable) -> None:
+        """All that content decides before training, from the items seen in train."""
+        self.normalise.fit(table.content_ND[table.seen_N])
+        if not {"codes", "init"} & set(self.config.content):
+            return
+        if not bool(table.seen_N.any()):
+            raise ValueError(
+                "the item table marks no item as seen in train: codes and init have nothing to be fitted on"
+            )
+        content_NC = self.normalise(table.content_ND)
+        if "codes" in self.config.content:
+            self.quantiser_report = self.codes.fit(content_NC, table.seen_N)
+        if "init" in self.config.content:
+            self.id.weight.add_(
+                principal_start(content_NC, table.seen_N, self.config.embedding_dim, self.config.init_std)
+            )
+            self.id.weight[0].zero_()
+
+    def content(self, ids_U: Tensor, table: ItemTable) -> Tensor:
+        """Normalised content, zero for the padding item whatever the normalisation makes of a zero row."""
+        normalised_UC: Tensor = self.normalise(table.content_ND[ids_U])
+        return normalised_UC * (ids_U != 0)[:, None]
+
+    def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:
+        parts = [self.id(ids_U), self._tags(table.tags_NT[ids_U])]
+        if self.config.item_levels:
+            parts += [self.likes(table.likes_N[ids_U]), self.views(table.views_N[ids_U])]
+        content_UC = self.content(ids_U, table)
+        if "concat" in self.config.content:
+            parts.append(self.map(content_UC) * (ids_U != 0)[:, None])
+        if "codes" in self.config.content:
+            parts.append(self.codes(ids_U))
+        similar = "similarity" in self.config.content
+        return EncodedItems(torch.cat(parts, dim=1), F.normalize(content_UC if similar else content_UC[:, :0], dim=-1))
+
+    def _tags(self, tags_UT: Tensor) -> Tensor:
+        """The mean over an item's tags; zero where it has none."""
+        real_UT = tags_UT != 0
+        mean_UE: Tensor = (self.tag(tags_UT) * real_UT[..., None]).sum(1) / real_UT.sum(1, keepdim=True).clamp(min=1)
+        return mean_UE
+
+    def alignment_loss(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> Tensor:
+        """Contrastive (InfoNCE, both directions) between each item's id embedding and its own mapped content."""
+        ids_S = ids_U[ids_U != 0]
+        ids_S = ids_S[torch.randperm(len(ids_S), device=ids_S.device)[:sample]]
+        id_SE = F.normalize(self.id(ids_S), dim=-1)
+        content_SE = F.normalize(self.align(self.content(ids_S, table)), dim=-1)
+        alike_SS = id_SE @ content_SE.T / self.config.align_temperature
+        own_S = torch.arange(len(ids_S), device=ids_S.device)
+        return (F.cross_entropy(alike_SS, own_S) + F.cross_entropy(alike_SS.T, own_S)) / 2

@@ -1,0 +1,147 @@
+"""The ranker: item encoder, interest, cross network beside deep network, head. One logit a row."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from model.config import Interest, ModelConfig, TargetAttention, Vocabulary
+from model.content import SimilarityHistogram
+from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
+from model.item_encoder import EncodedItems, ItemEncoder, embedding
+from model.items import ItemTable
+from model.target_attention import DinAttention, MeanPool, ReluAttention
+from model.transformer import InterestTransformer, rows
+
+InterestModule = InterestTransformer | DinAttention | ReluAttention | MeanPool
+
+
+def interest_module(kind: Interest | TargetAttention, config: ModelConfig, item_width: int) -> InterestModule | None:
+    if kind == "transformer":
+        return InterestTransformer(config, item_width)
+    if kind == "din":
+        return DinAttention(config, item_width)
+    if kind == "relu":
+        return ReluAttention(item_width)
+    if kind == "mean":
+        return MeanPool(item_width)
+    return None
+
+
+class Ranker(nn.Module):
+    """Call `torch.manual_seed` before construction: the first weights come from torch's generator."""
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, table: ItemTable) -> None:
+        super().__init__()
+        table.check(vocabulary)
+        self.config, self.vocabulary = config, vocabulary
+        self.table = table
+        self.item_encoder = ItemEncoder(config, vocabulary, table)
+        item_width = self.item_encoder.width
+        self.interest = interest_module(config.interest, config, item_width)
+        self.beside = interest_module(config.target_attention, config, item_width)
+        width = item_width + sum(module.width for module in (self.interest, self.beside) if module is not None)
+        if config.row_levels:
+            self.likes = embedding(vocabulary.levels, config.embedding_dim, config.embedding_std)
+            self.views = embedding(vocabulary.levels, config.embedding_dim, config.embedding_std)
+            width += 2 * config.embedding_dim
+        if "similarity" in config.content:
+            self.similarity = SimilarityHistogram(config.similarity_bins)
+            width += config.similarity_bins
+        self._build_interaction(width)
+        self.apply(_xavier)
+
+    def _build_interaction(self, width: int) -> None:
+        config = self.config
+        self.cross: nn.Module | None = None
+        if config.cross == "full":
+            self.cross = CrossNetwork(width, config.cross_layers)
+        elif config.cross == "low-rank":
+            self.cross = LowRankCrossNetwork(width, config.cross_layers, config.cross_rank)
+        self.deep = DeepNetwork(width, config.deep_widths, config.deep_dropout)
+        crossed = width if self.cross is not None else 0
+        hidden = DeepNetwork(crossed + self.deep.width, config.head_widths, 0.0)
+        self.head = nn.Sequential(hidden, nn.Linear(hidden.width, 1))
+
+    def forward(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
+        """Logits of the rows. Histories are oldest first, padded with 0 on the left, of any length."""
+        history_BL = self._fit_length(history_BL)
+        encoded = self.encode(torch.cat([history_BL.flatten(), item_B]))
+        cells = history_BL.numel()
+        position_BL = torch.arange(cells, device=item_B.device).view_as(history_BL)
+        position_B = torch.arange(item_B.shape[0], device=item_B.device) + cells
+        return self._score(encoded, position_BL, history_BL != 0, position_B, likes_B, views_B)
+
+    def encode(self, ids_U: Tensor) -> EncodedItems:
+        """Items as vectors, to be shared by all rows that hold them; `model.items.distinct_items` finds them."""
+        encoded: EncodedItems = self.item_encoder(ids_U, self.table)
+        return encoded
+
+    def score_encoded(
+        self, encoded: EncodedItems, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor
+    ) -> Tensor:
+        """`forward` with histories and targets as positions in `encoded`, where position 0 is the padding."""
+        history_BL = self._fit_length(history_BL)
+        return self._score(encoded, history_BL, history_BL != 0, item_B, likes_B, views_B)
+
+    @torch.no_grad()
+    def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
+        """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, L) of a target attention."""
+        history_BL = self._fit_length(history_BL)
+        items_UD = self.encode(torch.cat([history_BL.flatten(), item_B])).items_UD
+        position_BL = torch.arange(history_BL.numel(), device=item_B.device).view_as(history_BL)
+        found: list[Tensor] = []
+        for module in (self.interest, self.beside):
+            if module is not None:
+                weights = module.attention(items_UD, position_BL, items_UD[history_BL.numel() :], history_BL != 0)
+                found += weights if isinstance(weights, list) else [weights]
+        return found
+
+    def auxiliary_loss(self, ids_U: Tensor) -> Tensor:
+        """The contrastive loss between id embeddings and content, where `model.content` holds `align`; else zero."""
+        if "align" not in self.config.content:
+            return self.item_encoder.id.weight.new_zeros(())
+        return self.item_encoder.alignment_loss(ids_U, self.table)
+
+    def _fit_length(self, history_BL: Tensor) -> Tensor:
+        """The newest `history_length` items, without restoring padding that the caller left out.
+
+        Two exceptions have that width exactly: the published slip, which reads the padding, and an exported program,
+        whose graph may not depend on which of the two lengths is the larger.
+        """
+        length = self.config.history_length
+        if self.config.mask == "inverted" or torch.compiler.is_exporting():
+            return F.pad(history_BL, (length, 0))[:, -length:]
+        return history_BL[:, -length:]
+
+    def _score(
+        self,
+        encoded: EncodedItems,
+        history_BL: Tensor,
+        real_BL: Tensor,
+        item_B: Tensor,
+        likes_B: Tensor,
+        views_B: Tensor,
+    ) -> Tensor:
+        items_UD, content_UC = encoded
+        target_BD = rows(items_UD, item_B)
+        parts = [target_BD]
+        if self.config.row_levels:
+            parts = [self.likes(likes_B), self.views(views_B), target_BD]
+        for module in (self.interest, self.beside):
+            if module is not None:
+                parts.append(module(items_UD, history_BL, target_BD, real_BL))
+        if "similarity" in self.config.content:
+            parts.append(self.similarity(rows(content_UC, history_BL), rows(content_UC, item_B), real_BL))
+        features_BF = torch.cat(parts, dim=1)
+        joined = [self.deep(features_BF)]
+        if self.cross is not None:
+            joined = [self.cross(features_BF), *joined]
+        logits_B: Tensor = self.head(torch.cat(joined, dim=1))[:, 0]
+        return logits_B
+
+
+def _xavier(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,109 @@
+"""Sum pooling of a history under the target's attention, and the plain mean it is compared with."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+from model.transformer import rows
+
+
+class Dice(nn.Module):
+    """x where it is large against its own distribution, alpha x where it is small; padding is no part of that."""
+
+    mean_X: Tensor
+    variance_X: Tensor
+
+    def __init__(self, width: int, momentum: float = 0.01, eps: float = 1e-9) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.alpha = nn.Parameter(torch.zeros(width))
+        self.register_buffer("mean_X", torch.zeros(width))
+        self.register_buffer("variance_X", torch.ones(width))
+
+    def forward(self, x_BLX: Tensor, real_BL: Tensor) -> Tensor:
+        if self.training:
+            real_BL1 = real_BL[..., None].to(x_BLX.dtype)
+            count = real_BL1.sum().clamp(min=1.0)
+            mean_X = (x_BLX * real_BL1).sum((0, 1)) / count
+            variance_X = ((x_BLX - mean_X).square() * real_BL1).sum((0, 1)) / count
+            with torch.no_grad():
+                self.mean_X.lerp_(mean_X.to(self.mean_X.dtype), self.momentum)
+                self.variance_X.lerp_(variance_X.to(self.variance_X.dtype), self.momentum)
+        else:
+            mean_X, variance_X = self.mean_X, self.variance_X
+        open_BLX = torch.sigmoid((x_BLX - mean_X) * torch.rsqrt(variance_X + self.eps))
+        return x_BLX * (open_BLX + self.alpha * (1.0 - open_BLX))
+
+
+class DinAttention(nn.Module):
+    """A small network weighs each history item from [target, item, target - item, target * item]; no softmax."""
+
+    def __init__(self, config: ModelConfig, item_width: int) -> None:
+        super().__init__()
+        widths = [4 * item_width, *config.attention_widths]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.dice = nn.ModuleList(Dice(width) for width in widths[1:])
+        self.score = nn.Linear(widths[-1], 1)
+        self.width = item_width
+
+    def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        """Weights (B, L), zero on padding."""
+        features_BLF = self._first(items_UD, history_BL, target_BD)
+        for depth, dice in enumerate(self.dice):
+            features_BLF = dice(features_BLF if depth == 0 else self.hidden[depth](features_BLF), real_BL)
+        weights_BL: Tensor = self.score(features_BLF)[..., 0]
+        return weights_BL.masked_fill(~real_BL, 0.0)
+
+    def _first(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor) -> Tensor:
+        """W [t, i, t-i, t*i] = (Wt + Wd) t + (Wi - Wd) i + Wp (t*i): only the product is made for each position."""
+        layers = [*self.hidden, self.score]
+        first = layers[0]
+        assert isinstance(first, nn.Linear)
+        weight_target, weight_item, weight_difference, weight_product = first.weight.chunk(4, dim=1)
+        from_item_BLF = rows(F.linear(items_UD, weight_item - weight_difference), history_BL)
+        from_target_BF = F.linear(target_BD, weight_target + weight_difference, first.bias)
+        product_BLD = rows(items_UD, history_BL) * target_BD[:, None]
+        return from_item_BLF + from_target_BF[:, None] + F.linear(product_BLD, weight_product)
+
+    def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        weights_BL = self.attention(items_UD, history_BL, target_BD, real_BL)
+        return torch.einsum("bl,bld->bd", weights_BL, rows(items_UD, history_BL))
+
+
+class ReluAttention(nn.Module):
+    """Weighs by the dot product of query and key where that is positive, and not at all elsewhere; no softmax."""
+
+    def __init__(self, item_width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(item_width, item_width)
+        self.key = nn.Linear(item_width, item_width)
+        self.value = nn.Linear(item_width, item_width)
+        self.width = item_width
+
+    def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        """Weights (B, L), zero on padding."""
+        key_BLD = rows(self.key(items_UD), history_BL)
+        score_BL = torch.einsum("bd,bld->bl", self.query(target_BD), key_BLD) / self.width**0.5
+        return torch.relu(score_BL).masked_fill(~real_BL, 0.0)
+
+    def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        weights_BL = self.attention(items_UD, history_BL, target_BD, real_BL)
+        return torch.einsum("bl,bld->bd", weights_BL, rows(self.value(items_UD), history_BL))
+
+
+class MeanPool(nn.Module):
+    """Blind to the target and to order; an empty history is zero."""
+
+    def __init__(self, item_width: int) -> None:
+        super().__init__()
+        self.width = item_width
+
+    def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:  # noqa: ARG002
+        return real_BL / real_BL.sum(1, keepdim=True).clamp(min=1)
+
+    def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        weights_BL = self.attention(items_UD, history_BL, target_BD, real_BL).to(items_UD.dtype)
+        return torch.einsum("bl,bld->bd", weights_BL, rows(items_UD, history_BL))

@@ -1,0 +1,133 @@
+"""The interest transformer: each history item, joined with the target, attends to the others."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+
+
+def rows(items_UX: Tensor, positions_BL: Tensor) -> Tensor:
+    """The rows of `items_UX` at the given positions. An embedding lookup: its gradient is the fast scatter-add."""
+    return F.embedding(positions_BL, items_UX)
+
+
+class TransformerLayer(nn.Module):
+    """What `torch.nn.TransformerEncoderLayer` computes (post-norm, ReLU); the caller makes the first projection."""
+
+    def __init__(self, width: int, heads: int, ffn_width: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"model.heads = {heads}: must divide the transformer's width {width}")
+        self.heads, self.dropout = heads, dropout
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+        self.widen = nn.Linear(width, ffn_width)
+        self.narrow = nn.Linear(ffn_width, width)
+        self.norm_attention = nn.LayerNorm(width)
+        self.norm_ffn = nn.LayerNorm(width)
+        self.drop = nn.Dropout(dropout)
+
+    def _split(self, qkv_BLP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = (
+            part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in qkv_BLP.chunk(3, dim=-1)
+        )
+        return query, key, value
+
+    def weights(self, qkv_BLP: Tensor, attend_BL: Tensor) -> Tensor:
+        """(B, heads, L queries, L keys): what `forward` weighs the values with, when nothing is dropped."""
+        query, key, _ = self._split(qkv_BLP)
+        score = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+        return torch.softmax(score.masked_fill(~attend_BL[:, None, None, :], float("-inf")), -1)
+
+    def forward(self, z_BLM: Tensor, qkv_BLP: Tensor, attend_BL: Tensor) -> Tensor:
+        query, key, value = self._split(qkv_BLP)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attend_BL[:, None, None, :], dropout_p=self.dropout if self.training else 0.0
+        )
+        z_BLM = self.norm_attention(z_BLM + self.drop(self.project_out(mixed.transpose(1, 2).flatten(2))))
+        hidden = self.narrow(self.drop(torch.relu(self.widen(z_BLM))))
+        normed: Tensor = self.norm_ffn(z_BLM + self.drop(hidden))
+        return normed
+
+
+class InterestTransformer(nn.Module):
+    """What a history says about a target: the newest K outputs and, through a linear map, the maximum of all."""
+
+    def __init__(self, config: ModelConfig, item_width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.model_width = item_width * (2 if config.target_concat else 1)
+        self.layers = nn.ModuleList(
+            TransformerLayer(self.model_width, config.heads, config.ffn_dim, config.transformer_dropout)
+            for _ in range(config.layers)
+        )
+        if config.max_pool:
+            self.pool = nn.Linear(self.model_width, self.model_width)
+        if config.position == "learned":  # counted from the newest item, so that padding on the left moves nothing
+            self.position = nn.Embedding(config.history_length, self.model_width)
+            nn.init.normal_(self.position.weight, std=0.02)
+        self.width = self.model_width * (config.last_k + (1 if config.max_pool else 0))
+
+    def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        read_BL, attend_BL = self._masks(real_BL)
+        z_BLM, qkv_BLP = self._first(items_UD, history_BL, target_BD)
+        for depth, layer in enumerate(self._layers()):
+            z_BLM = layer(z_BLM, layer.project_in(z_BLM) if depth else qkv_BLP, attend_BL)
+        return self._interest(z_BLM, read_BL)
+
+    @torch.no_grad()
+    def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> list[Tensor]:
+        """Each layer's weights, (B, heads, L, L), for analysis; rows of padded queries mean nothing."""
+        _, attend_BL = self._masks(real_BL)
+        z_BLM, qkv_BLP = self._first(items_UD, history_BL, target_BD)
+        found = []
+        for depth, layer in enumerate(self._layers()):
+            qkv_BLP = layer.project_in(z_BLM) if depth else qkv_BLP
+            found.append(layer.weights(qkv_BLP, attend_BL))
+            z_BLM = layer(z_BLM, qkv_BLP, attend_BL)
+        return found
+
+    def _layers(self) -> Iterator[TransformerLayer]:
+        for layer in self.layers:
+            assert isinstance(layer, TransformerLayer)
+            yield layer
+
+    def _masks(self, real_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """(positions read out, positions attended to); an empty row attends to one position, lest softmax be NaN."""
+        read_BL = real_BL if self.config.mask == "right" else ~real_BL
+        nothing_B1 = ~read_BL.any(1, keepdim=True)
+        newest_L = torch.arange(real_BL.shape[1], device=real_BL.device) == real_BL.shape[1] - 1
+        return read_BL, read_BL | (nothing_B1 & newest_L)
+
+    def _first(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor) -> tuple[Tensor, Tensor]:
+        """[item; target] and its first projection, Wi item + Wt target: the first term once for each distinct item."""
+        project = next(self._layers()).project_in
+        z_BLM = rows(items_UD, history_BL)
+        width = items_UD.shape[1]
+        qkv_BLP = rows(F.linear(items_UD, project.weight[:, :width]), history_BL)
+        if self.config.target_concat:
+            z_BLM = torch.cat([z_BLM, target_BD[:, None].expand_as(z_BLM)], dim=-1)
+            qkv_BLP = qkv_BLP + F.linear(target_BD, project.weight[:, width:])[:, None]
+        offset_LP: Tensor = project.bias
+        if self.config.position == "learned":
+            length = history_BL.shape[1]
+            position_LM = self.position(torch.arange(length, device=history_BL.device).flip(0))
+            z_BLM = z_BLM + position_LM
+            offset_LP = offset_LP + F.linear(position_LM, project.weight)
+        return z_BLM, qkv_BLP + offset_LP
+
+    def _interest(self, z_BLM: Tensor, read_BL: Tensor) -> Tensor:
+        unread_BL1 = ~read_BL[..., None]
+        parts = []
+        if self.config.last_k:
+            newest_BKM = F.pad(z_BLM.masked_fill(unread_BL1, 0.0), (0, 0, self.config.last_k, 0))[
+                :, -self.config.last_k :
+            ]
+            parts.append(newest_BKM.flatten(1))
+        if self.config.max_pool:
+            largest_BM = z_BLM.masked_fill(unread_BL1, torch.finfo(z_BLM.dtype).min).amax(1)
+            parts.append(self.pool(largest_BM.masked_fill(unread_BL1.all(1), 0.0)))
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,110 @@
+"""The pipeline on this machine: `kfp.local` in a process of its own, its log in a file, its events drawn by the caller.
+
+    python -m pipelines.local ARGUMENTS.json
+
+A process of its own, because a run must be stoppable as a whole (Ctrl-C ends every step that it started), and because
+kfp.local writes a page of log for each step, which belongs in a file.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.progress import EVENTS_VARIABLE
+
+Event = dict[str, Any]
+_POLL = 0.1  # seconds between looks at the events file
+_GRACE = 10.0  # seconds that interrupted steps get to write their checkpoint
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """One run of the pipeline on this machine, and where it keeps what it makes."""
+
+    folder: Path
+    arguments: dict[str, str]
+    environment: dict[str, str]
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "run.log"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    def execute(self, on_event: Callable[[Event], None]) -> int:
+        """Runs to the end; returns the pipeline's exit status. An interrupt ends every step before it is raised."""
+        self.folder.mkdir(parents=True)
+        self.events.touch()
+        arguments = self.folder / "arguments.json"
+        arguments.write_text(json.dumps({"pipeline_root": str(self.folder / "steps"), "arguments": self.arguments}))
+        environment = {**os.environ, **self.environment, EVENTS_VARIABLE: str(self.events)}
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipelines.local", str(arguments)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+        try:
+            for event in self._follow(process):
+                on_event(event)
+        except BaseException:
+            _end(process)
+            raise
+        return process.returncode
+
+    def _follow(self, process: "subprocess.Popen[bytes]") -> Iterator[Event]:
+        with self.events.open(encoding="utf-8") as file:
+            rest = ""
+            while True:
+                ended = process.poll() is not None
+                rest += file.read()
+                *lines, rest = rest.split("\n")
+                yield from (json.loads(line) for line in lines)
+                if ended:
+                    return
+                time.sleep(_POLL)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends the whole session of a run, politely first."""
+    for sign, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, sign)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(patience)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def main(path: str) -> None:
+    from kfp import local
+
+    from pipelines.training import training_pipeline
+
+    warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+    given = json.loads(Path(path).read_text())
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=given["pipeline_root"])
+    try:
+        training_pipeline(**given["arguments"])
+    except RuntimeError as error:  # kfp's word for a failed task; the step has told its cause in an event
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

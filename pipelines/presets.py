@@ -1,0 +1,65 @@
+"""Whole runs by name: a ranker, how it is trained, and every policy around it.
+
+`sample` is what a laptop runs in minutes; the others are full size. `--set section.field=value` changes any of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from components.config import RunConfig
+from components.train.config import TrainConfig
+from model import presets as rankers
+
+
+def sample() -> RunConfig:
+    """The best ranker at a size that trains on two cores in about a minute."""
+    return RunConfig("sample", model=rankers.best("small"), train=_laptop())
+
+
+def sample_paper() -> RunConfig:
+    """The reference solution at the sample's size."""
+    return RunConfig("sample-paper", model=rankers.paper("small"), train=_laptop())
+
+
+def best() -> RunConfig:
+    """What won honestly in the studies, at the challenge's size."""
+    return RunConfig("best", model=rankers.best("challenge"), train=_full())
+
+
+def paper() -> RunConfig:
+    """The 1st-place solution as its paper describes it, padding mask right."""
+    return RunConfig("paper", model=rankers.paper("challenge"), train=TrainConfig())
+
+
+def published() -> RunConfig:
+    """The released code with its inverted padding mask, kept for comparison."""
+    return RunConfig("published", model=rankers.published("challenge"), train=TrainConfig())
+
+
+def din() -> RunConfig:
+    """The organisers' baseline."""
+    return RunConfig("din", model=rankers.din("challenge"), train=TrainConfig())
+
+
+def _laptop() -> TrainConfig:
+    return TrainConfig(batch_size=512, learning_rate=2e-3, max_epochs=8, patience=2)
+
+
+def _full() -> TrainConfig:
+    return replace(TrainConfig(), batch_size=4096, precision="bfloat16", compile=True)
+
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {
+    "sample": sample,
+    "sample-paper": sample_paper,
+    "best": best,
+    "paper": paper,
+    "published": published,
+    "din": din,
+}
+
+
+def preset(name: str) -> RunConfig:
+    if name not in PRESETS:
+        raise ValueError(f"preset = {name!r}: must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]()
