@@ -86,9 +86,9 @@ def decide(
     from components.runtime import step
 
     with step("decide", pipeline_run, config, freshness.path) as this:
-        folders = [Path(artifact.path) for artifact in (dataset, validation, champion)]
-        policy = FreshnessPolicy(skip_unchanged, retrain_above_drift)
-        found = judge(*folders, this.config, os.environ.get("MMCTR_CODE_VERSION", ""), policy)
+        policy, code = FreshnessPolicy(skip_unchanged, retrain_above_drift), os.environ.get("MMCTR_CODE_VERSION", "")
+        inputs = (Path(dataset.path), Path(validation.path), Path(champion.path))
+        found = judge(*inputs, this.config, code, policy)
         write_json(this.out / "freshness.json", asdict(found))
         this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
     return found.train
