@@ -67,6 +67,35 @@ def validate(
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def decide(
+    config: str,
+    pipeline_run: str,
+    skip_unchanged: bool,
+    retrain_above_drift: float,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    champion: dsl.Input[dsl.Model],
+    freshness: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Asks, when a schedule wants it asked, whether there is anything to learn since the champion."""
+    import os
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from components.files import write_json
+    from components.freshness import FreshnessPolicy, judge
+    from components.runtime import step
+
+    with step("decide", pipeline_run, config, freshness.path) as this:
+        policy, code = FreshnessPolicy(skip_unchanged, retrain_above_drift), os.environ.get("MMCTR_CODE_VERSION", "")
+        inputs = (Path(dataset.path), Path(validation.path), Path(champion.path))
+        found = judge(*inputs, this.config, code, policy)
+        write_json(this.out / "freshness.json", asdict(found))
+        this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
+    return found.train
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
 def embed(
     config: str,
     pipeline_run: str,
