@@ -87,7 +87,9 @@ def test_one_pipeline_run_is_one_tracked_run_with_config_curves_and_lineage(
     assert {"mmctr.data_md5", "mmctr.code_commit", "mmctr.lock_sha256", "mmctr.gate"} <= set(tags)
 
 
-def test_the_second_run_finds_everything_made(first: "subprocess.CompletedProcess[str]", workspace: Path, data: Path) -> None:
+def test_the_second_run_finds_everything_made(
+    first: "subprocess.CompletedProcess[str]", workspace: Path, data: Path
+) -> None:
     trained = sorted((workspace / "cache" / "training").rglob("*"))
     again = walk(workspace, data)
     assert again.returncode == 0, again.stdout + again.stderr
