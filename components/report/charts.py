@@ -107,8 +107,10 @@ class Track:
             for value, kind in lines
         )
         low, high = estimate["low"], estimate["high"]
-        reach = Markup("") if low is None or high is None else Markup(
-            '<line class="reach {}" x1="{}" x2="{}" y1="50%" y2="50%"/>').format(style, self.at(low), self.at(high))  # fmt: skip
+        reach = Markup("")
+        if low is not None and high is not None:
+            line = Markup('<line class="reach {}" x1="{}" x2="{}" y1="50%" y2="50%"/>')
+            reach = line.format(style, self.at(low), self.at(high))
         dot = Markup('<circle class="dot {}" cx="{}" cy="50%" r="4.5"/>').format(style, self.at(estimate["value"]))
         head = Markup('<svg class="track" role="img" aria-label="{}"><title>{}</title>').format(text, text)
         return head + marks + reach + dot + Markup("</svg>")

@@ -1,4 +1,4 @@
-"""What the other steps left behind, put into the sections of the page. A fact that a step did not record is left out."""
+"""What the other steps left behind, as sections of the page. A fact that a step did not record is left out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +26,8 @@ def training_view(evidence: Evidence) -> Json:
     best = max(epochs, key=lambda row: row["valid_auc"])
     mark = {"x": best["epoch"] + 1, "text": "kept"}
     auc = {"AUC on valid": [(row["epoch"] + 1, row["valid_auc"]) for row in epochs]}
-    pictures = [
-        _chart("AUC on valid", auc, "Epoch", mark, "After each pass over train. The epoch with the best value is kept."),
-    ]  # fmt: skip
+    caption = "After each pass over train. The epoch with the best value is kept."
+    pictures = [_chart("AUC on valid", auc, "Epoch", mark, caption)]
     losses = {"train": [(row["epoch"] + 1, row["train_loss"]) for row in epochs]}
     if all("valid_log_loss" in row for row in epochs):
         losses["valid"] = [(row["epoch"] + 1, row["valid_log_loss"]) for row in epochs]

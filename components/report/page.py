@@ -9,20 +9,27 @@ from markupsafe import Markup
 from components.report import charts
 from components.report.evidence import Evidence, content_view, data_view, origin_view, training_view
 from components.report.headline import headline
-from components.report.words import FILTERS, fixed, signed
+from components.report.words import SHOWN, SHOWN_WITH_DIGITS, fixed, signed
 
 Json = dict[str, Any]
 
+# path in a scorecard, name, form, digits, what it means
 FIGURES = (
-    ("auc.value", "AUC", "fixed", 4, "share of click and no-click pairs ranked right"),
-    ("grouped_auc.value", "AUC within users", "fixed", 4, "the same, comparing rows of one user only: what a user notices"),
+    ("auc.value", "AUC", "fixed", 4, "share of pairs of a clicked and another row that are ranked right"),
+    ("grouped_auc.value", "AUC within users", "fixed", 4, "the same, for rows of one user: what a user notices"),
     ("log_loss", "Log loss", "fixed", 4, "penalty for confident mistakes; smaller is better"),
-    ("log_loss_gain", "Gain over guessing", "percent", 1, "log loss saved against always predicting the mean click rate"),
-    ("calibration_error", "Calibration error", "fixed", 4, "mean distance of predicted from seen click rate; smaller is better"),
-    ("operating_point.precision", "Precision at the top", "percent", 1, "share clicked among the best scored rows"),
-    ("operating_point.recall", "Clicks found at the top", "percent", 1, "share of all clicks among the best scored rows"),
+    ("log_loss_gain", "Gain over guessing", "percent", 1, "log loss saved against predicting the mean rate always"),
+    (
+        "calibration_error",
+        "Calibration error",
+        "fixed",
+        4,
+        "distance of predicted from seen click rate; smaller is better",
+    ),
+    ("operating_point.precision", "Precision at the top", "percent", 1, "share clicked of the best scored rows"),
+    ("operating_point.recall", "Clicks found at the top", "percent", 1, "share of all clicks in the best scored rows"),
     ("mean_score", "Mean predicted rate", "percent", 2, "to be held against the seen click rate"),
-)  # fmt: skip
+)
 NOTES = {
     "baselines.history_blind": "trees on the item's levels and past click rate; it knows nothing of the user.",
     "baselines.item_click_rate": "how often the item was clicked in train, and nothing else.",
@@ -35,7 +42,7 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         loader=PackageLoader("components.report", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(FILTERS)
+    environment.filters.update(SHOWN)
     scored = metrics["champion"]["status"] == "scored"
     champion = metrics["champion"]["scores"] if scored else None
     style = environment.get_template("style.css").render()
@@ -43,8 +50,8 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         m=metrics,
         v=verdict,
         scored=scored,
-        style=Markup(style),  # noqa: S704 - our own file, and CSS has no markup to escape
-        number=lambda path, form="fixed", digits=4: number(metrics, path, form, digits),
+        style=Markup(style),  # our own file
+        number=lambda path, form="fixed", digits=None: number(metrics, path, form, digits),
         headline=headline(metrics, verdict),
         models=models_view(metrics),
         figures=figures_view(metrics),
@@ -72,12 +79,10 @@ def lookup(metrics: Json, path: str) -> Any:
     return value
 
 
-def number(metrics: Json, path: str, form: str, digits: int) -> Markup:
+def number(metrics: Json, path: str, form: str, digits: int | None) -> Markup:
     """A number of metrics.json as a person reads it, that also carries which one it is and its exact value."""
     value = lookup(metrics, path)
-    show = FILTERS[form]
-    with_digits = form in ("fixed", "signed", "points", "percent") and not (form == "percent" and digits == 4)
-    text = show(value, digits) if with_digits else show(value)
+    text = SHOWN[form](value) if digits is None else SHOWN_WITH_DIGITS[form](value, digits)
     return Markup('<data data-metric="{}" value="{}">{}</data>').format(
         path, "" if value is None else repr(value), text
     )

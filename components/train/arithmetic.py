@@ -41,6 +41,6 @@ def clip_gradients(parameters: list[nn.Parameter], limit: float) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm: Tensor = torch.nn.utils.get_total_norm(gradients)
     factor = limit / (norm + 1e-6)
-    # Reading a number stalls a GPU but costs a CPU nothing, while multiplying by one would cost it a pass over all weights.
+    # Reading a number stalls a GPU; on a CPU it is free, and multiplying by one would be a pass over all weights.
     if gradients and (norm.device.type != "cpu" or factor < 1):
         torch._foreach_mul_(gradients, factor.clamp(max=1.0))

@@ -33,6 +33,7 @@ class TrainConfig:
     launcher: Launcher = "inline"
     processes: int = 1  # a node
     nodes: int = 1
+    runtime: str = "mmctr"  # the ClusterTrainingRuntime of a TrainJob
     device: Device = "auto"
     precision: Precision = "float32"
     compile: bool = False

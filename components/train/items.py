@@ -76,7 +76,9 @@ def _levels(item_feature: Path, items: int) -> tuple[Array, Array]:
     for row, name in present:
         values = np.nan_to_num(table.column(name).to_numpy())[known].astype(np.int64)
         if len(values) and not (values.min() >= 0 and values.max() < LEVELS):
-            raise StepError(f"{item_feature}: column {name!r} runs from {values.min()} to {values.max()}, allowed is 0 to 10")
+            raise StepError(
+                f"{item_feature}: column {name!r} runs from {values.min()} to {values.max()}, allowed is 0 to 10"
+            )
         levels[row, ids[known]] = values
     levels[:, 0] = 0
     return levels[0], levels[1]

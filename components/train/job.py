@@ -33,7 +33,7 @@ from components.train.rows import RowStore
 FORMAT = 1  # part of the key: raise it when the same inputs lead to other weights
 RESULTS = ("model.safetensors", "curves.json", "summary.json")
 # Fields of TrainConfig that leave the weights as they are.
-BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts")
+BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime")
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def open_job(folder: Path) -> Job:
 
 def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunConfig, work: Path) -> Job:
     """Converts the inputs and lays them down under `work`, unless an earlier call of the same training has."""
+    work = work.resolve()  # workers are told this path
     quarantined = read_json(validation / "quarantine.json")
     train_rows, valid_rows = (
-        RowStore.build(split_path(dataset, split), work / "rows", quarantined.get(split, ())) for split in ("train", "valid")
+        RowStore.build(split_path(dataset, split), work / "rows", quarantined.get(split, ()))
+        for split in ("train", "valid")
     )
     arrays = item_arrays(item_info_path(embeddings), dataset)
     _check(train_rows, valid_rows, len(arrays["tags"]), dataset)
@@ -110,7 +112,7 @@ def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunCo
     job.folder.mkdir(parents=True, exist_ok=True)
     if not (job.folder / "items.npz").is_file():
         with atomic_path(job.folder / "items.npz") as path, path.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
     write_json(
         job.folder / "job.json",
         {"config": to_dict(config), "train_rows": job.train_rows, "valid_rows": job.valid_rows},
@@ -121,7 +123,9 @@ def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunCo
 def _check(train_rows: RowStore, valid_rows: RowStore, items: int, dataset: Path) -> None:
     for name, rows in (("train", train_rows), ("valid", valid_rows)):
         if not len(rows):
-            raise StepError(f"{dataset}: no rows of {name}.parquet are left to use; see the validation's quarantine.json")
+            raise StepError(
+                f"{dataset}: no rows of {name}.parquet are left to use; see the validation's quarantine.json"
+            )
         labels = rows.label
         if labels.min() == labels.max():
             raise StepError(f"{dataset}: every row of {name}.parquet has the label {labels[0]}; nothing can be learned")

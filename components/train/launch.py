@@ -37,7 +37,9 @@ def torchrun(job: Job, on_metrics: OnMetrics) -> None:
     """One rank that dies ends all of them; the job then continues from its last checkpoint."""
     train = job.config.train
     if train.nodes != 1:
-        raise StepError("train.launcher = 'torchrun' runs on this machine: for train.nodes > 1 use train.launcher=trainjob")
+        raise StepError(
+            "train.launcher = 'torchrun' runs on this machine: for train.nodes > 1 use train.launcher=trainjob"
+        )
     for attempt in range(train.restarts + 1):
         (job.folder / "failure.json").unlink(missing_ok=True)
         code, lines = _run_torchrun(job, on_metrics)

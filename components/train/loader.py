@@ -8,7 +8,7 @@ batch does not depend on the order of its rows: the result is that of the padded
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,10 +47,12 @@ class Batch:
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.pin_memory().to(device, non_blocking=True)
 
-        return replace(
-            self, distinct_U=move(self.distinct_U), histories=tuple(map(move, self.histories)), item_B=move(self.item_B),
-            likes_B=move(self.likes_B), views_B=move(self.views_B), label_B=move(self.label_B),
-        )  # fmt: skip
+        return Batch(
+            self.rows_B,
+            move(self.distinct_U),
+            tuple(map(move, self.histories)),
+            *map(move, (self.item_B, self.likes_B, self.views_B, self.label_B)),
+        )
 
 
 @dataclass
@@ -116,7 +118,9 @@ def group_bounds(ascending: Array, group_cost: float) -> list[tuple[int, int]]:
     return bounds
 
 
-def epoch_batches(sampler: Sampler, collate: Collator, epoch: int, first_step: int) -> Iterator[tuple[int, list[Batch]]]:
+def epoch_batches(
+    sampler: Sampler, collate: Collator, epoch: int, first_step: int
+) -> Iterator[tuple[int, list[Batch]]]:
     """(step, this rank's batches, one an accumulation step) from `first_step` to the end of the epoch."""
     order = sampler.order(epoch)
     for step in range(first_step, sampler.steps):
@@ -131,9 +135,10 @@ def in_background(source: Iterator[T], depth: int = 2) -> Iterator[T]:
     def put(entry: tuple[bool, Any]) -> None:
         while not stopped.is_set():
             try:
-                return ready.put(entry, timeout=0.1)
+                ready.put(entry, timeout=0.1)
             except queue.Full:
                 continue
+            return
 
     def work() -> None:
         try:

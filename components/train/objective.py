@@ -22,10 +22,8 @@ def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
     """Logits of a batch, each distinct item encoded once and each group at its own width."""
     encoded = ranker.encode(batch.distinct_U)
     sizes = [len(history) for history in batch.histories]
-    columns = zip(batch.item_B.split(sizes), batch.likes_B.split(sizes), batch.views_B.split(sizes), strict=True)
-    return torch.cat(
-        [ranker.score_encoded(encoded, history, *rest) for history, rest in zip(batch.histories, columns, strict=True)]
-    )
+    columns = (torch.split(column, sizes) for column in (batch.item_B, batch.likes_B, batch.views_B))
+    return torch.cat([ranker.score_encoded(encoded, *group) for group in zip(batch.histories, *columns, strict=True)])
 
 
 def groups_are_exact(model: ModelConfig) -> bool:
@@ -48,13 +46,13 @@ class Objective(nn.Module):
         """(loss, regularisation) of a batch of which rank r holds `sizes[r]` rows."""
         logits = self._everyones(score_batch(self.ranker, batch).float(), sizes)
         labels = self._everyones(batch.label_B, sizes)
-        loss = losses.bce(logits, labels)
+        loss: Tensor = losses.bce(logits, labels)
         if share := self.config.pairwise_weight:
             loss = (1 - share) * loss + share * losses.pairwise(logits, labels)
         return loss, self._regularisation(batch)
 
     def _regularisation(self, batch: Batch) -> Tensor:
-        total = batch.label_B.new_zeros(())
+        total: Tensor = batch.label_B.new_zeros(())
         if self.config.embedding_l2:
             total = total + self.config.embedding_l2 * losses.touched_l2(self.ranker, self._touched(batch.distinct_U))
         if self.config.align_weight:
@@ -65,7 +63,9 @@ class Objective(nn.Module):
         """The distinct items of all ranks, so that an item that two ranks touch is regularised once."""
         if self.ranks.count == 1:
             return distinct_U
-        return torch.unique(torch.cat([ids.to(distinct_U.device) for ids in self.ranks.gather_objects(distinct_U.cpu())]))
+        everyones = [ids.to(distinct_U.device) for ids in self.ranks.gather_objects(distinct_U.cpu())]
+        ids: Tensor = torch.unique(torch.cat(everyones))  # type: ignore[no-untyped-call]
+        return ids
 
     def _everyones(self, values_B: Tensor, sizes: list[int]) -> Tensor:
         if self.ranks.count == 1:
@@ -88,9 +88,9 @@ class Optimiser:
         self.parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         self.objective: nn.Module = objective
         if self.ranks.count > 1:
-            # The item table is the same everywhere: its buffers need no broadcast.
+            # Buffers are the item table, the same everywhere, and statistics, which are shared before each validation.
             self.objective = DistributedDataParallel(
-                objective, broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=False
+                objective, forward_sync_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=False
             )
         self.loss_of = compile_(self.objective)
 

@@ -45,7 +45,7 @@ class Ranks:
                     dist.broadcast(buffer, 0)
 
     def gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Everyone's values behind one another, on every rank. Exact: metrics are computed on all rows, not averaged."""
+        """Everyone's values behind one another, on every rank: metrics are computed on all rows, not averaged."""
         if self.count == 1:
             return values
         return np.concatenate(self.gather_objects(values))

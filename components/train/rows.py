@@ -64,7 +64,9 @@ class RowStore:
         if not _is_whole(folder):
             raise StepError(f"{folder} does not hold converted rows: delete it and run the step again")
         arrays = {name: _map(folder / name, dtype) for name, dtype in FILES.items()}
-        return cls(folder, arrays["records"], arrays["history"], arrays["user"], read_json(folder / "meta.json")["max_item"])
+        return cls(
+            folder, arrays["records"], arrays["history"], arrays["user"], read_json(folder / "meta.json")["max_item"]
+        )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -135,7 +137,9 @@ def _convert(parquet: Path, folder: Path, excluded: Array) -> None:
     except OSError as error:
         if _is_whole(folder):  # another process converted the same split meanwhile
             return
-        raise StepError(f"{folder}: the rows could not be written ({error}); free space or choose another cache") from error
+        raise StepError(
+            f"{folder}: the rows could not be written ({error}); free space or choose another cache"
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -196,7 +200,12 @@ def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array
     records["start"] = end_of_history + np.cumsum(lengths) - lengths
     records["length"] = lengths
     records["label"] = NO_LABEL
-    for name, column, top in (("item", ITEM, 2**31 - 1), ("likes", LIKES, 255), ("views", VIEWS, 255), ("label", LABEL, 1)):
+    for name, column, top in (
+        ("item", ITEM, 2**31 - 1),
+        ("likes", LIKES, 255),
+        ("views", VIEWS, 255),
+        ("label", LABEL, 1),
+    ):
         if column in table.column_names:
             records[name] = _numbers(table, column, parquet, top)
     return records, values[real].astype(FILES["history"])
@@ -205,8 +214,12 @@ def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array
 def _numbers(table: pa.Table, column: str, parquet: Path, top: int | None = None) -> Array:
     values = table.column(column)
     if values.null_count:
-        raise StepError(f"{parquet}: column {column!r} holds {values.null_count} nulls; validation should have stopped it")
+        raise StepError(
+            f"{parquet}: column {column!r} holds {values.null_count} nulls; validation should have stopped it"
+        )
     numbers: Array = values.to_numpy()
     if top is not None and len(numbers) and not (numbers.min() >= 0 and numbers.max() <= top):
-        raise StepError(f"{parquet}: column {column!r} runs from {numbers.min()} to {numbers.max()}; allowed is 0 to {top}")
+        raise StepError(
+            f"{parquet}: column {column!r} runs from {numbers.min()} to {numbers.max()}; allowed is 0 to {top}"
+        )
     return numbers

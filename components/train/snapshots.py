@@ -8,7 +8,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -32,7 +32,7 @@ class Snapshots:
         try:
             with scratch.open("wb") as file:
                 hashing = _HashingFile(file)
-                torch.save(state, hashing)
+                torch.save(state, cast(IO[bytes], hashing))
                 file.flush()
                 os.fsync(file.fileno())
             path = self.folder / f"{step:010d}-{hashing.digest()}.pt"
@@ -40,8 +40,8 @@ class Snapshots:
             _sync_folder(self.folder)
         except (OSError, RuntimeError) as error:  # torch wraps a failed write in a RuntimeError
             raise StepError(
-                f"the checkpoint of step {step} could not be written to {self.folder} ({_reason(error)}): free space and "
-                f"run the same command again; {self._kept()}"
+                f"the checkpoint of step {step} could not be written to {self.folder} ({_reason(error)}): "
+                f"free space and run the same command again; {self._kept()}"
             ) from error
         finally:
             scratch.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ class TrainState:
     def to_dict(self, ranks: Ranks) -> dict[str, Any]:
         """Collective: every rank's generator state goes in. The item table, which no step changes, stays out."""
         generators = ranks.gather_objects(_generator_state(ranks.device))
-                return {
+        return {
             "ranker": {k: v for k, v in self.ranker.state_dict().items() if not k.startswith("table.")},
             "optimizer": self.optimizer.state_dict(),
             "plateau": asdict(self.plateau),

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,20 +37,25 @@ class TrainingWatch:
     on_metrics: OnMetrics
     _bar: Progress | None = None
     _saved_at: float = field(default_factory=time.monotonic)
-    _reported_at: float = field(default_factory=time.monotonic)
-    _rows_since: int = 0
+    _ticked_at: float = 0.0
+    _reported: tuple[float, int] = (0.0, 0)  # seconds and rows of the state at the last report
 
     @contextmanager
     def epoch(self, state: TrainState) -> Iterator[None]:
-        if not self.ranks.first:
+        self._ticked_at = time.monotonic()
+        self._reported = (state.seconds, state.rows)
+        bar = (
+            progress(f"train epoch {state.epoch + 1}", self.train_rows, "samples")
+            if self.ranks.first
+            else nullcontext()
+        )
+        with bar as self._bar:
+            if self._bar is not None:
+                self._bar.done = state.rows
             yield
-            return
-        with progress(f"train epoch {state.epoch + 1}", self.train_rows, "samples") as self._bar:
-            self._bar.done = state.rows
-            yield
+        self._tick(state)
 
     def stepped(self, state: TrainState, rows: int) -> None:
-        self._rows_since += rows
         if self._bar is not None:
             self._bar.advance(rows)
         if state.step % max(1, self.steps_an_epoch // REPORTS_AN_EPOCH) == 0:
@@ -76,17 +81,22 @@ class TrainingWatch:
                 state.best_sha256 = self._save_best(state)
             self.on_metrics(state.total_steps, {name: value for name, value in row.items() if name != "step"})
         self._checkpoint(state)
-        self._reported_at, self._rows_since = time.monotonic(), 0  # scoring the valid split is no training time
 
     def _report(self, state: TrainState) -> None:
         row = state.report()
         _check_finite(row["train_loss"], state)
-        elapsed = time.monotonic() - self._reported_at
-        state.seconds += elapsed
+        self._tick(state)
+        seconds, rows = state.seconds - self._reported[0], state.rows - self._reported[1]
+        self._reported = (state.seconds, state.rows)
         state.curves["steps"].append({"step": state.total_steps, **row})
         if self.ranks.first:
-            self.on_metrics(state.total_steps, {**row, "samples_per_second": self._rows_since / max(elapsed, 1e-9)})
-        self._reported_at, self._rows_since = time.monotonic(), 0
+            self.on_metrics(state.total_steps, {**row, "samples_per_second": rows / max(seconds, 1e-9)})
+
+    def _tick(self, state: TrainState) -> None:
+        """Counts the time spent in epochs; scoring the valid split is no training time."""
+        now = time.monotonic()
+        state.seconds += now - self._ticked_at
+        self._ticked_at = now
 
     def _save_best(self, state: TrainState) -> str:
         epoch = state.plateau.best_epoch

@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 def run(job: Job, on_metrics: OnMetrics) -> None:
     """Trains `job` from where its last checkpoint left it, and publishes its results."""
     with joined(job.config.train.device) as ranks:
+        _check_ranks(job, ranks)
         arithmetic.set_up(ranks.device)
         train_rows, valid_rows = job.rows()
         state, optimiser = _build(job, ranks)
@@ -56,6 +57,15 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
         if ranks.first:
             _publish(job, state, ranks, len(train_rows), len(valid_rows))
             snapshots.clear()
+
+
+def _check_ranks(job: Job, ranks: Ranks) -> None:
+    wanted = job.config.train.processes * job.config.train.nodes
+    if ranks.count != wanted:
+        raise StepError(
+            f"{ranks.count} processes were started, the run asks for train.processes x train.nodes = {wanted}: "
+            "set one or the other (on a cluster, numProcPerNode of the ClusterTrainingRuntime)"
+        )
 
 
 def _build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:

@@ -1,0 +1,158 @@
+"""Training on a cluster: one Kubeflow TrainJob, whose pods see the same `work` folder as the step that submits it.
+
+The TrainJob is named after the training, so that a step that is retried finds the job that it had submitted instead of
+starting a second one. What the pods run, on how many processes, and how often a job that lost a pod is restarted is
+said by the ClusterTrainingRuntime that `train.runtime` names. This is the only module that imports the Kubeflow SDK.
+"""
+
+import collections
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, TrainerClient
+from kubeflow.trainer.options import Name, TrainerCommand
+
+from components.errors import StepError
+from components.files import read_json
+from components.train.job import Job
+from components.train.metrics_file import MetricsTail
+from components.train.watch import OnMetrics
+
+COMPLETE, FAILED = "Complete", "Failed"
+FIRST_NODE = "node-0"
+LAST_LINES = 30  # of the first pod's log, shown when the job fails
+CONFLICT = 409  # the API server has an object of that name
+
+_log = logging.getLogger(__name__)
+
+
+def run_trainjob(
+    job: Job, on_metrics: OnMetrics, backend: KubernetesBackendConfig | None = None, poll_seconds: float = 2.0
+) -> None:
+    """Submits the TrainJob (or takes up one that runs), streams its log, and waits. Cancelled, it cancels the job."""
+    client = TrainerClient(backend_config=backend)
+    (job.folder / "failure.json").unlink(missing_ok=True)
+    name = f"mmctr-{job.key[:20]}"
+    with _cancelled_by_sigterm():
+        try:
+            _submit(client, job, name)
+            with MetricsTail(job.metrics, on_metrics) as metrics:
+                status, lines = _follow(client, name, metrics, poll_seconds)
+        except (SystemExit, KeyboardInterrupt):
+            _log.warning("cancelled: deleting TrainJob %s; its last checkpoint stays in %s", name, job.folder)
+            client.delete_job(name)
+            raise
+    if status == FAILED or not job.finished:
+        _fail(client, job, name, status, lines)
+
+
+def _submit(client: TrainerClient, job: Job, name: str) -> None:
+    command = ["python", "-m", "torch.distributed.run", "-m", "components.train.worker", "--job", str(job.folder)]
+    # An empty image keeps the runtime's own.
+    trainer = CustomTrainerContainer(image="", num_nodes=job.config.train.nodes)
+    for _ in range(2):
+        try:
+            client.train(
+                runtime=job.config.train.runtime, trainer=trainer, options=[Name(name), TrainerCommand(command)]
+            )
+        except RuntimeError as error:  # the SDK wraps what the API server answered
+            if getattr(error.__cause__, "status", None) != CONFLICT:
+                raise StepError(f"TrainJob {name} could not be submitted: {_cause(error)}") from error
+            if client.get_job(name).status != FAILED:
+                _log.info("TrainJob %s is there already: following it", name)
+                return
+            _log.info("TrainJob %s failed earlier: deleting it and starting from its last checkpoint", name)
+            client.delete_job(name)
+            _wait_until_gone(client, name)
+        else:
+            _log.info("submitted TrainJob %s", name)
+            return
+
+
+def _wait_until_gone(client: TrainerClient, name: str, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if all(found.name != name for found in client.list_jobs()):
+            return
+        time.sleep(1.0)
+    raise StepError(
+        f"TrainJob {name} is still being deleted after {seconds:.0f} s: look at its finalizers, then run again"
+    )
+
+
+def _follow(client: TrainerClient, name: str, metrics: MetricsTail, poll_seconds: float) -> tuple[str, list[str]]:
+    """The status that the job ended with, and the last lines of its first pod."""
+    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+    reader: threading.Thread | None = None
+    told = ""
+    while True:
+        found = client.get_job(name)
+        if found.status != told:
+            told = found.status
+            _log.info("TrainJob %s: %s", name, told)
+        started = any(node.name == FIRST_NODE and node.status not in (None, "Pending") for node in found.steps)
+        if started and (reader is None or not reader.is_alive()) and told not in (COMPLETE, FAILED):
+            # A pod that was replaced has a log of its own.
+            reader = threading.Thread(target=_stream, args=(client, name, last), daemon=True)
+            reader.start()
+        metrics.poll()
+        if told in (COMPLETE, FAILED):
+            if reader is not None:
+                reader.join(10.0)
+            return told, list(last)
+        time.sleep(poll_seconds)
+
+
+def _stream(client: TrainerClient, name: str, last: "collections.deque[str]") -> None:
+    try:
+        for line in client.get_job_logs(name, step=FIRST_NODE, follow=True):
+            last.append(line)
+            _log.info("%s", line)
+    except RuntimeError as error:
+        _log.warning("the log of TrainJob %s broke off: %s", name, _cause(error))
+
+
+def _fail(client: TrainerClient, job: Job, name: str, status: str, lines: list[str]) -> NoReturn:
+    if (job.folder / "failure.json").is_file():
+        raise StepError(read_json(job.folder / "failure.json")["message"])
+    if status == COMPLETE:
+        raise StepError(
+            f"TrainJob {name} is complete, but {job.results} is not there: mount the same volume at the same "
+            f"path in the step's pod and in runtime {job.config.train.runtime}"
+        )
+    lines = lines or _log_of(client, name)
+    raise StepError(f"TrainJob {name} failed; the last lines of its first pod:\n" + "\n".join(lines or ["(no log)"]))
+
+
+def _log_of(client: TrainerClient, name: str) -> list[str]:
+    try:
+        return list(client.get_job_logs(name, step=FIRST_NODE))[-LAST_LINES:]
+    except RuntimeError as error:
+        return [f"(its log can't be read: {_cause(error)})"]
+
+
+def _cause(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return f"{error}: {getattr(cause, 'reason', '')} {getattr(cause, 'body', '') or cause}".strip()
+
+
+@contextmanager
+def _cancelled_by_sigterm() -> Iterator[None]:
+    """Kubernetes stops a pod with SIGTERM; here it unwinds the stack, so that the job can be cancelled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(signum: int, frame: Any) -> NoReturn:  # noqa: ARG001
+        raise SystemExit(128 + signum)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
