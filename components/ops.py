@@ -25,15 +25,16 @@ def ingest(
     """Checks out exactly one revision of the data (or takes a folder as it is) and records its lineage."""
     from pathlib import Path
 
-    from components.ingest import step as room
+    from components.ingest.step import ingest as check_out
+    from components.ingest.step import ingest_folder
     from components.runtime import log_config, step
 
     with step("ingest", pipeline_run, config, dataset.path) as this:
         log_config(this.run, this.config)
         if folder:
-            lineage = room.ingest_folder(Path(folder), this.out)
+            lineage = ingest_folder(Path(folder), this.out)
         else:
-            lineage = room.ingest(repository, revision, this.out, Path(workspace) / "cache" / "data")
+            lineage = check_out(repository, revision, this.out, Path(workspace) / "cache" / "data")
         this.run.set_tags(lineage.tags())
 
 
@@ -59,10 +60,39 @@ def validate(
     from pathlib import Path
 
     from components.runtime import step
-    from components.validate import step as room
+    from components.validate.step import validate as work
 
     with step("validate", pipeline_run, config, validation.path) as this:
-        this.record(room.validate(Path(dataset.path), Path(champion.path), this.config.validate, this.out))
+        this.record(work(Path(dataset.path), Path(champion.path), this.config.validate, this.out))
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def decide(
+    config: str,
+    pipeline_run: str,
+    skip_unchanged: bool,
+    retrain_above_drift: float,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    champion: dsl.Input[dsl.Model],
+    freshness: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Asks, when a schedule wants it asked, whether there is anything to learn since the champion."""
+    import os
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from components.files import write_json
+    from components.freshness import FreshnessPolicy, judge
+    from components.runtime import step
+
+    with step("decide", pipeline_run, config, freshness.path) as this:
+        policy, code = FreshnessPolicy(skip_unchanged, retrain_above_drift), os.environ.get("MMCTR_CODE_VERSION", "")
+        inputs = (Path(dataset.path), Path(validation.path), Path(champion.path))
+        found = judge(*inputs, this.config, code, policy)
+        write_json(this.out / "freshness.json", asdict(found))
+        this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
+    return found.train
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -77,12 +107,12 @@ def embed(
     """Turns titles and covers into one vector an item; what the cache holds is not encoded again."""
     from pathlib import Path
 
-    from components.embed import step as room
+    from components.embed.step import embed as work
     from components.runtime import step
 
     with step("embed", pipeline_run, config, embeddings.path) as this:
         cache = f"{workspace}/cache/embeddings"
-        this.record(room.embed(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out))
+        this.record(work(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out))
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
@@ -99,12 +129,19 @@ def train(
     from pathlib import Path
 
     from components.runtime import step
-    from components.train import step as room
+    from components.train.step import train as work
 
     with step("train", pipeline_run, config, training.path) as this:
-        inputs = (Path(dataset.path), Path(validation.path), Path(embeddings.path))
-        work = Path(workspace) / "cache" / "training"
-        this.record(room.train(*inputs, this.config, work, this.out, on_metrics=this.run.log_curve))
+        summary = work(
+            Path(dataset.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            this.config,
+            Path(workspace) / "cache" / "training",
+            this.out,
+            on_metrics=this.run.log_curve,
+        )
+        this.record(summary)
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
@@ -121,12 +158,20 @@ def evaluate(
     """Measures the candidate, and the champion on the same rows."""
     from pathlib import Path
 
-    from components.evaluate import step as room
+    from components.evaluate.step import evaluate as work
     from components.runtime import step
 
     with step("evaluate", pipeline_run, config, evaluation.path) as this:
-        inputs = [Path(artifact.path) for artifact in (dataset, validation, embeddings, training, champion)]
-        this.record(room.evaluate(*inputs, this.config, this.out))
+        metrics = work(
+            Path(dataset.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            Path(training.path),
+            Path(champion.path),
+            this.config,
+            this.out,
+        )
+        this.record(metrics)
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -144,12 +189,20 @@ def gate(
     """Holds the metrics against the policy and writes the report that a person approves from."""
     from pathlib import Path
 
-    from components.gate import step as room
+    from components.gate.step import gate as work
     from components.runtime import step
 
     with step("gate", pipeline_run, config, decision.path) as this:
-        inputs = [Path(a.path) for a in (dataset, validation, embeddings, training, evaluation, champion)]
-        verdict = room.gate(*inputs, this.config.gate, this.out)
+        verdict = work(
+            Path(evaluation.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            Path(training.path),
+            Path(dataset.path),
+            Path(champion.path),
+            this.config.gate,
+            this.out,
+        )
         this.run.set_tags({"mmctr.gate": "pass" if verdict["passed"] else "fail"})
     return bool(verdict["passed"])
 
@@ -170,12 +223,22 @@ def register(
     """Makes the candidate a model version with the alias challenger, pending a person's review."""
     from pathlib import Path
 
-    from components.register import step as room
+    from components.register.step import register as work
     from components.runtime import step
 
     with step("register", pipeline_run, config, registration.path) as this:
-        inputs = [Path(a.path) for a in (dataset, validation, embeddings, training, evaluation, decision, champion)]
-        room.register(*inputs, this.config, pipeline_run, this.out)
+        work(
+            Path(dataset.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            Path(training.path),
+            Path(evaluation.path),
+            Path(decision.path),
+            Path(champion.path),
+            this.config,
+            pipeline_run,
+            this.out,
+        )
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)

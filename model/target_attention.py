@@ -51,17 +51,16 @@ class DinAttention(nn.Module):
 
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
         """Weights (B, L), zero on padding."""
-        features_BLF = self._first(items_UD, history_BL, target_BD)
-        for depth, dice in enumerate(self.dice):
-            features_BLF = dice(features_BLF if depth == 0 else self.hidden[depth](features_BLF), real_BL)
-        weights_BL: Tensor = self.score(features_BLF)[..., 0]
-        return weights_BL.masked_fill(~real_BL, 0.0)
-
-    def _first(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor) -> Tensor:
-        """W [t, i, t-i, t*i] = (Wt + Wd) t + (Wi - Wd) i + Wp (t*i): only the product is made for each position."""
-        layers = [*self.hidden, self.score]
-        first = layers[0]
+        first, *later = [*self.hidden, self.score]
         assert isinstance(first, nn.Linear)
+        features_BLF = self._first(first, items_UD, history_BL, target_BD)
+        for dice, layer in zip(self.dice, later, strict=True):
+            features_BLF = layer(dice(features_BLF, real_BL))
+        return features_BLF[..., 0].masked_fill(~real_BL, 0.0)
+
+    @staticmethod
+    def _first(first: nn.Linear, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor) -> Tensor:
+        """W [t, i, t-i, t*i] = (Wt + Wd) t + (Wi - Wd) i + Wp (t*i): only the product is made for each position."""
         weight_target, weight_item, weight_difference, weight_product = first.weight.chunk(4, dim=1)
         from_item_BLF = rows(F.linear(items_UD, weight_item - weight_difference), history_BL)
         from_target_BF = F.linear(target_BD, weight_target + weight_difference, first.bias)
