@@ -212,6 +212,6 @@ def readable(batch: object, row: int) -> Line:
 
 def shortened(history: list[int | None]) -> str:
     zeros = next((i for i, item in enumerate(history) if item != 0), len(history))
-    rest = history[zeros:]
-    shown = ", ".join(map(str, rest if len(rest) <= 12 else [*rest[:6], "…", *rest[-5:]]))
-    return f"[{zeros} x 0, {shown}]" if zeros > 1 else str(history) if len(history) <= 12 else f"[{shown}]"
+    rest = history[zeros:] if zeros > 1 else history
+    parts = [*([f"{zeros} x 0"] if zeros > 1 else []), *(rest if len(rest) <= 12 else [*rest[:6], "…", *rest[-5:]])]
+    return f"[{', '.join(map(str, parts))}]"

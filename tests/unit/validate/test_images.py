@@ -48,7 +48,7 @@ def test_a_folder_and_a_shard_are_read_alike(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (b"  <!doctype html>", "markup"),
-        (b"plain words", "cannot identify"),
+        (b"plain words", "recognised"),
         (picture(4)[:800], "truncated"),
         (picture(4, "PNG")[:-900], "truncated"),
     ],

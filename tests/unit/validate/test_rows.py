@@ -55,8 +55,9 @@ def test_rows_where_marks_rows_with_any_such_entry() -> None:
     [
         ([0, 0, 0, 4, 5], "[3 x 0, 4, 5]"),
         ([1, 2], "[1, 2]"),
-        ([0] * 100, "[100 x 0, ]"),
+        ([0] * 100, "[100 x 0]"),
         ([0, 1, None], "[0, 1, None]"),
+        (list(range(1, 21)), "[1, 2, 3, 4, 5, 6, …, 16, 17, 18, 19, 20]"),
     ],
 )
 def test_histories_are_shown_short(history: list[int | None], text: str) -> None:
