@@ -106,9 +106,7 @@ class ItemEncoder(nn.Module):
         return normalised_UC * (ids_U != 0)[:, None]
 
     def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:
-        tags_UT = table.tags_NT[ids_U]
-        count_U1 = (tags_UT != 0).sum(1, keepdim=True).clamp(min=1)
-        parts = [self.id(ids_U), self.tag(tags_UT).sum(1) / count_U1]
+        parts = [self.id(ids_U), self._tags(table.tags_NT[ids_U])]
         if self.config.item_levels:
             parts += [self.likes(table.likes_N[ids_U]), self.views(table.views_N[ids_U])]
         content_UC = self.content(ids_U, table)
@@ -118,6 +116,12 @@ class ItemEncoder(nn.Module):
             parts.append(self.codes(ids_U))
         similar = "similarity" in self.config.content
         return EncodedItems(torch.cat(parts, dim=1), F.normalize(content_UC if similar else content_UC[:, :0], dim=-1))
+
+    def _tags(self, tags_UT: Tensor) -> Tensor:
+        """The mean over an item's tags; zero where it has none."""
+        real_UT = tags_UT != 0
+        mean_UE: Tensor = (self.tag(tags_UT) * real_UT[..., None]).sum(1) / real_UT.sum(1, keepdim=True).clamp(min=1)
+        return mean_UE
 
     def alignment_loss(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> Tensor:
         """Contrastive (InfoNCE, both directions) between each item's id embedding and its own mapped content."""

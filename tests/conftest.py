@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["tests.services.s3"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def quiet_third_parties() -> None:

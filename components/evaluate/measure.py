@@ -44,7 +44,7 @@ def measure(
     labels, users = scored.labels, scored.users
     scores = [scored.candidate] if scored.champion is None else [scored.candidate, scored.champion]
     bootstrap = bootstrap_users(labels, scores, users, config.bootstrap_samples, config.seed)
-    report = {
+    report: dict[str, Any] = {
         "rows": len(labels),
         "clicks": int(labels.sum()),
         "users": bootstrap.users,
@@ -101,7 +101,8 @@ def operating_point(labels: Ints, scores: Floats, share: float, confidence: floa
     low, high = _wilson(clicks, shown, confidence)
     return {
         "share": share, "rows": shown, "threshold": threshold, "precision": clicks / shown, "low": low, "high": high,
-        "others": int((labels == 0).sum()), "recall": clicks / float(labels.sum()), "lift": clicks / shown / float(labels.mean()),
+        "others": int((labels == 0).sum()), "recall": clicks / float(labels.sum()),
+        "lift": clicks / shown / float(labels.mean()),
     }  # fmt: skip
 
 
@@ -119,7 +120,8 @@ def roc_points(labels: Ints, scores: Floats) -> list[list[float]]:
 
 def _auc(labels: Ints, scores: Floats, confidence: float) -> dict[str, float]:
     interval = auc_interval(labels, scores, two_sided_z(confidence))
-    return Estimate(interval.auc, interval.standard_error, interval.low, interval.high).as_json()
+    numbers = (interval.auc, interval.standard_error, interval.low, interval.high)
+    return Estimate(*map(float, numbers)).as_json()
 
 
 def _reliability(labels: Ints, scores: Floats, config: EvaluateConfig) -> list[dict[str, float]]:

@@ -68,7 +68,8 @@ def beats_click_rate(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
     passed = low > policy.baseline_margin
     text = (
         f"AUC is {gain['value']:+.4f} against ranking items by their past click rate alone; at "
-        f"{_percent(1 - policy.alpha)} certainty at least {low:+.4f}, more than {policy.baseline_margin:+.4f} is asked for."
+        f"{_percent(1 - policy.alpha)} certainty at least {low:+.4f}, and more than {policy.baseline_margin:+.4f} is "
+        f"asked for."
     )
     return Rule("beats_click_rate", title, passed, low, policy.baseline_margin, text)
 

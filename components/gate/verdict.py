@@ -23,11 +23,12 @@ def decide(metrics: dict[str, Any], validation: dict[str, Any], policy: GatePoli
 
 def summary(rules: list[Rule], metrics: dict[str, Any]) -> str:
     failed = [rule for rule in rules if not rule.passed]
+    status = metrics["champion"]["status"]
     asked = sum(rule.applies for rule in rules)
     if failed:
         names = ", ".join(rule.title.lower() for rule in failed)
-        return f"{len(failed)} of {asked} rules failed: {names}. The champion stays."
-    status = metrics["champion"]["status"]
+        stays = "There is no champion yet." if status == "none" else "The champion stays."
+        return f"{len(failed)} of {asked} rules failed: {names}. {stays}"
     if status == "none":
         return f"All {asked} rules hold. There is no champion yet, so only absolute rules were asked."
     if status == "unreadable":

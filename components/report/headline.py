@@ -19,7 +19,8 @@ def headline(metrics: Json, verdict: Json) -> Json:
         sentences = [f"{held} There is no champion yet, so nothing could be compared with one.", _ranks(metrics)]
     elif metrics["champion"]["status"] == "unreadable":
         title = "Good enough to serve, but not compared with the champion"
-        sentences = [f"{held} Champion version {version} could not score this data; the policy lets that pass.", _ranks(metrics)]  # fmt: skip
+        sentences = [f"{held} Champion version {version} could not score this data, which the policy lets pass."]
+        sentences.append(_ranks(metrics))
     else:
         gain = metrics["comparison"]["users"]
         if gain["low"] is not None and gain["low"] > 0:

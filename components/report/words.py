@@ -1,5 +1,6 @@
 """Numbers as people read them."""
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -17,6 +18,10 @@ def signed(value: float | None, digits: int = 4) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}%".replace("-", "−")
+
+
+def whole_percent(value: float) -> str:
+    return f"{100 * value:.3g}%"
 
 
 def points(value: float | None, digits: int = 1) -> str:
@@ -65,4 +70,12 @@ def limit(value: Any) -> str:
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
-FILTERS = {f.__name__: f for f in (fixed, signed, percent, points, count, size, chance, duration, limit)}
+def bound(text: str) -> str:
+    """A limit such as `<= 0.25 (psi_warn)` without the name of its setting."""
+    return text.partition(" (")[0].replace("<=", "≤").replace(">=", "≥")
+
+
+SHOWN: dict[str, Callable[[Any], str]] = {
+    f.__name__: f for f in (fixed, signed, percent, whole_percent, points, count, size, chance, duration, limit, bound)
+}
+SHOWN_WITH_DIGITS: dict[str, Callable[[Any, int], str]] = {f.__name__: f for f in (fixed, signed, percent, points)}

@@ -19,11 +19,16 @@ _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds without an answer
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
 class NotThereError(StepError):
     """The server answered that there is no such thing."""
+
+
+class RefusedError(StepError):
+    """The server knows the user and does not let them."""
 
 
 class AlreadyThereError(StepError):
@@ -80,7 +85,7 @@ class Server:
                 return AlreadyThereError(line)
             status = error.get_http_status_code()
             if status in (401, 403):
-                return StepError(
+                return RefusedError(
                     f"MLflow at {self.uri} refused {action!r} ({line}): ask for the permission, or set "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of someone who has it"
                 )

@@ -1,0 +1,156 @@
+"""evaluate: how good the candidate is, how sure that is, and how it stands beside the champion and the baselines."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.config import RunConfig
+from components.errors import StepError
+from components.evaluate.baselines import Impressions, click_rates, history_blind
+from components.evaluate.champion import ChampionScores, score_champion
+from components.evaluate.config import EvaluateConfig
+from components.evaluate.measure import Scored, measure
+from components.evaluate.slices import (
+    Slice,
+    content_slices,
+    history_slices,
+    novelty_slices,
+    popularity_slices,
+    tag_slices,
+)
+from components.evaluate.uncertainty import Floats, Ints
+from components.files import atomic_path, read_json, write_json
+from components.layout import ITEM, LABEL, LIKES, USER, VIEWS, split_path
+from components.train.ranks import pick_device
+from components.train.rows import RowStore
+from components.train.scoring import score
+from model.checkpoint import CheckpointError, load
+from model.ranker import Ranker
+
+
+def evaluate(
+    dataset: Path, validation: Path, embeddings: Path, training: Path, champion: Path, config: RunConfig, out: Path
+) -> dict[str, Any]:
+    """Writes `metrics.json` and `predictions.parquet`, and returns the metrics."""
+    quarantine = read_json(validation / "quarantine.json")
+    split, note = measured_split(dataset)
+    device = pick_device(config.train.device)
+    with tempfile.TemporaryDirectory() as cache:
+        rows = RowStore.build(split_path(dataset, split), Path(cache), quarantine.get(split, ()))
+        _check(rows, split)
+        ranker = _load_candidate(training / "model.safetensors", rows, device)
+        candidate = score(ranker, rows, config.evaluate.batch_size, device).astype(np.float64)
+        theirs = score_champion(champion, rows, config.evaluate.batch_size, device)
+        train = read_impressions(split_path(dataset, "train"), quarantine.get("train", ()))
+        metrics = _measure(rows, candidate, theirs, train, ranker, embeddings, config.evaluate)
+        metrics |= {"split": split, "split_note": note, "left_out_rows": len(quarantine.get(split, ()))}
+        metrics["oracle"] = _oracle(dataset, split)
+        numbers = np.setdiff1d(np.arange(len(rows) + metrics["left_out_rows"]), quarantine.get(split, ()))
+        _write_predictions(out / "predictions.parquet", numbers, rows, candidate, theirs.scores)
+    write_json(out / "metrics.json", metrics)
+    return metrics
+
+
+def measured_split(dataset: Path) -> tuple[str, str]:
+    if LABEL in pq.read_schema(split_path(dataset, "test")).names:
+        return "test", "The test split, which training never saw."
+    return "valid", (
+        "The valid split, because test has no labels. Training chose its best epoch on these rows, so the numbers are "
+        "a little too kind to the candidate."
+    )
+
+
+def read_impressions(parquet: Path, exclude: list[int] | tuple[int, ...]) -> Impressions:
+    table = pq.read_table(parquet, columns=[ITEM, LIKES, VIEWS, LABEL])
+    item, likes, views, label = (
+        np.delete(table.column(name).to_numpy().astype(np.int64), np.asarray(exclude, dtype=np.int64))
+        for name in (ITEM, LIKES, VIEWS, LABEL)
+    )
+    return Impressions(item, likes, views, label)
+
+
+def _measure(
+    rows: RowStore, candidate: Floats, theirs: ChampionScores, train: Impressions, ranker: Ranker, embeddings: Path,
+    config: EvaluateConfig,
+) -> dict[str, Any]:  # fmt: skip
+    item, label = rows.item.astype(np.int64), rows.label.astype(np.int64)
+    likes, views = rows.likes.astype(np.int64), rows.views.astype(np.int64)
+    here = Impressions(item, likes, views, label)
+    baselines = {
+        "item_click_rate": click_rates(train.items, train.labels, config.ctr_smoothing).of(item)[0],
+        "history_blind": history_blind(train, here, config.ctr_smoothing, config.baseline_rows, config.seed),
+    }
+    manifest = read_json(embeddings / "manifest.json")
+    slices = _slices(rows, item, views, ranker, manifest, config)
+    user = np.asarray(rows.user, dtype=np.int64)
+    scored = Scored(label, user, item, candidate, theirs.scores, theirs.known)
+    metrics = measure(scored, baselines, slices, config)
+    metrics["champion"] = {**theirs.facts, "scores": metrics.pop("champion_scores")}
+    return metrics
+
+
+def _slices(
+    rows: RowStore, item: Ints, views: Ints, ranker: Ranker, manifest: dict[str, Any], config: EvaluateConfig
+) -> list[Slice]:
+    seen = np.flatnonzero(ranker.table.seen_N.cpu().numpy())
+    tags_NT = ranker.table.tags_NT.cpu().numpy()
+    names = dict(enumerate(manifest["tag_names"], start=1))
+    return [
+        *history_slices(rows.lengths.astype(np.int64), config.history_edges),
+        *popularity_slices(views),
+        *novelty_slices("Item in training", item, seen, "seen in training", "never seen"),
+        *tag_slices(item, tags_NT, names, config.top_tags),
+        *_imputed_slices(item, manifest),
+    ]
+
+
+def _imputed_slices(item: Ints, manifest: dict[str, Any]) -> list[Slice]:
+    """None where the manifest lists only the first of many: half a list would put rows on the wrong side."""
+    listed = manifest["imputed"]
+    if any(len(listed[modality]) < count for modality, count in manifest["imputed_counts"].items()):
+        return []
+    return content_slices(item, np.array(sorted(set().union(*listed.values())), dtype=np.int64))
+
+
+def _load_candidate(path: Path, rows: RowStore, device: Any) -> Ranker:
+    try:
+        ranker = load(path, device)
+    except CheckpointError as error:
+        raise StepError(str(error)) from None
+    if rows.max_item >= ranker.vocabulary.items:
+        raise StepError(
+            f"the rows name item {rows.max_item}, the candidate's table ends at {ranker.vocabulary.items - 1}: "
+            "its embeddings were made from other items; run embed and train on this dataset"
+        )
+    return ranker
+
+
+def _check(rows: RowStore, split: str) -> None:
+    clicks = int(rows.label.sum()) if len(rows) else 0
+    if min(clicks, len(rows) - clicks) < 2:
+        raise StepError(
+            f"{split} has {clicks} clicks among {len(rows)} rows: an AUC needs two of each; give it more labelled rows"
+        )
+
+
+def _oracle(dataset: Path, split: str) -> dict[str, Any] | None:
+    """A made-up sample knows the rule its clicks were drawn from."""
+    if not (dataset / "truth.json").is_file():
+        return None
+    return {"auc": read_json(dataset / "truth.json")["splits"][split]["auc"]["oracle"]}
+
+
+def _write_predictions(path: Path, numbers: Ints, rows: RowStore, candidate: Floats, champion: Floats | None) -> None:
+    theirs = pa.nulls(len(rows), pa.float32()) if champion is None else pa.array(champion.astype(np.float32))
+    table = pa.table(
+        {
+            "row": numbers, USER: np.asarray(rows.user), ITEM: rows.item.astype(np.int64),
+            LABEL: rows.label.astype(np.int8), "score": candidate.astype(np.float32), "champion_score": theirs,
+        }
+    )  # fmt: skip
+    with atomic_path(path) as scratch:
+        pq.write_table(table, scratch, compression="zstd")

@@ -1,0 +1,75 @@
+"""Is there anything to learn? What a schedule asks each night before it spends GPU hours.
+
+Two questions, each only when the schedule wants it asked: are data, config and code still the champion's, and has the
+data drifted far enough from the champion's to train again. Whenever an answer can't be had, the answer is to train.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.config import RunConfig, config_hash, from_dict
+from components.files import read_json
+from model.checks import at_least
+
+DRIFT_RULES = ("likes-drift", "views-drift", "tags-drift", "items-drift")  # those of validate that measure a PSI
+
+
+@dataclass(frozen=True)
+class Freshness:
+    train: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class FreshnessPolicy:
+    skip_unchanged: bool = False
+    retrain_above_drift: float = 0.0  # the largest PSI of a feature; 0 asks nothing
+
+    def __post_init__(self) -> None:
+        at_least("retrain_above_drift", self.retrain_above_drift, 0.0)
+
+
+def judge(
+    dataset: Path, validation: Path, champion: Path, config: RunConfig, code: str, policy: FreshnessPolicy
+) -> Freshness:
+    """Whether to train. `code` names this version of the code: an image's digest, or a commit; empty when unknown."""
+    standing = read_json(champion / "champion.json")
+    if standing.get("version") is None:
+        return Freshness(True, "there is no champion yet")
+    name = f"champion {standing['version']}"
+    if not policy.skip_unchanged and not policy.retrain_above_drift:
+        return Freshness(True, "the run was asked to train whatever has changed")
+    changed = _changed(dataset, champion, standing, config, code)
+    if changed in ("config", "code"):
+        return Freshness(True, f"the {changed} differs from {name}'s")
+    if not changed and policy.skip_unchanged:
+        return Freshness(False, f"data, config and code are those of {name}")
+    if policy.retrain_above_drift:
+        return _drifted(read_json(validation / "verdict.json"), policy.retrain_above_drift, name)
+    return Freshness(True, f"the data differs from {name}'s")
+
+
+def _changed(dataset: Path, champion: Path, standing: dict[str, Any], config: RunConfig, code: str) -> str:
+    """The first thing that differs, or nothing. What is not known counts as different."""
+    package = champion / "package"
+    if config_hash(config) != config_hash(from_dict(RunConfig, read_json(package / "config.json"))):
+        return "config"
+    if not code or code != standing.get("code"):
+        return "code"
+    now, then = read_json(dataset / "lineage.json").get("md5"), read_json(package / "lineage.json").get("md5")
+    return "" if now and now == then else "data"
+
+
+def _drifted(verdict: dict[str, Any], limit: float, name: str) -> Freshness:
+    measured = {
+        rule["name"]: float(rule["observed"])
+        for rule in verdict["rules"]
+        if rule["name"] in DRIFT_RULES and rule["observed"] is not None
+    }
+    if not measured:
+        return Freshness(True, f"the drift against {name} could not be measured")
+    worst = max(measured, key=lambda rule: measured[rule])
+    comparison = f"{worst.removesuffix('-drift')} drifted by a PSI of {measured[worst]:.3f} from {name}"
+    train = measured[worst] > limit
+    return Freshness(train, f"{comparison}, {'above' if train else 'not above'} {limit:g}")

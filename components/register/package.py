@@ -1,0 +1,85 @@
+"""The model package: one folder with all that serving, comparing and approving a version need (docs/steps.md)."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from components.config import RunConfig, to_dict
+from components.errors import StepError
+from components.files import atomic_path, sha256_file, sha256_json, write_json
+from model import checkpoint
+from model.ranker import Ranker
+
+RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
+STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
+METRICS, VERDICT, LINEAGE = "metrics.json", "verdict.json", "lineage.json"
+PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
+FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VERDICT, LINEAGE)
+
+
+def build_package(
+    dataset: Path, validation: Path, embeddings: Path, training: Path, evaluation: Path, decision: Path,
+    config: RunConfig, out: Path,
+) -> str:  # fmt: skip
+    """Fills `out` and returns the hash of its content."""
+    out.mkdir(parents=True, exist_ok=True)
+    for source, name in (
+        (training / "model.safetensors", RANKER),
+        (validation / STATISTICS, STATISTICS),
+        (embeddings / PROJECTION, PROJECTION),
+        (embeddings / MANIFEST, MANIFEST),
+        (evaluation / METRICS, METRICS),
+        (decision / VERDICT, VERDICT),
+        (dataset / LINEAGE, LINEAGE),
+    ):
+        if not source.is_file():
+            raise StepError(f"{source} is missing: the step that writes it did not finish; run the pipeline again")
+        shutil.copyfile(source, out / name)
+    write_json(out / CONFIG, to_dict(config))
+    export(checkpoint.load(out / RANKER), out / PROGRAM)
+    return package_hash(out)
+
+
+def export(ranker: Ranker, path: Path) -> None:
+    """The network with its weights and item table as a program that runs without this project's code."""
+    # Sizes other than 0 and 1, which torch.export takes for constants; a tensor of its own for each input, because
+    # inputs that share memory become one input.
+    history_BL = torch.ones(3, 7, dtype=torch.int64)
+    inputs = (history_BL, *(torch.ones(3, dtype=torch.int64) for _ in range(3)))
+    free = torch.export.Dim.DYNAMIC
+    shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
+    with torch.no_grad():
+        program = torch.export.export(ranker.eval(), inputs, dynamic_shapes=shapes)
+    with atomic_path(path) as scratch:
+        beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
+        torch.export.save(program, str(beside))
+        _check_program(beside, ranker)
+        beside.replace(scratch)
+
+
+def _check_program(path: Path, ranker: Ranker) -> None:
+    """What was written must score as the ranker does, whatever the numbers of rows and of history items."""
+    network, random = torch.export.load(str(path)).module(), torch.Generator().manual_seed(0)
+    items = ranker.vocabulary.items
+    for rows, length in ((1, 1), (2, 5), (65, ranker.config.history_length + 3)):
+        history_BL = torch.randint(items, (rows, length), generator=random)
+        item_B = torch.randint(1, items, (rows,), generator=random)
+        likes_B, views_B = torch.randint(ranker.vocabulary.levels, (2, rows), generator=random)
+        inputs = (history_BL, item_B, likes_B, views_B)
+        with torch.no_grad():
+            difference = (torch.sigmoid(network(*inputs)) - torch.sigmoid(ranker(*inputs))).abs().max().item()
+        if not difference <= PROGRAM_TOLERANCE:
+            raise StepError(
+                f"the exported program scores {difference:.1e} away from the trained ranker for {rows} rows of "
+                f"{length} items: this torch does not export this ranker faithfully; nothing was registered"
+            )
+
+
+def package_hash(package: Path) -> str:
+    """One hash over names and contents: a file that was changed, added or removed changes it."""
+    files = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*") if path.is_file()}
+    missing = sorted(set(FILES) - set(files))
+    if missing:
+        raise StepError(f"the model package {package} has no {missing[0]}: register the candidate again")
+    return sha256_json(files)

@@ -1,0 +1,128 @@
+"""Registers the candidate: a version that serves, with its lineage in tags, the alias challenger, pending review.
+
+The order makes a kill harmless. Files are uploaded first and belong to no version; the version is then born in one
+request with all its tags; the alias comes last. A second run finds what the first one finished by the tag `mmctr.key`,
+and goes on from there. The key names the candidate and the champion it was compared with, not the pipeline run: an
+unchanged pipeline finds its version again.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.config import RunConfig, config_hash
+from components.errors import StepError
+from components.files import read_json, sha256_file, sha256_json, write_json
+from components.register import tags as tag
+from components.register.package import LINEAGE, MANIFEST, METRICS, VERDICT, build_package
+from components.tracking.models import Models, Version
+from components.tracking.pyfunc import KEY, upload
+from components.tracking.runs import TrackedRun, run_for
+from components.tracking.server import NotThereError
+
+CODE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
+_DESCRIPTION = (
+    "Click-through-rate rankers. A challenger waits for review; `mmctr review` decides, by hand or by webhook."
+)
+
+
+def register(
+    dataset: Path, validation: Path, embeddings: Path, training: Path, evaluation: Path, decision: Path,
+    champion: Path, config: RunConfig, pipeline_run: str, out: Path,
+) -> dict[str, Any]:  # fmt: skip
+    verdict = read_json(decision / VERDICT)
+    if not verdict["passed"]:
+        raise StepError("the candidate did not pass the gate, so it is not registered: see report.html of the gate")
+    lineage = read_json(dataset / LINEAGE)
+    hashes = {
+        "weights": sha256_file(training / "model.safetensors"),
+        "config": config_hash(config),
+        "data": str(lineage.get("md5") or sha256_json(lineage)),
+        "embeddings": sha256_file(embeddings / MANIFEST),
+    }
+    identity = sha256_json(hashes)
+    compared_with = str(read_json(champion / "champion.json")["version"] or tag.NO_CHAMPION)
+    tags = {
+        **lineage_tags(lineage),
+        **_code_tags(),
+        **{f"mmctr.{name}_sha256": hashes[name] for name in ("weights", "config", "embeddings")},
+        tag.IDENTITY: identity,
+        tag.COMPARED_WITH: compared_with,
+        tag.GATE: "pass",
+        tag.PIPELINE_RUN: pipeline_run,
+        tag.STATUS: "pending",
+        KEY: sha256_json([identity, compared_with]),
+    }
+    run = run_for(pipeline_run, config.experiment)
+    models = Models(run.server, config.registered_name)
+    version = registered(models, tags[KEY]) or _champion_itself(models, identity)
+    if version is None:
+        with tempfile.TemporaryDirectory(prefix="mmctr-register-") as scratch:
+            package = Path(scratch) / "package"
+            digest = build_package(dataset, validation, embeddings, training, evaluation, decision, config, package)
+            version = create(models, run, package, {**tags, tag.PACKAGE_HASH: digest})
+    if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
+        models.set_alias(tag.CHALLENGER, version.number)
+    run.set_tags({"mmctr.model_version": str(version.number)})
+    return _record(models, version, out)
+
+
+def registered(models: Models, key: str) -> Version | None:
+    """The version with this key. A retried request may have made twins: the first one counts, the others go."""
+    found = models.versions(**{KEY: key})
+    for twin in found[1:]:
+        try:
+            models.delete(twin.number)
+        except NotThereError:  # another step tidied it
+            continue
+    return found[0] if found else None
+
+
+def _champion_itself(models: Models, identity: str) -> Version | None:
+    """An unchanged pipeline makes the champion again, and compares it with itself: that is no new version."""
+    champion = models.at(tag.CHAMPION)
+    return champion if champion is not None and champion.tags.get(tag.IDENTITY) == identity else None
+
+
+def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, str]) -> Version:
+    model_id, address = upload(run, models.name, package, tags[KEY], package.with_name("model"))
+    models.ensure(_DESCRIPTION)
+    number = models.create(address, tags, describe(read_json(package / METRICS), tags), run.run_id, model_id)
+    return registered(models, tags[KEY]) or models.version(number)
+
+
+def describe(metrics: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    auc = metrics.get("auc")
+    number = f"AUC {auc:.4f}, " if isinstance(auc, float) else ""
+    return f"{number}compared with champion {tags[tag.COMPARED_WITH]}, from pipeline run {tags[tag.PIPELINE_RUN]}"
+
+
+def lineage_tags(lineage: Mapping[str, Any]) -> dict[str, str]:
+    return {f"mmctr.data_{name}": str(value) for name, value in lineage.items() if isinstance(value, (str, int))}
+
+
+def _code_tags() -> dict[str, str]:
+    """The image when there is one, and the commit of the code when that can be known."""
+    here = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return {
+        "mmctr.image": os.environ.get(CODE_VARIABLE, "none: a local run"),
+        "mmctr.code_commit": git.stdout.strip() if git.returncode == 0 else "unknown: no git here; see mmctr.image",
+    }
+
+
+def _record(models: Models, version: Version, out: Path) -> dict[str, Any]:
+    registration = {
+        "name": models.name,
+        "version": str(version.number),
+        "alias": tag.CHALLENGER if version.tags.get(tag.STATUS) == "pending" else None,
+        "uri": f"models:/{models.name}/{version.number}",
+        "validation_status": version.tags.get(tag.STATUS),
+        "package_sha256": version.tags.get(tag.PACKAGE_HASH),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "registration.json", registration)
+    return registration

@@ -1,0 +1,74 @@
+"""A model package as an MLflow model: what its input looks like, what it needs, how it is uploaded once."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from components.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.tracking.runs import TrackedRun
+from components.tracking.server import NotThereError, Server
+
+SERVING_MODEL = Path(__file__).with_name("serving_model.py")
+KEY = "mmctr.key"  # what was registered: the same key is the same candidate
+_NEEDS = ("mlflow", "torch", "numpy", "pandas")  # imported by serving_model.py
+
+
+def requirements() -> list[str]:
+    """Pinned as they are here; a local build such as 2.13.0+cpu is named by its public version."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in _NEEDS]
+
+
+def write_model(package: Path, out: Path, model_id: str | None = None, run_id: str | None = None) -> None:
+    """Writes the folder that `mlflow.pyfunc.load_model` and `mlflow models serve` read."""
+    from mlflow.models import Model
+    from mlflow.pyfunc import save_model
+
+    save_model(
+        out,
+        python_model=str(SERVING_MODEL),
+        artifacts={"package": str(package)},
+        signature=_signature(),
+        input_example=input_example(),
+        pip_requirements=requirements(),
+        mlflow_model=Model(model_id=model_id, run_id=run_id),
+    )
+
+
+def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -> tuple[str, str]:
+    """Uploads the package as a logged model of `run`; returns its id and its address.
+
+    Only a finished upload counts. One that a kill left half done is deleted, and an older finished one is used again.
+    """
+    server = run.server
+    for found in _logged(server, run.experiment_id, key):
+        if str(found.status) == "READY":
+            return found.model_id, found.artifact_location
+        server.call("delete_logged_model", found.model_id)
+    made = server.call("create_logged_model", run.experiment_id, name, run.run_id, {KEY: key})
+    write_model(package, scratch, made.model_id, run.run_id)
+    server.call("log_model_artifacts", made.model_id, str(scratch))
+    server.call("finalize_logged_model", made.model_id, "READY")
+    return made.model_id, made.artifact_location
+
+
+def _logged(server: Server, experiment_id: str, key: str) -> list[Any]:
+    try:
+        return list(server.call("search_logged_models", [experiment_id], f"tags.`{KEY}` = '{key}'"))
+    except NotThereError:
+        return []
+
+
+def input_example() -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({HISTORY: [[3, 1, 2], []], ITEM: [1, 2], LIKES: [4, 0], VIEWS: [7, 0]})
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+    whole = DataType.long
+    rows = [ColSpec(Array(whole), HISTORY), ColSpec(whole, ITEM), ColSpec(whole, LIKES), ColSpec(whole, VIEWS)]
+    scores = [ColSpec(DataType.double, "probability"), ColSpec(DataType.boolean, "known_item")]
+    return ModelSignature(inputs=Schema(rows), outputs=Schema(scores))

@@ -1,0 +1,99 @@
+"""How far the data has moved from what the champion was trained on."""
+
+import binascii
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components import layout
+from components.errors import StepError
+from components.files import read_json
+from components.validate.items import Catalogue
+from components.validate.measured import Line, Measured
+from components.validate.rows import SplitRows
+from components.validate.statistics import FORMAT, item_counts, tag_counts, unpack_ids
+
+_FAR = 1e6  # the distance of vectors of another width: JSON has no infinity
+
+
+def psi(before: list[int], now: list[int]) -> float:
+    """Population stability index of two histograms, less what sampling alone gives on average, never below 0."""
+    a, b = np.asarray(before, float) + 0.5, np.asarray(now, float) + 0.5  # half a row keeps empty bins finite
+    p, q = a / a.sum(), b / b.sum()
+    chance = (len(a) - 1) * (1 / max(1, sum(before)) + 1 / max(1, sum(now)))
+    return max(0.0, float(((q - p) * np.log(q / p)).sum()) - chance)
+
+
+def ks(before: list[int], now: list[int]) -> float:
+    """The largest gap between two cumulative distributions."""
+    a, b = (np.cumsum(counts) / max(1, sum(counts)) for counts in (before, now))
+    return float(np.abs(a - b).max())
+
+
+def champion_statistics(champion: Path) -> dict[str, Any] | None:
+    """None when there is no champion yet."""
+    if read_json(champion / "champion.json").get("version") is None:
+        return None
+    statistics = read_json(champion / "package" / "statistics.json")
+    if statistics.get("format") != FORMAT or "train" not in statistics:
+        raise StepError(
+            f"{champion}/package/statistics.json has format {statistics.get('format')!r}, this version reads {FORMAT}: "
+            "approve a model trained by this version, or delete the champion's alias to start anew"
+        )
+    return dict(statistics)
+
+
+def measure_drift(before: dict[str, Any] | None, now: dict[str, Any], train: SplitRows | None, catalogue: Catalogue,
+                  measured: Measured) -> None:  # fmt: skip
+    if before is None:
+        measured.missing("drift", "there is no champion yet to compare with")
+        return
+    if train is None or "train" not in now:
+        measured.missing("drift", "train could not be read")
+        return
+    old, new = before["train"], now["train"]
+    lines: list[Line] = [
+        {"feature": layout.LIKES, "measure": "PSI", "likes": psi(old[layout.LIKES], new[layout.LIKES])},
+        {"feature": layout.VIEWS, "measure": "PSI", "views": psi(old[layout.VIEWS], new[layout.VIEWS])},
+        {"feature": "tags", "measure": "PSI", "tags": _named_psi(old["tags"], tag_counts(train, catalogue))},
+        {"feature": "items", "measure": "PSI", "items": _named_psi(old["items"], item_counts(train))},
+        {"feature": "history length", "measure": "KS",
+         "length": ks(old["history_length"], new["history_length"])},
+        {"feature": "unseen items", "measure": "share of rows", "unseen_items": _unseen(old["items_seen"], train)},
+    ]  # fmt: skip
+    if "train" in before["label_rate"] and "train" in now["label_rate"]:
+        gap = abs(now["label_rate"]["train"] - before["label_rate"]["train"])
+        lines.append({"feature": "label rate", "measure": "difference", "label_rate": gap})
+    shared = sorted(set(before["embeddings"]) & set(now["embeddings"]))
+    for column in shared:
+        distance = _distance(before["embeddings"][column], now["embeddings"][column])
+        lines.append({"feature": column, "measure": "distance of means", "embedding": distance})
+    if not shared:
+        measured.missing("drift.embedding", "no vectors come with this data and with the champion's")
+    measured.add("drift", "feature", [{**line, "value": float(list(line.values())[2])} for line in lines])
+
+
+def _named_psi(before: dict[str, Any], now: dict[str, int]) -> float:
+    """Over the names that the champion's statistics count, and one bin for all others."""
+    names = list(before["top"])
+    counts = [now.get(name, 0) for name in names]
+    other = sum(now.values()) - sum(counts)
+    return psi([*before["top"].values(), before["other"]], [*counts, other])
+
+
+def _unseen(packed: str, train: SplitRows) -> float:
+    try:
+        seen = unpack_ids(packed)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise StepError(f"the champion's statistics.json is damaged (items_seen: {error}): fetch it again") from error
+    return float((~np.isin(train.items, seen)).mean()) if train.rows else 0.0
+
+
+def _distance(before: dict[str, Any], now: dict[str, Any]) -> float:
+    """Between the means, in units of the champion's spread over all dimensions."""
+    a, b = np.asarray(before["mean"]), np.asarray(now["mean"])
+    if len(a) != len(b):
+        return _FAR
+    return min(_FAR, float(np.linalg.norm(b - a) / max(1e-9, before["spread"])))

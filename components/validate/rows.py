@@ -1,0 +1,217 @@
+"""The rows of the splits, read once, a batch at a time: what breaks a rule, and the few numbers a row leaves behind."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from components import layout
+from components.validate.items import Catalogue
+from components.validate.measured import Flagged, Line, Measured
+from components.validate.parquet import Bools, Ints, Source
+
+Hashes = npt.NDArray[np.uint64]
+
+_RANDOM = np.random.default_rng(20_25)
+# A history's hash is the sum of item x multiplier[position from the right], so padding does not change it.
+_MULTIPLIERS = _RANDOM.integers(1, 2**63, 4096, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+_ITEM_MULTIPLIER, _USER_MULTIPLIER = _MULTIPLIERS[-1], _MULTIPLIERS[-2]
+_SAMPLED = 20_000  # rows of a split whose clicks are kept, to compare content with behaviour
+
+
+@dataclass(frozen=True)
+class Clicked:
+    """The histories of some rows: `clicks[i]` was made before `rows[i]`, a row of the split; oldest first."""
+
+    clicks: Ints
+    rows: Ints
+
+
+@dataclass
+class SplitRows:
+    """What is kept of a split: about 50 bytes a row."""
+
+    split: str
+    users: Ints
+    items: Ints
+    labels: npt.NDArray[np.int8] | None
+    likes: npt.NDArray[np.int64]
+    views: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int32]
+    histories: Hashes  # the same hash: the same clicks in the same order
+    groups: list[Line] = field(default_factory=list)  # one a row group
+    group_starts: list[int] = field(default_factory=list)
+    level_mismatches: int = 0
+    sampled: list["Clicked"] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return len(self.users)
+
+    def sample(self) -> Clicked:
+        empty = np.zeros(0, np.int64)
+        return Clicked(
+            np.concatenate([empty, *(part.clicks for part in self.sampled)]),
+            np.concatenate([empty, *(part.rows for part in self.sampled)]),
+        )
+
+    @property
+    def targets(self) -> Hashes:
+        """Hash of (item, history)."""
+        return np.asarray(self.histories + self.items.astype(np.uint64) * _ITEM_MULTIPLIER)
+
+    @property
+    def keys(self) -> Hashes:
+        """Hash of (user, item, history)."""
+        return np.asarray(self.targets + self.users.astype(np.uint64) * _USER_MULTIPLIER)
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """The real entries of a batch's histories, padding left out."""
+
+    items: Ints
+    row: Ints  # of the batch
+    position: Ints  # from the right: 0 is the newest
+    per_row: Ints
+    first: Ints  # position in its row of the row's first real entry; 0 without any
+    widths: Ints
+
+    @staticmethod
+    def of(flat: Ints, widths: Ints) -> "Clicks":
+        ends = np.cumsum(widths)
+        starts = ends - widths
+        real = np.flatnonzero(flat)
+        if len(widths) and (widths == widths[0]).all() and widths[0] > 0:
+            row = real // widths[0]  # the usual case: all padded to one width
+        else:
+            row = np.repeat(np.arange(len(widths)), widths)[real]
+        per_row = np.bincount(row, minlength=len(widths)).astype(np.int64)
+        first = np.zeros(len(widths), np.int64)
+        filled = per_row > 0
+        first[filled] = real[(np.cumsum(per_row) - per_row)[filled]] - starts[filled]
+        return Clicks(flat[real], row, ends[row] - 1 - real, per_row, first, widths)
+
+    def hashes(self) -> Hashes:
+        terms = self.items.astype(np.uint64) * _MULTIPLIERS[self.position % (len(_MULTIPLIERS) - 2)]
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+        ends = np.cumsum(self.per_row)
+        return np.asarray(sums[ends] - sums[ends - self.per_row])
+
+    def rows_where(self, mask: Bools) -> Bools:
+        """The rows with at least one entry that `mask` marks."""
+        marked = np.zeros(len(self.per_row), np.bool_)
+        marked[self.row[mask]] = True
+        return marked
+
+
+def read_split(source: Source, catalogue: Catalogue, min_history: int, flagged: Flagged, measured: Measured,
+               examples: int) -> SplitRows:  # fmt: skip
+    labelled = source.has(layout.LABEL)
+    columns = [layout.USER, layout.ITEM, layout.HISTORY, layout.LIKES, layout.VIEWS]
+    kept = _allocate(source.name, source.rows, labelled)
+    read = 0
+    for group, start, batch in source.batches([*columns, layout.LABEL] if labelled else columns):
+        part = slice(start, start + batch.num_rows)
+        kept.users[part] = users = source.integers(batch, layout.USER)
+        kept.items[part] = items = source.integers(batch, layout.ITEM)
+        kept.likes[part] = likes = source.integers(batch, layout.LIKES)
+        kept.views[part] = views = source.integers(batch, layout.VIEWS)
+        clicks = Clicks.of(*source.integer_lists(batch, layout.HISTORY))
+        kept.lengths[part] = clicks.per_row
+        kept.histories[part] = clicks.hashes()
+        wrong = _wrong_rows(users, items, likes, views, clicks, catalogue, min_history)
+        if kept.labels is not None:
+            labels = source.integers(batch, layout.LABEL)
+            wrong["label_not_binary"] = (labels != 0) & (labels != 1)
+            kept.labels[part] = labels == 1
+        kept.level_mismatches += int(catalogue.levels_differ(items, likes, views).sum())
+        _sample(kept, clicks, start)
+        _note(kept, group, start, batch.num_rows, wrong)
+        for column, mask in wrong.items():
+            numbers = np.flatnonzero(mask)
+            flagged.add(source.name, column, numbers + start)
+            _example(measured, source.name, column, numbers, start, batch, examples)
+        read = start + batch.num_rows
+    _cut(kept, read)
+    return kept
+
+
+def _wrong_rows(users: Ints, items: Ints, likes: Ints, views: Ints, clicks: Clicks, catalogue: Catalogue,
+                min_history: int) -> dict[str, Bools]:  # fmt: skip
+    def bad_level(level: Ints) -> Bools:
+        return (level < 0) | (level >= layout.LEVELS)
+
+    wrong = {
+        "target_is_padding": items == 0,
+        "user_negative": users < 0,
+        "right_padded": (clicks.per_row > 0) & (clicks.first != clicks.widths - clicks.per_row),
+        "history_too_long": clicks.widths > layout.MAX_HISTORY,
+        "history_short": clicks.per_row < min_history,
+        "level_out_of_range": bad_level(likes) | bad_level(views),
+        "target_in_history": clicks.rows_where(clicks.items == items[clicks.row]),
+    }
+    if catalogue.readable:
+        wrong["target_unknown"] = (items != 0) & ~catalogue.knows(items)
+        wrong["history_unknown"] = clicks.rows_where(~catalogue.knows(clicks.items))
+    return wrong
+
+
+def _allocate(split: str, rows: int, labelled: bool) -> SplitRows:
+    return SplitRows(
+        split=split,
+        users=np.zeros(rows, np.int64),
+        items=np.zeros(rows, np.int64),
+        labels=np.zeros(rows, np.int8) if labelled else None,
+        likes=np.zeros(rows, np.int64),
+        views=np.zeros(rows, np.int64),
+        lengths=np.zeros(rows, np.int32),
+        histories=np.zeros(rows, np.uint64),
+    )
+
+
+def _cut(kept: SplitRows, read: int) -> None:
+    """A file that breaks in the middle leaves the rows before the break."""
+    for name in ("users", "items", "likes", "views", "lengths", "histories"):
+        setattr(kept, name, getattr(kept, name)[:read])
+    if kept.labels is not None:
+        kept.labels = kept.labels[:read]
+
+
+def _sample(kept: SplitRows, clicks: Clicks, start: int) -> None:
+    """Every n-th row of the split, wherever a batch begins."""
+    rows = clicks.row + start
+    taken = rows % max(1, kept.rows // _SAMPLED) == 0
+    kept.sampled.append(Clicked(clicks.items[taken], rows[taken]))
+
+
+def _note(kept: SplitRows, group: int, start: int, rows: int, wrong: dict[str, Bools]) -> None:
+    if not kept.groups or kept.groups[-1]["row_group"] != group:
+        kept.groups.append({"part": f"{kept.split}, row group {group}", "row_group": group, "rows": 0})
+        kept.group_starts.append(start)
+    line = kept.groups[-1]
+    line["rows"] += rows
+    for column, mask in wrong.items():
+        line[column] = line.get(column, 0) + int(mask.sum())
+
+
+def _example(measured: Measured, split: str, column: str, numbers: Ints, start: int, batch: object, limit: int) -> None:
+    found = measured.examples.setdefault(f"rows.{column}", [])
+    for number in numbers[: max(0, limit - len(found))]:
+        found.append({"split": split, "row": int(number) + start, **readable(batch, int(number))})
+
+
+def readable(batch: object, row: int) -> Line:
+    """One row as a person wants to see it: padding cut to a count."""
+    values: Line = {name: batch.column(name)[row].as_py() for name in batch.schema.names}  # type: ignore[attr-defined]
+    history = values.get(layout.HISTORY)
+    if isinstance(history, list):
+        values[layout.HISTORY] = shortened(history)
+    return values
+
+
+def shortened(history: list[int | None]) -> str:
+    zeros = next((i for i, item in enumerate(history) if item != 0), len(history))
+    rest = history[zeros:]
+    shown = ", ".join(map(str, rest if len(rest) <= 12 else [*rest[:6], "…", *rest[-5:]]))
+    return f"[{zeros} x 0, {shown}]" if zeros > 1 else str(history) if len(history) <= 12 else f"[{shown}]"

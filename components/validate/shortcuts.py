@@ -1,0 +1,138 @@
+"""How far one column gets alone: the baselines that say whether an AUC means anything."""
+
+import numpy as np
+import numpy.typing as npt
+
+from components import layout
+from components.validate.coherence import shared_tags
+from components.validate.items import Catalogue
+from components.validate.measured import Line, Measured
+from components.validate.parquet import Source, is_integer
+from components.validate.rows import SplitRows
+from components.validate.vectors import Vectors
+
+_BLURRED = 0.02  # standard error of an AUC above which a split is too small to judge its labels
+_PRIOR_SHOWS = 10.0  # an item's click rate starts at train's, worth this many shows
+
+Values = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.int32]
+
+
+def auc(values: Values, labels: npt.NDArray[np.int8]) -> float:
+    """The chance that a clicked row has the larger value; ties count half. NaN when one class is missing."""
+    order = np.argsort(values, kind="stable")
+    ordered, clicked = values[order], labels[order].astype(np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(values) else order
+    positives = np.add.reduceat(clicked, starts) if len(values) else clicked
+    negatives = np.diff([*starts, len(values)]) - positives
+    pairs = float(positives.sum()) * float(negatives.sum())
+    below = np.cumsum(negatives) - negatives
+    return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else float("nan")
+
+
+def click_rates(train: SplitRows, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The smoothed click rate in train of each of `items`."""
+    assert train.labels is not None
+    known, places = np.unique(train.items, return_inverse=True)
+    shows = np.bincount(places, minlength=len(known))
+    clicks = np.bincount(places, weights=train.labels, minlength=len(known))
+    prior = float(train.labels.mean())
+    rates = (clicks + _PRIOR_SHOWS * prior) / (shows + _PRIOR_SHOWS)
+    found = np.searchsorted(known, items).clip(max=len(known) - 1)
+    return np.where(known[found] == items, rates[found], prior)
+
+
+def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: Catalogue, vectors: list[Vectors],
+                      measured: Measured) -> None:  # fmt: skip
+    train, valid = splits.get("train"), splits.get("valid")
+    if train is None or train.labels is None or not _has_both(train):
+        measured.missing("baselines", "train has no readable labels of both kinds")
+        return
+    lines: list[Line] = []
+    for name, values in _features(train, source).items():
+        area = auc(values, train.labels)
+        lines.append({"baseline": name, "on": "train", "auc": area, "feature_auc": max(area, 1 - area)})
+    area = auc(np.arange(train.rows), train.labels)
+    lines.append({"baseline": "row order", "on": "train", "auc": area, "row_order_auc": max(area, 1 - area)})
+    lines.append({"baseline": "user", "on": "train", "one_sided_users": _one_sided(train)})
+    if valid is not None and valid.labels is not None and _has_both(valid):
+        area = auc(click_rates(train, valid.items), valid.labels)
+        lines.append({"baseline": "item click rate", "on": "valid", "auc": area, "item_ctr_auc": area})
+    for rows in splits.values():
+        if _has_both(rows):
+            lines += _signal(rows, catalogue, vectors)
+    measured.add("baselines", "baseline", lines)
+
+
+def _features(train: SplitRows, source: Source) -> dict[str, Values]:
+    features: dict[str, Values] = {
+        layout.LIKES: train.likes,
+        layout.VIEWS: train.views,
+        layout.USER: train.users,
+        layout.ITEM: train.items,
+        "history length": train.lengths,
+    }
+    extra = [name for name in source.extra_columns.split(", ") if name]
+    for name in extra:
+        assert source.file is not None
+        kind = source.file.schema_arrow.field(name).type
+        if is_integer(kind) or str(kind) in ("float", "double", "bool"):
+            parts = [batch.column(name).cast("float64").to_numpy(zero_copy_only=False)
+                     for _, _, batch in source.batches([name])]  # fmt: skip
+            values = np.nan_to_num(np.concatenate(parts)) if parts else np.zeros(0)
+            if len(values) == train.rows:
+                features[name] = values
+    return features
+
+
+def _has_both(rows: SplitRows) -> bool:
+    return rows.labels is not None and bool(0 < rows.labels.sum() < rows.rows)
+
+
+def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> list[Line]:
+    """How surely labels follow from levels, or from how like the target is to the history."""
+    assert rows.labels is not None
+    found = [_surprise("levels", np.asarray(rows.likes + rows.views), rows.labels)]
+    sample = rows.sample()
+    if len(sample.rows):
+        targets = rows.items[sample.rows]
+        likeness = [("tags", shared_tags(catalogue, sample.clicks, targets))] if len(catalogue.tag_codes) else []
+        likeness += [(v.column, v.similarity(sample.clicks, targets)) for v in vectors if v.rows > 1]
+        numbers, places = np.unique(sample.rows, return_inverse=True)
+        clicks = np.bincount(places)
+        for name, values in likeness:
+            mean = np.bincount(places, weights=np.nan_to_num(values)) / clicks
+            found.append(_surprise(f"likeness of {name} to the history", mean, rows.labels[numbers]))
+    strongest = max(abs(surprise) for _, _, surprise in found)
+    if _error(rows.labels) > _BLURRED:
+        strongest = float("nan")  # so few rows cannot tell signal from noise
+    lines: list[Line] = [
+        {"baseline": f"{name}, {rows.split}", "on": rows.split, "auc": area} for name, area, _ in found
+    ]
+    return [*lines, {"baseline": f"labels of {rows.split}", "on": rows.split, "label_signal": strongest}]
+
+
+def _surprise(name: str, values: Values, labels: npt.NDArray[np.int8]) -> tuple[str, float, float]:
+    """The AUC, and how many standard errors it lies from one half."""
+    area = auc(values, labels)
+    return name, area, 0.0 if np.isnan(area) else (area - 0.5) / _error(labels)
+
+
+def _error(labels: npt.NDArray[np.int8]) -> float:
+    """The standard error of the AUC of a score without meaning."""
+    positives, rows = float(labels.sum()), len(labels)
+    return float(np.sqrt((rows + 1) / (12 * positives * (rows - positives)))) if 0 < positives < rows else float("inf")
+
+
+def _one_sided(train: SplitRows) -> float:
+    """Of users with two rows or more: the share with one label only, beyond what chance gives (0) up to all (1)."""
+    assert train.labels is not None
+    _, places = np.unique(train.users, return_inverse=True)
+    shows = np.bincount(places)
+    clicks = np.bincount(places, weights=train.labels)
+    several = shows > 1
+    if not several.any():
+        return float("nan")
+    rate = float(train.labels.mean())
+    chance = float((rate ** shows[several] + (1 - rate) ** shows[several]).mean())
+    seen = float(((clicks == 0) | (clicks == shows))[several].mean())
+    return max(0.0, (seen - chance) / max(1e-9, 1 - chance))

@@ -1,0 +1,71 @@
+"""Each split as a whole: sizes, rates, what comes twice, what comes too often."""
+
+import numpy as np
+import numpy.typing as npt
+
+from components.validate.items import Catalogue
+from components.validate.measured import Flagged, Line, Measured
+from components.validate.rows import SplitRows
+
+
+def find_duplicates(rows: SplitRows, flagged: Flagged, measured: Measured, examples: int) -> None:
+    """Flags the second and later rows with the same user, item and history."""
+    keys = rows.keys
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+    later = np.sort(order[again])
+    flagged.add(rows.split, "duplicate", later)
+    found = measured.examples.setdefault("rows.duplicate", [])
+    for place in again[: max(0, examples - len(found))]:
+        row, first = int(order[place]), int(order[place - 1])
+        found.append({"split": rows.split, "row": row, "same_as_row": first, "user_id": int(rows.users[row]),
+                      "item_id": int(rows.items[row])})  # fmt: skip
+    per_group = np.diff(np.searchsorted(later, [*rows.group_starts, rows.rows]))
+    for line, count in zip(rows.groups, per_group, strict=True):
+        line["duplicate"] = int(count)
+
+
+def measure_splits(splits: dict[str, SplitRows], catalogue: Catalogue, flagged: Flagged, measured: Measured) -> None:
+    train = splits.get("train")
+    lines = []
+    for name, rows in splits.items():
+        moved = flagged.of(name)
+        line: Line = {
+            "split": name,
+            "rows": rows.rows,
+            "quarantined": len(moved),
+            "quarantined_share": len(moved) / max(1, rows.rows),
+            "label_rate": _rate(rows.labels),
+            "level_values": float(min(_distinct(rows.likes), _distinct(rows.views))) if rows.rows else np.nan,
+            "top_item_share": _top_share(rows.items),
+            "top_user_share": _top_share(rows.users),
+            "top_history_share": _top_share(rows.histories),
+        }
+        if catalogue.readable:
+            line["level_mismatch_share"] = rows.level_mismatches / max(1, rows.rows)
+        if train is not None and name != "train":
+            line["rows_of_train"] = rows.rows / max(1, train.rows)
+            line["label_rate_gap"] = abs(_rate(rows.labels) - _rate(train.labels))
+        lines.append(line)
+    measured.add("splits", "split", lines)
+    measured.add("rows", "part", [line for rows in splits.values() for line in rows.groups])
+    groups = measured.tables["rows"]
+    for column in set(groups.columns) - {"part", "row_group", "rows"}:
+        measured.counts[f"rows.{column}"] = int(groups[column].sum())
+
+
+def _rate(labels: npt.NDArray[np.int8] | None) -> float:
+    return float(labels.mean()) if labels is not None and len(labels) else np.nan
+
+
+def _distinct(values: npt.NDArray[np.int64]) -> int:
+    return len(np.unique(values))
+
+
+def _top_share(values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> float:
+    if not len(values):
+        return np.nan
+    ordered = np.sort(values)
+    runs = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1], [True]]))
+    return float(np.diff(runs).max() / len(values))

@@ -1,0 +1,107 @@
+"""What a model was trained on, in a few kilobytes: it travels with the model, and drift is measured against it."""
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components import layout
+from components.validate.items import Catalogue
+from components.validate.measured import Measured
+from components.validate.parquet import Ints
+from components.validate.rows import SplitRows
+from components.validate.vectors import Vectors
+
+FORMAT = 1
+_TOP = 200  # tags, and items, that are counted by name; the others are counted together
+
+
+def collect(splits: dict[str, SplitRows], catalogue: Catalogue, vectors: list[Vectors],
+            measured: Measured) -> dict[str, Any]:  # fmt: skip
+    """Describes train; of the other splits only sizes and rates. Rows moved aside are few, and counted in."""
+    statistics: dict[str, Any] = {
+        "format": FORMAT,
+        "rows": {name: rows.rows for name, rows in splits.items()},
+        "users": {name: len(np.unique(rows.users)) for name, rows in splits.items()},
+        "label_rate": {
+            name: float(rows.labels.mean())
+            for name, rows in splits.items()
+            if rows.labels is not None and len(rows.labels)
+        },
+        "items": len(catalogue.ids),
+        "embeddings": {
+            column.column: {"mean": column.mean.tolist(), "spread": column.spread, "vectors": column.rows}
+            for column in vectors
+            if column.rows and np.isfinite(column.mean).all()
+        },
+        "baselines": _baselines(measured),
+    }
+    train = splits.get("train")
+    if train is not None and train.rows:
+        statistics["train"] = _describe(train, catalogue)
+    return statistics
+
+
+def _describe(train: SplitRows, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        layout.LIKES: _histogram(train.likes, layout.LEVELS),
+        layout.VIEWS: _histogram(train.views, layout.LEVELS),
+        "history_length": _histogram(train.lengths.astype(np.int64), layout.MAX_HISTORY + 1),
+        "tags": _top(tag_counts(train, catalogue)),
+        "items": _top(item_counts(train)),
+        "items_seen": pack_ids(np.unique(train.items)),
+    }
+
+
+def item_counts(train: SplitRows) -> dict[str, int]:
+    ids, counts = np.unique(train.items, return_counts=True)
+    return dict(zip(map(str, ids.tolist()), counts.tolist(), strict=True))
+
+
+def tag_counts(train: SplitRows, catalogue: Catalogue) -> dict[str, int]:
+    """How many rows of train show an item with each tag."""
+    if not len(catalogue.tag_codes):
+        return {}
+    ids, shows = np.unique(train.items, return_counts=True)
+    places = catalogue.place(ids)
+    per_item = np.zeros(len(catalogue.ids))
+    per_item[places[places >= 0]] = shows[places >= 0]
+    counts = np.bincount(catalogue.tag_codes, weights=np.repeat(per_item, catalogue.tag_counts),
+                         minlength=len(catalogue.tag_names))  # fmt: skip
+    return {
+        name: int(count)
+        for name, count in zip(catalogue.tag_names, counts, strict=True)
+        if count and name != "0"  # padding
+    }
+
+
+def _histogram(values: Ints, size: int) -> list[int]:
+    """Counts of 0..size-1; what lies outside counts in the nearest, and has broken a rule of its own."""
+    return [int(count) for count in np.bincount(np.clip(values, 0, size - 1), minlength=size)]
+
+
+def _top(counts: dict[str, int]) -> dict[str, Any]:
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {"top": dict(ordered[:_TOP]), "other": sum(count for _, count in ordered[_TOP:])}
+
+
+def _baselines(measured: Measured) -> dict[str, float]:
+    table = measured.tables.get("baselines")
+    if table is None:
+        return {}
+    shown = table[table["auc"].notna()]
+    return {str(name): float(area) for name, area in zip(shown["baseline"], shown["auc"], strict=True)}
+
+
+def pack_ids(ids: Ints) -> str:
+    """Ids as the set bits of a bitmap, compressed: 92,000 items take about 12 kB of text."""
+    bits = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
+    bits[ids[ids >= 0]] = True
+    return base64.b64encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode()
+
+
+def unpack_ids(text: str) -> npt.NDArray[np.int64]:
+    bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8))
+    return np.flatnonzero(bits).astype(np.int64)

@@ -1,0 +1,244 @@
+"""The Kubeflow Pipelines API, made safe to call over a network that loses things.
+
+A read is simply tried again. A creation can't be: a request whose answer was lost may have been carried out, and the
+API knows no idempotency key. So every creation looks for its own result first, by a name that is unique, and again
+after each try: `once`. Two that slipped through nevertheless are reconciled by the callers, oldest wins.
+"""
+
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import kfp_server_api
+import urllib3
+from kfp.client import Client
+
+from components.errors import StepError
+from pipelines.environment import Service
+
+TOKEN_VARIABLE = "MMCTR_KFP_TOKEN"  # a bearer token for the API, where it wants one
+PAGE = 100
+Answer = TypeVar("Answer")
+
+
+class LostError(Exception):
+    """No usable answer came: the request was perhaps carried out, perhaps not."""
+
+
+class RefusedError(StepError):
+    """The server understood the request and will not do it; trying again changes nothing."""
+
+
+@dataclass
+class Kubeflow:
+    """What mmctr needs of the API, in one namespace."""
+
+    service: Service
+    token: str | None = None
+    tries: int = 5
+    wait: Callable[[float], None] = time.sleep
+    client: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        token = self.token or os.environ.get(TOKEN_VARIABLE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # kfp announces which servers it works with
+            self.client = Client(host=self.service.host, namespace=self.service.namespace, existing_token=token)
+        self._bound_requests()
+
+    def _bound_requests(self) -> None:
+        """kfp sets no time limit: a server that hangs would hang the caller for ever."""
+        rest = self.client._run_api.api_client.rest_client  # one for all of the client's APIs
+        request = rest.request
+
+        def bounded(*arguments: Any, **options: Any) -> Any:
+            options["_request_timeout"] = options.get("_request_timeout") or self.service.request_seconds
+            return request(*arguments, **options)
+
+        rest.request = bounded
+
+    def link(self, kind: str, identity: str) -> str:
+        return f"{self.service.host.rstrip('/')}/#/{kind}/details/{identity}"
+
+    def healthy(self) -> None:
+        self.call("reach the API", self.client._healthz_api.healthz_service_get_healthz)
+
+    # One request, and requests that may be lost
+
+    def call(self, what: str, request: Callable[[], Answer]) -> Answer:
+        """One request; `LostError` when its fate is unknown, `RefusedError` when the server said no."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of what urllib3 will drop one day
+                return request()
+        except kfp_server_api.ApiException as error:
+            status = error.status or 0
+            if status >= 500 or status in (0, 408, 429):
+                raise LostError(f"{what}: HTTP {status} {error.reason}") from None
+            raise RefusedError(
+                f"Kubeflow Pipelines at {self.service.host} refused to {what}: {_message(error)}"
+            ) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise LostError(f"{what}: {type(error).__name__}") from None
+
+    def read(self, what: str, request: Callable[[], Answer]) -> Answer:
+        """A request that changes nothing, or that may well be carried out twice."""
+        for attempt in range(self.tries):
+            try:
+                return self.call(what, request)
+            except LostError as error:
+                last = error
+                self._back_off(attempt)
+        raise StepError(
+            f"Kubeflow Pipelines at {self.service.host} gave no answer in {self.tries} tries ({last}); "
+            "see `mmctr doctor --env`"
+        )
+
+    def once(self, what: str, find: Callable[[], Answer | None], create: Callable[[], Answer]) -> Answer:
+        """Creates what `find` does not see. A lost creation is looked for before it is tried again."""
+        for attempt in range(self.tries):
+            found = self.read(f"look before trying to {what}", find)
+            if found is not None:
+                return found
+            try:
+                return self.call(what, create)
+            except LostError as error:
+                last = error
+                self._back_off(attempt)  # also gives a slow server time to finish what it began
+        found = self.read(f"look after trying to {what}", find)
+        if found is not None:
+            return found
+        raise StepError(f"could not {what} at {self.service.host} in {self.tries} tries ({last})")
+
+    def _back_off(self, attempt: int) -> None:
+        self.wait(min(2.0**attempt, 30.0))
+
+    # Things of the API
+
+    def ensure_experiment(self) -> str:
+        """The id of the environment's experiment."""
+        name, namespace = self.service.experiment, self.service.namespace
+        api = self.client._experiment_api
+
+        def find() -> Any:
+            found = api.experiment_service_list_experiments(filter=_named(name), namespace=namespace).experiments
+            return found[0] if found else None
+
+        body = kfp_server_api.V2beta1Experiment(display_name=name, namespace=namespace)
+        create = lambda: api.experiment_service_create_experiment(experiment=body)  # noqa: E731
+        return str(self.once(f"create the experiment {name}", find, create).experiment_id)
+
+    def ensure_version(self, pipeline: str, version: str, text: str) -> tuple[str, str, bool]:
+        """The ids of a pipeline and its version, and whether it is new; versions are named by content."""
+        api, uploads = self.client._pipelines_api, self.client._upload_api
+        namespace = self.service.namespace
+
+        def find_pipeline() -> Any:
+            found = api.pipeline_service_list_pipelines(filter=_named(pipeline), namespace=namespace).pipelines
+            return found[0] if found else None
+
+        # An empty pipeline: its first upload would be a version with the pipeline's name.
+        body = kfp_server_api.V2beta1Pipeline(display_name=pipeline, name=pipeline, namespace=namespace)
+        create = lambda: api.pipeline_service_create_pipeline(pipeline=body)  # noqa: E731
+        pipeline_id = str(self.once(f"create the pipeline {pipeline}", find_pipeline, create).pipeline_id)
+        before = self.find_version(pipeline_id, version)
+        if before is not None:
+            return pipeline_id, str(before.pipeline_version_id), False
+        with _yaml_file(text) as path:
+            upload_version = lambda: uploads.upload_pipeline_version(path, name=version, pipelineid=pipeline_id)  # noqa: E731
+            made = self.once(
+                f"upload version {version}", lambda: self.find_version(pipeline_id, version), upload_version
+            )
+        return pipeline_id, str(made.pipeline_version_id), True
+
+    def find_version(self, pipeline_id: str, version: str) -> Any:
+        listing = self.client._pipelines_api.pipeline_service_list_pipeline_versions
+        pages = self._pages("list versions", lambda token: listing(
+            pipeline_id, page_token=token, page_size=PAGE, sort_by="created_at desc"), "pipeline_versions")  # fmt: skip
+        return next((v for v in pages if version in (v.name, v.display_name)), None)
+
+    def runs_named(self, experiment_id: str, name: str) -> list[Any]:
+        """The runs of that name, oldest first."""
+        listing = self.client._run_api.run_service_list_runs
+        pages = self._pages("list runs", lambda token: listing(
+            experiment_id=experiment_id, filter=_named(name), page_token=token, page_size=PAGE), "runs")  # fmt: skip
+        return sorted(pages, key=lambda run: (run.created_at, run.run_id))
+
+    def create_run(self, body: kfp_server_api.V2beta1Run) -> Any:
+        return self.client._run_api.run_service_create_run(run=body)
+
+    def get_run(self, run_id: str) -> Any:
+        return self.read(f"read run {run_id}", lambda: self.client._run_api.run_service_get_run(run_id=run_id))
+
+    def terminate_run(self, run_id: str) -> None:
+        terminate = self.client._run_api.run_service_terminate_run
+        self.read(f"terminate run {run_id}", lambda: terminate(run_id=run_id))
+
+    def recurring_runs(self, experiment_id: str) -> list[Any]:
+        """All of the experiment, oldest first."""
+        listing = self.client._recurring_run_api.recurring_run_service_list_recurring_runs
+        pages = self._pages("list schedules", lambda token: listing(
+            experiment_id=experiment_id, page_token=token, page_size=PAGE), "recurring_runs")  # fmt: skip
+        return sorted(pages, key=lambda run: (run.created_at, run.recurring_run_id))
+
+    def create_recurring_run(self, body: kfp_server_api.V2beta1RecurringRun) -> Any:
+        return self.client._recurring_run_api.recurring_run_service_create_recurring_run(recurring_run=body)
+
+    def delete_recurring_run(self, identity: str) -> None:
+        """Gone is what was wanted: a second request that finds nothing is a success."""
+        delete = self.client._recurring_run_api.recurring_run_service_delete_recurring_run
+        self._unless_gone(f"delete schedule {identity}", lambda: delete(recurring_run_id=identity))
+
+    def enable_recurring_run(self, identity: str, enabled: bool) -> None:
+        api = self.client._recurring_run_api
+        switch = api.recurring_run_service_enable_recurring_run if enabled else (
+            api.recurring_run_service_disable_recurring_run)  # fmt: skip
+        what = f"{'resume' if enabled else 'pause'} schedule {identity}"
+        self.read(what, lambda: switch(recurring_run_id=identity))
+
+    def _unless_gone(self, what: str, request: Callable[[], Any]) -> None:
+        def gone_is_fine() -> None:
+            try:
+                request()
+            except kfp_server_api.ApiException as error:
+                if error.status != 404:
+                    raise
+
+        self.read(what, gone_is_fine)
+
+    def _pages(self, what: str, page: Callable[[str], Any], items: str) -> Iterator[Any]:
+        token = ""
+        while True:
+            answer = self.read(what, lambda token=token: page(token))  # type: ignore[misc]
+            yield from getattr(answer, items) or []
+            token = answer.next_page_token or ""
+            if not token:
+                return
+
+
+def _named(name: str) -> str:
+    predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def _message(error: kfp_server_api.ApiException) -> str:
+    """The server's own words, out of its google.rpc.Status."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"HTTP {error.status} {error.reason}"
+
+
+@contextmanager
+def _yaml_file(text: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="mmctr-") as folder:
+        path = Path(folder) / "pipeline.yaml"  # the server tells formats apart by this suffix
+        path.write_text(text)
+        yield str(path)

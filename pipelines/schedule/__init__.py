@@ -1,0 +1,1 @@
+"""Recurring runs as files: read, checked, explained, compared with the cluster, and made so."""

@@ -1,0 +1,69 @@
+"""A candidate as the pipeline leaves it before `register`: all artifact folders, with a ranker too small to matter."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from components.config import RunConfig
+from model import checkpoint
+from model.config import ModelConfig, Vocabulary
+from model.items import ItemTable
+from model.ranker import Ranker
+
+ITEMS, TAGS, CONTENT = 40, 12, 8
+TINY = ModelConfig(
+    embedding_dim=4, content_dim=4, history_length=6, ffn_dim=8, last_k=2, cross_layers=1, deep_widths=(8,),
+    head_widths=(4,), transformer_dropout=0.0, deep_dropout=0.0, layers=1,
+)  # fmt: skip
+
+
+def tiny_ranker(seed: int = 1) -> Ranker:
+    rng = np.random.default_rng(seed)
+    tags, content = rng.integers(0, TAGS, (ITEMS, 5)), rng.normal(size=(ITEMS, CONTENT)).astype(np.float32)
+    levels = rng.integers(1, 11, (2, ITEMS))
+    for column in (tags, content, levels.T):
+        column[0] = 0
+    torch.manual_seed(seed)
+    table = ItemTable.from_arrays(tags, content, levels[0], levels[1])
+    ranker = Ranker(TINY, Vocabulary(ITEMS, TAGS, 11, CONTENT), table)
+    with torch.no_grad():  # far from the small first weights, so that scores differ visibly
+        for weight in ranker.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    return ranker.eval()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The artifact folders under `root`, named as in docs/steps.md."""
+
+    root: Path
+    config: RunConfig
+
+    def folders(self) -> list[Path]:
+        """In the order of `register`'s arguments."""
+        names = ("dataset", "validation", "embeddings", "training", "evaluation", "decision", "champion")
+        return [self.root / name for name in names]
+
+
+def make_candidate(
+    root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True
+) -> Candidate:
+    candidate = Candidate(root, RunConfig(preset="tiny", model=TINY, registered_name=name))
+    for folder in candidate.folders():
+        folder.mkdir(parents=True)
+    checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed))
+    np.savez(root / "embeddings" / "projection.npz", mean=np.zeros(CONTENT))
+    contents = {
+        "dataset/lineage.json": {"commit": "a" * 40, "md5": "b" * 32, "size": 12345},
+        "validation/statistics.json": {"label_rate": 0.25},
+        "embeddings/manifest.json": {"encoder": "none", "items": ITEMS},
+        "evaluation/metrics.json": {"auc": 0.8 + seed / 1000, "rows": 5000},
+        "decision/verdict.json": {"passed": passed, "first_model": champion is None, "rules": []},
+        "champion/champion.json": {"version": champion},
+    }
+    for path, value in contents.items():
+        (root / path).write_text(json.dumps(value))
+    return candidate

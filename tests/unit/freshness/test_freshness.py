@@ -1,0 +1,91 @@
+"""A schedule spends nothing when there is nothing to learn; in doubt it trains."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.config import RunConfig, to_dict
+from components.files import write_json
+from components.freshness import FreshnessPolicy, judge
+
+CONFIG = RunConfig("sample")
+CODE = "sha256:" + "a" * 64
+SKIP = FreshnessPolicy(skip_unchanged=True)
+
+
+def scene(
+    tmp_path: Path, *, md5: str | None = "m1", drift: dict[str, float | None] | None = None, **champion: Any
+) -> tuple[Path, Path, Path]:
+    """The folders of a run whose champion was made from CONFIG, CODE and data m1."""
+    dataset, validation, standing = (tmp_path / name for name in ("dataset", "validation", "champion"))
+    write_json(dataset / "lineage.json", {"md5": md5})
+    rules = [{"name": name, "observed": value} for name, value in (drift or {}).items()]
+    write_json(validation / "verdict.json", {"rules": [{"name": "min-rows", "observed": 9.0}, *rules]})
+    write_json(standing / "champion.json", {"version": "3", "code": CODE, **champion})
+    write_json(standing / "package/config.json", to_dict(CONFIG))
+    write_json(standing / "package/lineage.json", {"md5": "m1"})
+    return dataset, validation, standing
+
+
+def test_an_unchanged_champion_is_not_trained_again(tmp_path: Path) -> None:
+    found = judge(*scene(tmp_path), CONFIG, CODE, SKIP)
+    assert (found.train, found.reason) == (False, "data, config and code are those of champion 3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "config", "code", "reason"),
+    [
+        ({"md5": "m2"}, CONFIG, CODE, "the data differs from champion 3's"),
+        ({"md5": None}, CONFIG, CODE, "the data differs from champion 3's"),
+        ({}, replace(CONFIG, preset="best"), CODE, "the config differs from champion 3's"),
+        ({}, CONFIG, "sha256:" + "b" * 64, "the code differs from champion 3's"),
+        ({}, CONFIG, "", "the code differs from champion 3's"),
+        ({"code": None}, CONFIG, CODE, "the code differs from champion 3's"),
+        ({"version": None}, CONFIG, CODE, "there is no champion yet"),
+    ],
+    ids=["data", "folder without md5", "config", "code", "code unknown here", "code unknown there", "first run"],
+)
+def test_what_changed_or_is_unknown_is_trained(
+    tmp_path: Path, changes: dict[str, Any], config: RunConfig, code: str, reason: str
+) -> None:
+    found = judge(*scene(tmp_path, **changes), config, code, SKIP)
+    assert (found.train, found.reason) == (True, reason)
+
+
+@pytest.mark.parametrize(
+    ("drift", "train", "reason"),
+    [
+        ({"likes-drift": 0.1, "tags-drift": 0.31}, True, "tags drifted by a PSI of 0.310 from champion 3, above 0.2"),
+        (
+            {"likes-drift": 0.1, "length-drift": 0.9},
+            False,
+            "likes drifted by a PSI of 0.100 from champion 3, not above",
+        ),
+        ({"likes-drift": None}, True, "the drift against champion 3 could not be measured"),
+        ({}, True, "the drift against champion 3 could not be measured"),
+    ],
+    ids=["far", "near; the KS of lengths is no PSI", "not measured", "no rules"],
+)
+def test_new_data_is_trained_on_when_it_drifted(
+    tmp_path: Path, drift: dict[str, float | None], train: bool, reason: str
+) -> None:
+    folders = scene(tmp_path, md5="m2", drift=drift)
+    found = judge(*folders, CONFIG, CODE, FreshnessPolicy(skip_unchanged=True, retrain_above_drift=0.2))
+    assert found.train is train
+    assert reason in found.reason
+
+
+def test_new_code_is_trained_however_small_the_drift(tmp_path: Path) -> None:
+    folders = scene(tmp_path, md5="m2", drift={"likes-drift": 0.0})
+    assert judge(*folders, CONFIG, "sha256:new", FreshnessPolicy(retrain_above_drift=0.2)).train
+
+
+def test_a_run_by_hand_trains_without_a_question(tmp_path: Path) -> None:
+    assert judge(*scene(tmp_path), CONFIG, CODE, FreshnessPolicy()).train
+
+
+def test_a_negative_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="retrain_above_drift = -1"):
+        FreshnessPolicy(retrain_above_drift=-1)
