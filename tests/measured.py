@@ -64,20 +64,17 @@ def unreadable_champion(metrics: dict[str, Any], reason: str) -> dict[str, Any]:
 
 def checked_data(status: str = "clean") -> dict[str, Any]:
     """A verdict of validate."""
-    rules = [
-        (
-            "likes-drift",
-            "warn",
-            0.3 if status == "warned" else 0.05,
-            0.25,
-            "likes levels are distributed as before (PSI)",
-        ),
-        ("no-nulls", "stop", 1 if status == "stopped" else 0, 0, "no value is missing"),
-    ]
-    names = ("name", "severity", "observed", "limit", "message")
-    checked = [{**dict(zip(names, rule, strict=True)), "passed": rule[2] <= rule[3], "count": 0, "examples": []}
-               for rule in rules]  # fmt: skip
-    return {"passed": status != "stopped", "status": status, "rules": checked}
+    drift = _rule("likes-drift", "warn", 0.3 if status == "warned" else 0.05, 0.25, "likes levels are as before (PSI)")
+    held = _rule("no-nulls", "stop", float(status == "stopped"), 0.0, "no value is missing")
+    return {"passed": status != "stopped", "status": status, "rules": [drift, held]}
+
+
+def _rule(name: str, severity: str, observed: float, limit: float, what: str) -> dict[str, Any]:
+    return {
+        "name": name, "severity": severity, "passed": observed <= limit, "observed": observed, "limit": f"<= {limit:g}",
+        "count": 0, "examples": [], "not_measured": "", "what": what, "why": "It would mislead.",
+        "message": f"{name}: {what}" if observed <= limit else f"{name}: expected that {what}, but it is {observed:g}",
+    }  # fmt: skip
 
 
 def _rate(logit: Floats) -> Floats:

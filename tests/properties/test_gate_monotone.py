@@ -1,9 +1,11 @@
 """A candidate that is better in some number never fails where the worse one passed."""
 
 import copy
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from components.gate.config import GatePolicy
 from components.gate.verdict import decide
@@ -29,7 +31,7 @@ policies = st.builds(
 
 
 @st.composite
-def candidates(draw):
+def candidates(draw: Any) -> Any:
     """Numbers of a candidate anywhere around the limits, and how much better another one is in each."""
     metrics = copy.deepcopy(BASE)
     metrics["rows"] = draw(st.integers(0, 8000))
@@ -50,21 +52,19 @@ def candidates(draw):
     return metrics, better
 
 
-def _gains(metrics):
+def _gains(metrics: Any) -> Any:
     yield metrics["baselines"]["item_click_rate"]["difference"]
     yield from (metrics["comparison"][unit] for unit in ("users", "rows"))
     yield from [part["difference"] for part in metrics["slices"] if part["measured"]][:3]
 
 
-def _upper_tail(z):
-    from scipy.stats import norm
-
+def _upper_tail(z: float) -> float:
     return float(norm.sf(z))
 
 
 @settings(max_examples=200, deadline=None)
 @given(candidates(), policies, st.integers(0, 3), st.integers(0, 3))
-def test_better_never_fails_where_worse_passed(pair, policy, status, improvement):
+def test_better_never_fails_where_worse_passed(pair: Any, policy: GatePolicy, status: int, improvement: int) -> None:
     metrics, better = pair
     worse_verdict = decide(metrics, checked_data(STATUSES[status]), policy)
     better_verdict = decide(better, checked_data(STATUSES[max(0, status - improvement)]), policy)
@@ -75,7 +75,7 @@ def test_better_never_fails_where_worse_passed(pair, policy, status, improvement
 
 @settings(max_examples=100, deadline=None)
 @given(candidates(), policies, st.floats(0, 1), st.floats(0, 1))
-def test_a_stricter_policy_never_passes_what_a_milder_one_fails(pair, policy, share, more):
+def test_a_stricter_policy_never_passes_more(pair: Any, policy: GatePolicy, share: float, more: float) -> None:
     metrics, _ = pair
     fields = dict(policy.__dict__)
     fields |= {

@@ -26,6 +26,9 @@ SMALL = ModelConfig(
 )  # fmt: skip
 
 
+MANIFEST = {"imputed": {"text": [3], "image": [3, 4]}, "imputed_counts": {"text": 1, "image": 2}, "tag_names": []}
+
+
 @dataclass(frozen=True)
 class Folders:
     dataset: Path
@@ -51,7 +54,7 @@ def folders(sample: Path, tmp_path: Path) -> Folders:
     """What the steps before evaluate leave: no quarantine, a candidate, and no champion yet."""
     made = Folders(sample, *(tmp_path / name for name in ("validation", "embeddings", "training", "champion")))
     write_json(made.validation / "quarantine.json", {"train": [], "valid": [], "test": []})
-    write_json(made.embeddings / "manifest.json", {"imputed": [3, 4]})
+    write_json(made.embeddings / "manifest.json", MANIFEST)
     write_json(made.champion / "champion.json", {"version": None})
     save(made.training / "model.safetensors", ranker(sample, seed=1))
     return made

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,15 +10,15 @@ from tests.measured import World, measured
 
 
 @pytest.fixture(scope="module")
-def metrics():
+def metrics() -> Any:
     return measured()
 
 
-def test_everything_is_json_without_infinities(metrics):
+def test_everything_is_json_without_infinities(metrics: Any) -> None:
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
-def test_intervals_hold_their_values(metrics):
+def test_intervals_hold_their_values(metrics: Any) -> None:
     cards = [metrics["candidate"], metrics["champion"]["scores"]]
     estimates = [card[name] for card in cards for name in ("auc", "grouped_auc")]
     estimates += [metrics["comparison"][name] for name in ("rows", "users", "known_items")]
@@ -27,7 +28,7 @@ def test_intervals_hold_their_values(metrics):
         assert estimate["low"] < estimate["value"] < estimate["high"]
 
 
-def test_comparison_is_candidate_minus_champion(metrics):
+def test_comparison_is_candidate_minus_champion(metrics: Any) -> None:
     gain = metrics["candidate"]["auc"]["value"] - metrics["champion"]["scores"]["auc"]["value"]
     assert gain > 0.01  # the candidate was drawn with less noise
     for unit in ("rows", "users"):
@@ -37,7 +38,7 @@ def test_comparison_is_candidate_minus_champion(metrics):
     assert metrics["comparison"]["log_loss"] == pytest.approx(losses)
 
 
-def test_without_a_champion_there_is_no_comparison():
+def test_without_a_champion_there_is_no_comparison() -> None:
     metrics = measured(World(champion_noise=None))
     assert metrics["comparison"] is None
     assert metrics["champion"]["scores"] is None
@@ -45,7 +46,7 @@ def test_without_a_champion_there_is_no_comparison():
     assert all(part["champion"] is None for part in metrics["slices"])
 
 
-def test_the_same_rows_give_the_same_numbers(metrics):
+def test_the_same_rows_give_the_same_numbers(metrics: Any) -> None:
     assert measured() == metrics
 
 
@@ -58,7 +59,7 @@ def test_the_same_rows_give_the_same_numbers(metrics):
     ],
     ids=["distinct", "tied at the threshold", "all tied"],
 )
-def test_operating_point_shares_out_ties(scores, clicks):
+def test_operating_point_shares_out_ties(scores: Any, clicks: Any) -> None:
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
     point = operating_point(labels, np.array(scores), 0.25, 0.95)
     assert point["rows"] == 2
@@ -68,7 +69,7 @@ def test_operating_point_shares_out_ties(scores, clicks):
     assert point["low"] <= point["precision"] <= point["high"]
 
 
-def test_operating_point_does_not_depend_on_the_order_of_rows():
+def test_operating_point_does_not_depend_on_the_order_of_rows() -> None:
     random = np.random.default_rng(1)
     labels, scores = random.integers(0, 2, 500), random.integers(0, 9, 500) / 10
     shuffle = random.permutation(500)
@@ -76,7 +77,7 @@ def test_operating_point_does_not_depend_on_the_order_of_rows():
 
 
 @pytest.mark.parametrize("digits", [8, 1], ids=["distinct scores", "ties"])
-def test_roc_is_thinned_without_changing_its_area(digits):
+def test_roc_is_thinned_without_changing_its_area(digits: int) -> None:
     random = np.random.default_rng(2)
     labels = random.integers(0, 2, 5000)
     scores = np.round(labels + random.normal(size=5000), digits)
@@ -88,7 +89,7 @@ def test_roc_is_thinned_without_changing_its_area(digits):
     assert np.trapezoid(points[:, 1], points[:, 0]) == pytest.approx(auc(labels, scores), abs=0.002)
 
 
-def test_gain_over_guessing(metrics):
+def test_gain_over_guessing(metrics: Any) -> None:
     card = metrics["candidate"]
     rate = card["click_rate"]
     labels = np.repeat([1, 0], [round(rate * 4000), 4000 - round(rate * 4000)])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from components.evaluate.slices import (
 from components.evaluate.uncertainty import auc_influence
 
 
-def test_history_buckets_hold_every_row_once():
+def test_history_buckets_hold_every_row_once() -> None:
     lengths = np.arange(101)
     slices = history_slices(lengths, EvaluateConfig().history_edges)
     np.testing.assert_array_equal(sum(s.mask.astype(int) for s in slices), np.ones(101))
@@ -32,11 +34,11 @@ def test_history_buckets_hold_every_row_once():
     ],
     ids=["one bucket", "short ones together", "single lengths"],
 )
-def test_history_buckets_by_other_edges(edges, names):
+def test_history_buckets_by_other_edges(edges: Any, names: Any) -> None:
     assert [s.name for s in history_slices(np.arange(9), edges)] == names
 
 
-def test_popularity_holds_every_level_once():
+def test_popularity_holds_every_level_once() -> None:
     levels = np.arange(11)
     slices = popularity_slices(levels)
     np.testing.assert_array_equal(sum(s.mask.astype(int) for s in slices), np.ones(11))
@@ -45,7 +47,7 @@ def test_popularity_holds_every_level_once():
     ]  # fmt: skip
 
 
-def test_tags_that_most_rows_carry_and_padding_is_none():
+def test_tags_that_most_rows_carry_and_padding_is_none() -> None:
     tags_NT = np.array([[0, 0], [0, 7], [0, 7], [3, 7], [0, 3], [0, 5]])
     slices = tag_slices(np.array([1, 2, 3, 3, 4, 99]), tags_NT, {7: "comedy"}, 2)
     assert [s.name for s in slices] == ["comedy", "tag 3"]
@@ -54,7 +56,7 @@ def test_tags_that_most_rows_carry_and_padding_is_none():
     assert tag_slices(np.array([0, 99]), tags_NT, {}, 2) == []
 
 
-def test_novelty_and_content_split_the_rows():
+def test_novelty_and_content_split_the_rows() -> None:
     old, new = novelty_slices("Item", np.array([1, 5, 2, 9]), np.array([1, 2, 3]), "old", "new")
     np.testing.assert_array_equal(old.mask, [True, False, True, False])
     np.testing.assert_array_equal(new.mask, ~old.mask)
@@ -64,13 +66,13 @@ def test_novelty_and_content_split_the_rows():
 
 
 @pytest.fixture(scope="module")
-def rows():
+def rows() -> Any:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 1000)
     return labels, np.arange(1000) // 4, labels + random.normal(size=1000), labels + 2 * random.normal(size=1000)
 
 
-def test_a_slice_is_measured_on_its_own_rows(rows):
+def test_a_slice_is_measured_on_its_own_rows(rows: Any) -> None:
     labels, users, candidate, champion = rows
     part = history_slices(np.arange(1000) % 10, (5,))[0]
     report = measure_slice(part, labels, users, candidate, champion, EvaluateConfig())
@@ -85,7 +87,7 @@ def test_a_slice_is_measured_on_its_own_rows(rows):
 @pytest.mark.parametrize(
     ("length", "label"), [(199, None), (300, 0), (300, 1)], ids=["few rows", "no clicks", "clicks alone"]
 )
-def test_a_small_slice_is_named_but_not_measured(rows, length, label):
+def test_a_small_slice_is_named_but_not_measured(rows: Any, length: Any, label: Any) -> None:
     labels, users, candidate, champion = rows
     chosen = labels if label is None else np.full(1000, label)
     part = novelty_slices("Item", np.arange(1000), np.arange(length), "old", "new")[0]

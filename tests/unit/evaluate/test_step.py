@@ -1,4 +1,6 @@
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,24 +13,24 @@ from components.layout import ITEM, LABEL, split_path
 from model.checkpoint import load, save
 from model.metrics import auc
 
-from .conftest import make_champion, ranker
+from .conftest import MANIFEST, Folders, make_champion, ranker
 
 
-def run(folders, out, dataset=None):
+def run(folders: Folders, out: Path, dataset: Path | None = None) -> Any:
     return evaluate(
         dataset or folders.dataset, folders.validation, folders.embeddings, folders.training, folders.champion,
         folders.config, out,
     )  # fmt: skip
 
 
-def without_labels(sample, to):
+def without_labels(sample: Path, to: Path) -> Any:
     shutil.copytree(sample, to)
     path = split_path(to, "test")
     pq.write_table(pq.read_table(path).drop_columns([LABEL]), path)
     return to
 
 
-def test_metrics_and_predictions_tell_the_same(folders, sample, tmp_path):
+def test_metrics_and_predictions_tell_the_same(folders: Folders, sample: Path, tmp_path: Path) -> None:
     make_champion(folders, ranker(sample, seed=2))
     metrics = run(folders, tmp_path / "out")
     assert metrics == read_json(tmp_path / "out" / "metrics.json")
@@ -46,13 +48,13 @@ def test_metrics_and_predictions_tell_the_same(folders, sample, tmp_path):
     assert metrics["oracle"]["auc"] > metrics["candidate"]["auc"]["value"]  # nothing was trained here
 
 
-def test_baselines_learn_from_train_alone(folders, tmp_path):
+def test_baselines_learn_from_train_alone(folders: Folders, tmp_path: Path) -> None:
     metrics = run(folders, tmp_path / "out")
     assert set(metrics["baselines"]) == {"item_click_rate", "history_blind"}
     assert all(0.45 < b["auc"]["value"] < 0.8 for b in metrics["baselines"].values())
 
 
-def test_every_kind_of_slice_is_there(folders, tmp_path):
+def test_every_kind_of_slice_is_there(folders: Folders, tmp_path: Path) -> None:
     slices = run(folders, tmp_path / "out")["slices"]
     groups = {part["group"] for part in slices}
     assert groups == {
@@ -66,14 +68,35 @@ def test_every_kind_of_slice_is_there(folders, tmp_path):
     assert new["rows"] == (test >= 60).sum()  # the candidate's own table says what train held
 
 
-def test_without_labels_in_test_valid_is_measured_and_said_so(folders, sample, tmp_path):
+def test_imputed_items_are_those_of_any_modality(folders: Folders, tmp_path: Path) -> None:
+    slices = {part["name"]: part["rows"] for part in run(folders, tmp_path / "out")["slices"]}
+    items = pq.read_table(split_path(folders.dataset, "test")).column(ITEM).to_numpy()
+    assert slices["imputed"] == np.isin(items, [3, 4]).sum() > 0
+
+
+def test_an_incomplete_list_of_imputed_items_makes_no_slice(folders: Folders, tmp_path: Path) -> None:
+    write_json(folders.embeddings / "manifest.json", MANIFEST | {"imputed_counts": {"text": 1, "image": 12_000}})
+    groups = {part["group"] for part in run(folders, tmp_path / "out")["slices"]}
+    assert "Content of the item" not in groups
+    assert "Tag of the item" in groups
+
+
+def test_tags_are_called_by_their_names(folders: Folders, tmp_path: Path) -> None:
+    names = [f"name of {tag}" for tag in range(1, 200)]
+    write_json(folders.embeddings / "manifest.json", MANIFEST | {"tag_names": names})
+    tags = [part["name"] for part in run(folders, tmp_path / "out")["slices"] if part["group"] == "Tag of the item"]
+    assert tags
+    assert set(tags) <= set(names)
+
+
+def test_without_labels_in_test_valid_is_measured_and_said_so(folders: Folders, sample: Path, tmp_path: Path) -> None:
     metrics = run(folders, tmp_path / "out", without_labels(sample, tmp_path / "data"))
     assert metrics["split"] == "valid"
     assert metrics["split_note"].startswith("The valid split, because test has no labels.")
     assert metrics["rows"] == pq.read_metadata(split_path(sample, "valid")).num_rows
 
 
-def test_quarantined_rows_are_left_out_and_counted(folders, sample, tmp_path):
+def test_quarantined_rows_are_left_out_and_counted(folders: Folders, sample: Path, tmp_path: Path) -> None:
     write_json(folders.validation / "quarantine.json", {"train": [0], "valid": [], "test": [0, 7, 599]})
     metrics = run(folders, tmp_path / "out")
     assert (metrics["rows"], metrics["left_out_rows"]) == (597, 3)
@@ -84,7 +107,7 @@ def test_quarantined_rows_are_left_out_and_counted(folders, sample, tmp_path):
     np.testing.assert_array_equal(predictions.column("item_id").to_numpy(), items[kept])
 
 
-def test_the_candidate_against_itself_differs_by_nothing(folders, tmp_path):
+def test_the_candidate_against_itself_differs_by_nothing(folders: Folders, tmp_path: Path) -> None:
     make_champion(folders, load(folders.training / "model.safetensors"))
     metrics = run(folders, tmp_path / "out")
     for unit in ("rows", "users"):
@@ -93,14 +116,14 @@ def test_the_candidate_against_itself_differs_by_nothing(folders, tmp_path):
     assert {part["difference"]["value"] for part in metrics["slices"] if part["measured"]} == {0.0}
 
 
-def test_no_champion_leaves_the_column_empty(folders, tmp_path):
+def test_no_champion_leaves_the_column_empty(folders: Folders, tmp_path: Path) -> None:
     metrics = run(folders, tmp_path / "out")
     assert metrics["champion"]["status"] == "none"
     assert metrics["comparison"] is None
     assert pq.read_table(tmp_path / "out" / "predictions.parquet").column("champion_score").null_count == 600
 
 
-def test_an_unreadable_champion_does_not_stop_the_step(folders, tmp_path):
+def test_an_unreadable_champion_does_not_stop_the_step(folders: Folders, tmp_path: Path) -> None:
     write_json(folders.champion / "champion.json", {"version": "7"})
     metrics = run(folders, tmp_path / "out")
     assert metrics["champion"]["status"] == "unreadable"
@@ -108,14 +131,14 @@ def test_an_unreadable_champion_does_not_stop_the_step(folders, tmp_path):
     assert metrics["candidate"]["auc"]["value"] > 0
 
 
-def test_a_candidate_of_another_catalogue_is_refused(folders, sample, tmp_path):
+def test_a_candidate_of_another_catalogue_is_refused(folders: Folders, sample: Path, tmp_path: Path) -> None:
     save(folders.training / "model.safetensors", ranker(sample, seed=1, items=50))
     with pytest.raises(StepError, match="table ends at 49: its embeddings were made from other items"):
         run(folders, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_split_without_clicks_is_refused(folders, sample, tmp_path):
+def test_a_split_without_clicks_is_refused(folders: Folders, sample: Path, tmp_path: Path) -> None:
     shutil.copytree(sample, tmp_path / "data")
     path = split_path(tmp_path / "data", "test")
     table = pq.read_table(path)
@@ -125,7 +148,7 @@ def test_a_split_without_clicks_is_refused(folders, sample, tmp_path):
         run(folders, tmp_path / "out", tmp_path / "data")
 
 
-def test_a_missing_candidate_is_refused(folders, tmp_path):
+def test_a_missing_candidate_is_refused(folders: Folders, tmp_path: Path) -> None:
     (folders.training / "model.safetensors").unlink()
     with pytest.raises(StepError, match="is missing"):
         run(folders, tmp_path / "out")

@@ -1,5 +1,7 @@
 """The intervals and tests hold what they promise, in simulations whose truth is known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -42,7 +44,7 @@ def rounded(seed: int) -> tuple[Ints, Floats, Floats, Ints]:
 
 
 @pytest.mark.parametrize("world", [draw, rounded], ids=["distinct scores", "ties"])
-def test_influence_is_that_of_the_auc(world):
+def test_influence_is_that_of_the_auc(world: Any) -> None:
     labels, first, second, _ = world(3)
     auc, influence = auc_influence(labels, first)
     assert auc == pytest.approx(roc_auc_score(labels, first), abs=1e-12)
@@ -55,13 +57,13 @@ def test_influence_is_that_of_the_auc(world):
     assert error == pytest.approx(paired_delong(labels, first, second).standard_error, rel=1e-9)
 
 
-def test_one_class_has_no_auc():
+def test_one_class_has_no_auc() -> None:
     with pytest.raises(ValueError, match="here are 3 and 0"):
         auc_influence(np.ones(3, dtype=np.int64), np.arange(3.0))
 
 
 @pytest.mark.parametrize("world", [draw, rounded], ids=["distinct scores", "ties"])
-def test_users_own_aucs(world):
+def test_users_own_aucs(world: Any) -> None:
     labels, scores, _, users = world(5)
     own = aucs_of_users(labels, scores, users)
     for index, auc in list(zip(own.index, own.aucs, strict=True))[:40]:
@@ -70,14 +72,14 @@ def test_users_own_aucs(world):
 
 
 @pytest.mark.parametrize("world", [draw, rounded], ids=["distinct scores", "ties"])
-def test_weighted_auc(world):
+def test_weighted_auc(world: Any) -> None:
     labels, scores, _, users = world(7)
     weights = np.random.default_rng(0).integers(0, 4, users.max() + 1).astype(float)
     expected = roc_auc_score(labels, scores, sample_weight=weights[users])
     assert WeightedAuc(labels, scores, users)(weights) == pytest.approx(expected, abs=1e-12)
 
 
-def test_interval_by_user_covers_the_truth_where_that_by_row_does_not():
+def test_interval_by_user_covers_the_truth_where_that_by_row_does_not() -> None:
     """Both models are equally good by construction: the truth is 0."""
     by_user = by_row = 0
     for seed in range(SIMULATIONS):
@@ -91,7 +93,7 @@ def test_interval_by_user_covers_the_truth_where_that_by_row_does_not():
     assert by_row / SIMULATIONS < 0.9  # what taking rows for strangers costs
 
 
-def test_interval_of_one_auc_covers_the_truth():
+def test_interval_of_one_auc_covers_the_truth() -> None:
     labels, scores, _, _ = draw(10**6, users=60_000)
     truth = roc_auc_score(labels, scores)
     covered = 0
@@ -102,7 +104,7 @@ def test_interval_of_one_auc_covers_the_truth():
     assert NOMINAL[0] <= covered / SIMULATIONS <= NOMINAL[1]
 
 
-def test_size_and_power_of_the_test_for_a_gain():
+def test_size_and_power_of_the_test_for_a_gain() -> None:
     """Between equal models it is fooled alpha of the time; a real gain it finds nearly always."""
     fooled, found = 0, 0
     for seed in range(SIMULATIONS):
@@ -115,13 +117,13 @@ def test_size_and_power_of_the_test_for_a_gain():
     assert found / SIMULATIONS > 0.95
 
 
-def test_no_difference_at_all_is_not_significant():
+def test_no_difference_at_all_is_not_significant() -> None:
     assert p_better(0.0, 0.0) == 1.0
     assert p_better(0.01, 0.0) == 0.0
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_bootstrap_agrees_with_the_formula(seed):
+def test_bootstrap_agrees_with_the_formula(seed: int) -> None:
     labels, first, second, users = draw(seed, gain=0.3)
     bootstrap = bootstrap_users(labels, [first, second], users, 600, seed)
     analytic = difference_by_user(labels, first, second, users, 0.95)
@@ -131,7 +133,7 @@ def test_bootstrap_agrees_with_the_formula(seed):
     assert resampled.high == pytest.approx(analytic.high, abs=0.4 * analytic.error)
 
 
-def test_bootstrap_covers_the_truth():
+def test_bootstrap_covers_the_truth() -> None:
     covered, simulations = 0, 150
     for seed in range(simulations):
         labels, first, second, users = draw(seed, users=80)
@@ -141,7 +143,7 @@ def test_bootstrap_covers_the_truth():
     assert 0.88 <= covered / simulations <= 0.99
 
 
-def test_bootstrap_is_seeded_and_redraws_users_whole():
+def test_bootstrap_is_seeded_and_redraws_users_whole() -> None:
     labels, first, second, users = draw(11)
     again = [bootstrap_users(labels, [first, second], users, 100, seed) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(again[0].aucs, again[1].aucs)
@@ -156,7 +158,7 @@ def test_bootstrap_is_seeded_and_redraws_users_whole():
     np.testing.assert_allclose(twice.aucs, again[0].aucs, atol=1e-12)
 
 
-def test_redraws_without_a_click_are_left_out():
+def test_redraws_without_a_click_are_left_out() -> None:
     """One user holds every click: a third of the redraws miss it, and say nothing."""
     labels = np.array([1, 0, 0, 0, 0, 0])
     users = np.array([0, 0, 1, 1, 2, 2])
@@ -167,7 +169,7 @@ def test_redraws_without_a_click_are_left_out():
     assert (estimate.low, estimate.high) == (1.0, 1.0)
 
 
-def test_an_estimate_without_samples_is_unbounded():
+def test_an_estimate_without_samples_is_unbounded() -> None:
     estimate = percentile_estimate(0.5, np.full(100, np.nan), 0.95)
     assert estimate.error == float("inf")
     single = auc_by_user(np.array([1, 0, 1]), np.array([3.0, 1.0, 2.0]), np.zeros(3, dtype=np.int64), 0.95)

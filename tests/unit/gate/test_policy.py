@@ -9,13 +9,13 @@ from components.gate.policy import read_policy
 SHIPPED = Path(__file__).parents[3] / "infra" / "policies" / "gate.yaml"
 
 
-def test_the_policy_that_is_shipped_names_every_default():
+def test_the_policy_that_is_shipped_names_every_default() -> None:
     assert read_policy(SHIPPED) == GatePolicy()
     lines = SHIPPED.read_text()
     assert all(f"\n{field}: " in lines for field in GatePolicy.__dataclass_fields__)
 
 
-def test_what_a_file_leaves_out_keeps_its_default(tmp_path):
+def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text("auc_floor: 0.7\ncomparison: superior\n")
     assert read_policy(tmp_path / "gate.yaml") == GatePolicy(auc_floor=0.7, comparison="superior")
 
@@ -36,12 +36,12 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path):
         ("auc_floor: [", "is not YAML"),
     ],
 )
-def test_a_wrong_policy_is_refused_with_its_field(tmp_path, text, message):
+def test_a_wrong_policy_is_refused_with_its_field(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "gate.yaml").write_text(text)
     with pytest.raises(StepError, match=message):
         read_policy(tmp_path / "gate.yaml")
 
 
-def test_a_missing_policy_is_refused(tmp_path):
+def test_a_missing_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="is missing: name a policy file"):
         read_policy(tmp_path / "gate.yaml")
