@@ -64,6 +64,11 @@ def shards(dataset: Path) -> list[Path]:
     return sorted(dataset.glob(_SHARDS)) + sorted(item_images_path(dataset).glob(_SHARDS))
 
 
+def shard_ids(shard: Path) -> list[int]:
+    """The items whose images a shard holds."""
+    return sorted(_index(shard))
+
+
 def image_files(dataset: Path) -> list[Path]:
     """The shards and the loose files, for those who copy or hash them."""
     folder = item_images_path(dataset)

@@ -32,3 +32,11 @@ def item_info_path(data: Path) -> Path:
 
 def item_images_path(data: Path) -> Path:
     return data / "item_images"
+
+
+_SPLIT_FOLDERS = ("", "MicroLens_1M_x1")  # the release keeps its splits one folder deeper
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """Where a file of the contract lies in a folder that may be the challenge's own release."""
+    return next((path for sub in _SPLIT_FOLDERS if (path := folder / sub / name).is_file()), None)

@@ -21,7 +21,7 @@ def interest_module(kind: Interest | TargetAttention, config: ModelConfig, item_
     if kind == "din":
         return DinAttention(config, item_width)
     if kind == "relu":
-        return ReluAttention(item_width)
+        return ReluAttention(config, item_width)
     if kind == "mean":
         return MeanPool(item_width)
     return None
@@ -85,7 +85,7 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
-        """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, L) of a target attention."""
+        """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, [heads,] L) of a target attention."""
         history_BL = self._fit_length(history_BL)
         items_UD = self.encode(torch.cat([history_BL.flatten(), item_B])).items_UD
         position_BL = torch.arange(history_BL.numel(), device=item_B.device).view_as(history_BL)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from components.layout import MAX_TAGS
 from components.sample.spec import SampleSpec
 from components.sample.words import COMMON_TAGS, SENTENCES, TOPICS
+from components.tables import deciles
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -55,17 +56,12 @@ def make_world(spec: SampleSpec) -> World:
     return World(
         attributes=attributes,
         popularity=np.exp(log_popularity),
-        likes=_deciles(log_popularity + rng.normal(0.0, 0.8, n)),
-        views=_deciles(log_popularity + rng.normal(0.0, 0.5, n)),
+        likes=deciles(log_popularity + rng.normal(0.0, 0.8, n)),
+        views=deciles(log_popularity + rng.normal(0.0, 0.5, n)),
         titles=[title for title, _ in texts],
         tags=[tags for _, tags in texts],
         new=new,
     )
-
-
-def _deciles(values: Floats) -> Ints:
-    ranks = np.argsort(np.argsort(values))
-    return 1 + ranks * 10 // len(values)
 
 
 def _title_and_tags(topic: int, rng: np.random.Generator) -> tuple[str, list[int]]:

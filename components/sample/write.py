@@ -13,20 +13,13 @@ import pyarrow.parquet as pq
 
 from components.files import atomic_path, write_json
 from components.layout import (
-    HISTORY,
     IMAGE_EMBEDDING,
     ITEM,
     ITEM_EMBEDDING,
-    LABEL,
-    LIKES,
-    MAX_HISTORY,
     MAX_TAGS,
     SPLITS,
     TAGS,
     TEXT_EMBEDDING,
-    TITLE,
-    USER,
-    VIEWS,
     item_feature_path,
     item_info_path,
     split_path,
@@ -37,6 +30,7 @@ from components.sample.covers import draw_cover
 from components.sample.spec import SampleSpec
 from components.sample.truth import Truth
 from components.sample.world import ATTRIBUTES, World, make_world
+from components.tables import items_table, rows_schema, rows_table, vectors
 
 _ITEMS_A_SHARD = 10_000
 _ITEMS_A_ROW_GROUP = 8_192
@@ -53,7 +47,7 @@ def write_sample(out: Path, spec: SampleSpec) -> None:
             labelled = split != "test" or spec.label_test
             with (
                 atomic_path(split_path(out, split)) as scratch,
-                pq.ParquetWriter(scratch, _rows_schema(labelled), compression="zstd") as writer,
+                pq.ParquetWriter(scratch, rows_schema(labelled), compression="zstd") as writer,
             ):
                 for rows in draw_rows(world, spec, split):
                     writer.write_table(_rows_table(world, rows, labelled))
@@ -63,32 +57,18 @@ def write_sample(out: Path, spec: SampleSpec) -> None:
     write_json(out / "truth.json", {"spec": dataclasses.asdict(spec), "splits": truth.summary()})
 
 
-def _rows_schema(labelled: bool) -> pa.Schema:
-    fields = [(USER, pa.int64()), (ITEM, pa.int64()), (HISTORY, pa.list_(pa.int64()))]
-    fields += [(LIKES, pa.int64()), (VIEWS, pa.int64())] + ([(LABEL, pa.int64())] if labelled else [])
-    return pa.schema(fields)
-
-
 def _rows_table(world: World, rows: Rows, labelled: bool) -> pa.Table:
-    offsets = np.arange(len(rows.item) + 1, dtype=np.int32) * MAX_HISTORY
-    history = pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows.history.reshape(-1)))
-    columns = [rows.user, rows.item, history, world.likes[rows.item - 1], world.views[rows.item - 1]]
-    return pa.table([*columns, *([rows.label] if labelled else [])], schema=_rows_schema(labelled))
+    likes, views = world.likes[rows.item - 1], world.views[rows.item - 1]
+    return rows_table(rows.user, rows.item, rows.history, likes, views, rows.label if labelled else None)
 
 
 def _write_items(out: Path, world: World, spec: SampleSpec) -> None:
-    table = {
-        ITEM: pa.array(np.arange(1, world.items + 1)),
-        TITLE: pa.array(world.titles),
-        TAGS: pa.array(world.tags, pa.list_(pa.int64())),
-        LIKES: pa.array(world.likes),
-        VIEWS: pa.array(world.views),
-    }
+    table = items_table(np.arange(1, world.items + 1), world.titles, world.tags, world.likes, world.views)
     rng = np.random.default_rng([spec.seed, 4])
     if spec.content == "columns":
-        table[TEXT_EMBEDDING] = _vectors(_embed(world, (0,), 768, rng))
-        table[IMAGE_EMBEDDING] = _vectors(_embed(world, (1, 2, 3), 1024, rng))
-    _write_table(item_feature_path(out), pa.table(table))
+        table = table.append_column(TEXT_EMBEDDING, vectors(_embed(world, (0,), 768, rng)))
+        table = table.append_column(IMAGE_EMBEDDING, vectors(_embed(world, (1, 2, 3), 1024, rng)))
+    _write_table(item_feature_path(out), table)
     if spec.content == "item_info":
         _write_item_info(out, world, rng)
     elif spec.content == "images":
@@ -104,7 +84,7 @@ def _write_item_info(out: Path, world: World, rng: np.random.Generator) -> None:
     embedding = np.zeros((world.items + 1, 128), dtype=np.float32)
     embedding[1:] = _embed(world, (0, 1, 2, 3), 128, rng)
     columns = {
-        ITEM: pa.array(np.arange(world.items + 1)), TAGS: _vectors(tags), ITEM_EMBEDDING: _vectors(embedding)
+        ITEM: pa.array(np.arange(world.items + 1)), TAGS: vectors(tags), ITEM_EMBEDDING: vectors(embedding)
     }  # fmt: skip
     _write_table(item_info_path(out), pa.table(columns))
 
@@ -116,11 +96,6 @@ def _embed(world: World, attributes: tuple[int, ...], width: int, rng: np.random
         directions = rng.normal(0.0, 1 / np.sqrt(width), (ATTRIBUTES[attribute], width)).astype(np.float32)
         vectors += directions[world.attributes[:, attribute]]
     return vectors
-
-
-def _vectors(values: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> pa.Array:
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -27,6 +27,10 @@ class NotThereError(StepError):
     """The server answered that there is no such thing."""
 
 
+class RefusedError(StepError):
+    """The server knows the user and does not let them."""
+
+
 class AlreadyThereError(StepError):
     """The server answered that this was made before."""
 
@@ -81,7 +85,7 @@ class Server:
                 return AlreadyThereError(line)
             status = error.get_http_status_code()
             if status in (401, 403):
-                return StepError(
+                return RefusedError(
                     f"MLflow at {self.uri} refused {action!r} ({line}): ask for the permission, or set "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of someone who has it"
                 )

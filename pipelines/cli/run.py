@@ -57,6 +57,7 @@ def prepare(config: RunConfig, data: Path | None, revision: str, workspace: Path
         "revision": revision,
         "folder": str(data.resolve()) if data else "",
         "workspace": str(workspace),
+        "shards": list(range(config.embed.shards)),
     }
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace}/mlflow.db"
     return LocalRun(folder, arguments, {"MLFLOW_TRACKING_URI": tracking})

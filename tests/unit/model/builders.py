@@ -40,6 +40,8 @@ VARIANTS: dict[str, ModelConfig] = {
     "max-pool-only": replace(BASE, last_k=0),
     "din": replace(BASE, interest="din", cross="none", head_widths=()),
     "relu": replace(BASE, interest="relu"),
+    "relu-positions": replace(BASE, interest="relu", position="learned", heads=2),
+    "din-positions": replace(BASE, interest="din", position="learned"),
     "mean": replace(BASE, interest="mean"),
     "din-beside": replace(BASE, target_attention="din"),
     "relu-beside": replace(BASE, target_attention="relu"),
