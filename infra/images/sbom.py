@@ -19,7 +19,7 @@ def python_packages(environment: Path) -> list[dict[str, Any]]:
     folders = [str(folder) for folder in environment.glob("lib/python*/site-packages")]
     for distribution in metadata.distributions(path=folders):
         name, version = distribution.metadata["Name"].lower().replace("_", "-"), distribution.version
-        expression = distribution.metadata.get("License-Expression") or ""
+        expression = str(distribution.metadata["License-Expression"] or "")
         found[name] = component(name, version, f"pkg:pypi/{name}@{version}", expression)
     return [found[name] for name in sorted(found)]
 
