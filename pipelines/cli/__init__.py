@@ -5,7 +5,10 @@ import sys
 import typer
 
 from components.errors import StepError
+from pipelines.cli.cluster import compile_pipeline, submit
+from pipelines.cli.doctor import doctor
 from pipelines.cli.run import run
+from pipelines.cli.schedule import app as schedule
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +19,10 @@ app = typer.Typer(
     epilog="Start with `mmctr run`; it ends with the path of a report. Exit codes: 0 done, 1 failed, 2 wrong use.",
 )
 app.command()(run)
+app.command("compile")(compile_pipeline)
+app.command()(submit)
+app.add_typer(schedule, name="schedule")
+app.command()(doctor)
 
 
 def main() -> None:
