@@ -12,7 +12,8 @@ from xml.sax.saxutils import escape
 
 import yaml
 
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 46, 44, 26, 24  # pixels
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 46, 44, 30, 24  # pixels
+WRAP = 5  # boxes on a line: a page is narrower than a pipeline is long
 
 _STYLE = """
   text { font: 500 14px system-ui, sans-serif; fill: #1f2328; text-anchor: middle; dominant-baseline: central }
@@ -109,12 +110,10 @@ def columns_of(nodes: list[Node]) -> dict[str, int]:
 
 def draw(nodes: list[Node]) -> str:
     columns = columns_of(nodes)
-    row: dict[str, int] = {}
-    for node in nodes:
-        row[node.name] = sum(1 for other in row if columns[other] == columns[node.name])
-    at = {n.name: _corner(columns[n.name], row[n.name]) for n in nodes}
-    width = MARGIN * 2 + (max(columns.values()) + 1) * (BOX_WIDTH + GAP_X) - GAP_X
-    height = MARGIN * 2 + (max(row.values()) + 1) * (BOX_HEIGHT + GAP_Y)
+    lane = {n.name: sum(1 for m in nodes[:i] if columns[m.name] == columns[n.name]) for i, n in enumerate(nodes)}
+    at = {n.name: _corner(columns[n.name], lane[n.name]) for n in nodes}
+    width = 2 * MARGIN + WRAP * (BOX_WIDTH + GAP_X) - GAP_X
+    height = MARGIN + max(y for _, y in at.values()) + BOX_HEIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-label="The training pipeline">',
@@ -138,15 +137,21 @@ def _direct(node: Node, nodes: list[Node]) -> set[str]:
     return set(node.needs) - {name for need in node.needs for name in implied(need)}
 
 
-def _corner(column: int, row: int) -> tuple[int, int]:
-    return MARGIN + column * (BOX_WIDTH + GAP_X), MARGIN + row * (BOX_HEIGHT + GAP_Y)
+def _corner(column: int, lane: int) -> tuple[int, int]:
+    line, place = divmod(column, WRAP)
+    return MARGIN + place * (BOX_WIDTH + GAP_X), MARGIN + (line + lane) * (BOX_HEIGHT + GAP_Y)
 
 
 def _arrow(source: tuple[int, int], target: tuple[int, int]) -> str:
     x1, y1 = source[0] + BOX_WIDTH, source[1] + BOX_HEIGHT // 2
     x2, y2 = target[0] - 2, target[1] + BOX_HEIGHT // 2
-    middle = (x1 + x2) // 2
-    return f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+    if x2 > x1:
+        middle = (x1 + x2) // 2
+        return f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+    # To the next line: out of the box's foot, along the gap, into the head of the first box.
+    foot, head = source[0] + BOX_WIDTH // 2, target[0] + BOX_WIDTH // 2
+    down, along, up = source[1] + BOX_HEIGHT, source[1] + BOX_HEIGHT + GAP_Y // 2, target[1] - 2
+    return f'<path d="M{foot},{down} V{along} H{head} V{up}"/>'
 
 
 def _box(node: Node, x: int, y: int) -> str:
