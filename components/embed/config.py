@@ -46,7 +46,7 @@ class EmbedConfig:
     image_batch: int = 4  # on two cores 4 is fastest; a GPU wants 256
     precision: Precision = "float32"
     device: Device = "auto"
-    threads: int = 0  # of the encoder on CPU; 0 leaves it to torch
+    threads: int = 0  # batches encoded side by side on CPU, each on one core; 0 takes every core
     decoders: int = 2  # threads that decode images ahead of the encoder
     flush_items: int = 4096  # vectors written to the cache at once: what a kill can cost
 

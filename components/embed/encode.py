@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from components.progress import progress
 
 S = TypeVar("S")
 T = TypeVar("T")
+Decoded = tuple[bytes, Picture]
 FLUSH_SECONDS = 60.0
 
 
@@ -35,77 +36,97 @@ def encode_items(
         keys = item_keys(items, modality, part, config.decoders)
         known = cache.room(variant.id).places
         rows = {key: row for row, key in enumerate(keys) if key is not None and key not in known}
+        loaded = 0.0
         if rows:
             encode = _encode_texts if modality == "text" else _encode_images
             # One row a content: items that share a title or a cover share its vector.
-            encode(items, {key: part.start + row for key, row in rows.items()}, variant, config, cache, scratch)
+            loaded = encode(
+                items, {key: part.start + row for key, row in rows.items()}, variant, config, cache, scratch
+            )
         hits = sum(key is not None and key not in rows for key in keys)
         report[modality] = {
             "variant": variant.id, "hits": hits, "encoded": len(rows), "seconds": time.perf_counter() - started,
+            "load_seconds": loaded,
         }  # fmt: skip
     return report
 
 
 def _encode_texts(
     items: Items, rows: dict[bytes, int], variant: Variant, config: EmbedConfig, cache: VectorCache, scratch: Path
-) -> None:
+) -> float:
+    """Returns the seconds that loading the encoder took."""
     from components.embed.runtime import runtime
     from components.embed.text import TextEncoder
 
+    started = time.perf_counter()
     if not isinstance(variant.spec.preprocessing, TextPreprocessing):
         raise TypeError(f"{variant.spec.name} is no text encoder")
     folder = fetch(variant.spec, config.text_weights, config.text_revision, scratch)
     encoder = TextEncoder(folder, variant.spec.preprocessing, runtime(config), config.text_batch)
+    loaded = time.perf_counter() - started
     keys = list(rows)
+    texts = [items.texts[rows[key]] for key in keys]
     with (
         progress("encode texts", len(keys), "items") as bar,
+        encoder.where.pool() as pool,
         _Writer(cache, variant, encoder.dimension, config.flush_items) as writer,
     ):
-        for positions, vectors, notes in encoder.encode([items.texts[rows[key]] for key in keys]):
-            for position, vector, note in zip(positions, vectors, notes, strict=True):
+        batches = encoder.batches(texts)
+        for batch, vectors in ahead(pool, lambda batch: (batch, encoder.forward(batch)), batches, encoder.where.window):
+            for position, vector, note in zip(batch.positions, vectors, batch.notes, strict=True):
                 writer.add(Entry(keys[position], vector, note=note))
-            bar.advance(len(positions))
+            bar.advance(len(batch.positions))
+    return loaded
 
 
 def _encode_images(
     items: Items, rows: dict[bytes, int], variant: Variant, config: EmbedConfig, cache: VectorCache, scratch: Path
-) -> None:
+) -> float:
+    """Returns the seconds that loading the encoder took."""
     from components.embed.runtime import runtime
     from components.embed.vision import ImageEncoder
 
+    started = time.perf_counter()
     folder = fetch(variant.spec, config.image_weights, config.image_revision, scratch)
     encoder = ImageEncoder(folder, variant.spec, runtime(config), config.image_batch)
+    loaded = time.perf_counter() - started
 
-    def decode(key: bytes) -> tuple[bytes, Picture]:
+    def decode(key: bytes) -> Decoded:
         return key, read_picture(items.images.read(items.ids[rows[key]]), encoder.size, config.pixel_limit)
 
-    batch: list[tuple[bytes, Picture]] = []
+    def forward(batch: list[Decoded]) -> tuple[list[Decoded], np.ndarray]:
+        return batch, encoder.forward([picture.pixels for _, picture in batch if picture.pixels is not None])
+
     with (
         progress("encode images", len(rows), "items") as bar,
-        ThreadPoolExecutor(config.decoders, thread_name_prefix="decode") as pool,
+        ThreadPoolExecutor(config.decoders, thread_name_prefix="decode") as decoders,
+        encoder.where.pool() as pool,
         _Writer(cache, variant, encoder.dimension, config.flush_items) as writer,
     ):
-        for key, picture in ahead(pool, decode, rows, window=4 * config.image_batch + config.decoders):
-            if picture.pixels is None:
-                writer.add(Entry(key, None, picture.cause))
-                bar.advance()
-                continue
-            batch.append((key, picture))
-            if len(batch) == config.image_batch:
-                bar.advance(_forward(encoder.forward, batch, writer))
-        if batch:
-            bar.advance(_forward(encoder.forward, batch, writer))
+        decoded = ahead(decoders, decode, rows, 4 * config.image_batch + config.decoders)
+        batches = _good_batches(decoded, config.image_batch, lambda key, cause: writer.add(Entry(key, None, cause)))
+        for batch, vectors in ahead(pool, forward, batches, encoder.where.window):
+            for (key, picture), vector in zip(batch, vectors, strict=True):
+                writer.add(Entry(key, vector, note=picture.note))
+            bar.advance(len(batch))
+    return loaded
 
 
-def _forward(
-    forward: Callable[[Sequence[np.ndarray]], np.ndarray], batch: list[tuple[bytes, Picture]], writer: "_Writer"
-) -> int:
-    count = len(batch)
-    vectors = forward([picture.pixels for _, picture in batch if picture.pixels is not None])
-    for (key, picture), vector in zip(batch, vectors, strict=True):
-        writer.add(Entry(key, vector, note=picture.note))
-    batch.clear()
-    return count
+def _good_batches(
+    decoded: Iterable[Decoded], size: int, failed: Callable[[bytes, str], None]
+) -> Iterator[list[Decoded]]:
+    """Pictures in batches; those that could not be read are told and left out."""
+    batch: list[Decoded] = []
+    for key, picture in decoded:
+        if picture.pixels is None:
+            failed(key, picture.cause)
+            continue
+        batch.append((key, picture))
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], inputs: Iterable[S], window: int) -> Iterator[T]:

@@ -1,5 +1,7 @@
 """Where an encoder runs, and in which arithmetic."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +17,18 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 class Runtime:
     device: torch.device
     dtype: torch.dtype
+    workers: int  # batches under way at once
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Runs forward passes. On CPU each keeps to one core: no convolution is split in a way that depends on how
+        many cores there are, so a vector has the same bits on a laptop and in a wide pod."""
+        start = _one_core if self.device.type == "cpu" else None
+        return ThreadPoolExecutor(self.workers, thread_name_prefix="encode", initializer=start)
+
+    @property
+    def window(self) -> int:
+        """Batches made ready ahead of the encoder."""
+        return 2 * self.workers + 1
 
     def to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, non_blocking=True)
@@ -25,9 +39,12 @@ def runtime(config: EmbedConfig) -> Runtime:
     name = ("cuda" if available else "cpu") if config.device == "auto" else config.device
     if name == "cuda" and not available:
         raise StepError("embed.device = 'cuda': this machine has no GPU that torch sees; set embed.device=cpu")
-    if name == "cpu" and config.threads:
-        torch.set_num_threads(config.threads)
-    return Runtime(torch.device(name), _DTYPES[config.precision])
+    workers = (config.threads or len(os.sched_getaffinity(0))) if name == "cpu" else 1
+    return Runtime(torch.device(name), _DTYPES[config.precision], workers)
+
+
+def _one_core() -> None:
+    torch.set_num_threads(1)  # of the calling thread alone: OpenMP keeps the number by thread
 
 
 def quiet_loading() -> None:

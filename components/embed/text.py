@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,14 @@ CHARACTERS_A_TOKEN = 40  # more than any language needs; cuts a megabyte of text
 CHUNK = 32_768  # texts tokenised at once
 
 
+@dataclass(frozen=True)
+class TextBatch:
+    positions: list[int]
+    tokens: list[list[int]]
+    length: int  # tokens that each row is padded to
+    notes: list[str]
+
+
 class TextEncoder:
     def __init__(self, folder: Path, preprocessing: TextPreprocessing, where: Runtime, batch: int) -> None:
         self.preprocessing, self.where, self.batch = preprocessing, where, batch
@@ -25,15 +34,19 @@ class TextEncoder:
         self.max_tokens = min(preprocessing.max_tokens, int(self.network.config.max_position_embeddings))
         self.dimension = int(self.network.config.hidden_size)
 
-    def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray, list[str]]]:
-        """Yields (positions in `texts`, their vectors, a note each), in an order that suits the network."""
+    def batches(self, texts: Sequence[str]) -> Iterator[TextBatch]:
+        """Texts of about one length together, short ones first."""
         for start in range(0, len(texts), CHUNK):
             tokens, notes = self.tokenise(texts[start : start + CHUNK])
             for length, rows in _by_length([len(ids) for ids in tokens]):
                 for at in range(0, len(rows), self.batch):
                     batch = rows[at : at + self.batch]
-                    vectors = self.forward([tokens[row] for row in batch], length)
-                    yield [start + row for row in batch], vectors, [notes[row] for row in batch]
+                    yield TextBatch(
+                        [start + row for row in batch],
+                        [tokens[row] for row in batch],
+                        length,
+                        [notes[row] for row in batch],
+                    )
 
     def tokenise(self, texts: Sequence[str]) -> tuple[list[list[int]], list[str]]:
         limit = CHARACTERS_A_TOKEN * self.max_tokens
@@ -48,10 +61,11 @@ class TextEncoder:
         return tokens, notes
 
     @torch.inference_mode()
-    def forward(self, tokens: list[list[int]], length: int) -> np.ndarray:
+    def forward(self, texts: TextBatch) -> np.ndarray:
         """Encodes up to `batch` texts in exactly the shape (batch, length): a short batch is filled up."""
-        ids_BL = np.full((self.batch, length), self.tokenizer.pad_token_id, dtype=np.int64)
-        mask_BL = np.zeros((self.batch, length), dtype=np.int64)
+        tokens = texts.tokens
+        ids_BL = np.full((self.batch, texts.length), self.tokenizer.pad_token_id, dtype=np.int64)
+        mask_BL = np.zeros((self.batch, texts.length), dtype=np.int64)
         mask_BL[len(tokens) :, 0] = 1  # rows that only fill up still need a token to look at
         for row, ids in enumerate(tokens):
             ids_BL[row, : len(ids)] = ids
@@ -85,6 +99,6 @@ def _load(folder: Path, where: Runtime):  # type: ignore[no-untyped-def]  # tran
         network = BertModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, add_pooling_layer=False, dtype=where.dtype
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise StepError(f"{folder} is not a BERT with a tokenizer and safetensors: {error}") from error
     return tokenizer, torch.nn.Module.to(network, where.device).train(False)
