@@ -23,6 +23,7 @@ def notify(config: str, pipeline_run: str, state: str, message: str) -> dict[str
     summary = {
         "state": state,
         "gate": tags.get("mmctr.gate", "not reached"),
+        "skipped": tags.get("mmctr.why", "") if tags.get("mmctr.freshness") == "skip" else "",
         "model_version": tags.get("mmctr.model_version", "none"),
         "failed_step": tags.get("mmctr.failed_step", ""),
         "cause": tags.get("mmctr.failure", message),
@@ -41,6 +42,8 @@ def sentence(summary: dict[str, Any]) -> str:
     if summary["state"] != "SUCCEEDED":
         where = summary["failed_step"] or "the pipeline"
         return f"mmctr: the run failed in {where}: {summary['cause']} ({summary['run']})"
+    if summary["skipped"]:
+        return f"mmctr: nothing to learn: {summary['skipped']} ({summary['run']})"
     if summary["gate"] == "pass":
         return f"mmctr: version {summary['model_version']} passed the gate and waits for review ({summary['run']})"
     return f"mmctr: the candidate did not pass the gate; the champion stays ({summary['run']})"

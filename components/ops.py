@@ -6,6 +6,8 @@ and calls. What the folders hold: docs/steps.md. `pipeline_run` ties all steps t
 that outlive a run. The images are names that `mmctr compile --env` replaces by digests.
 """
 
+from typing import List
+
 from kfp import dsl
 
 CPU_IMAGE = "mmctr-cpu"
@@ -25,15 +27,16 @@ def ingest(
     """Checks out exactly one revision of the data (or takes a folder as it is) and records its lineage."""
     from pathlib import Path
 
-    from components.ingest import step as room
+    from components.ingest.step import ingest as check_out
+    from components.ingest.step import ingest_folder
     from components.runtime import log_config, step
 
     with step("ingest", pipeline_run, config, dataset.path) as this:
         log_config(this.run, this.config)
         if folder:
-            lineage = room.ingest_folder(Path(folder), this.out)
+            lineage = ingest_folder(Path(folder), this.out)
         else:
-            lineage = room.ingest(repository, revision, this.out, Path(workspace) / "cache" / "data")
+            lineage = check_out(repository, revision, this.out, Path(workspace) / "cache" / "data")
         this.run.set_tags(lineage.tags())
 
 
@@ -59,10 +62,61 @@ def validate(
     from pathlib import Path
 
     from components.runtime import step
-    from components.validate import step as room
+    from components.validate.step import validate as work
 
     with step("validate", pipeline_run, config, validation.path) as this:
-        this.record(room.validate(Path(dataset.path), Path(champion.path), this.config.validate, this.out))
+        this.record(work(Path(dataset.path), Path(champion.path), this.config.validate, this.out))
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
+def decide(
+    config: str,
+    pipeline_run: str,
+    skip_unchanged: bool,
+    retrain_above_drift: float,
+    dataset: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.Artifact],
+    champion: dsl.Input[dsl.Model],
+    freshness: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Asks, when a schedule wants it asked, whether there is anything to learn since the champion."""
+    import os
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from components.files import write_json
+    from components.freshness import FreshnessPolicy, judge
+    from components.runtime import step
+
+    with step("decide", pipeline_run, config, freshness.path) as this:
+        policy, code = FreshnessPolicy(skip_unchanged, retrain_above_drift), os.environ.get("MMCTR_CODE_VERSION", "")
+        inputs = (Path(dataset.path), Path(validation.path), Path(champion.path))
+        found = judge(*inputs, this.config, code, policy)
+        write_json(this.out / "freshness.json", asdict(found))
+        this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
+    return found.train
+
+
+@dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
+def encode_shard(
+    config: str,
+    pipeline_run: str,
+    workspace: str,
+    shard: int,
+    dataset: dsl.Input[dsl.Dataset],
+    encoded: dsl.Output[dsl.Artifact],
+) -> str:
+    """Encodes one part of the items into the cache. Shards run side by side, and one that fails is repeated alone."""
+    import json
+    from pathlib import Path
+
+    from components.embed.step import encode_shard as work
+    from components.runtime import step
+
+    with step("encode-shard", pipeline_run, config, encoded.path) as this:
+        cache = f"{workspace}/cache/embeddings"
+        report = work(Path(dataset.path), this.config.embed, cache, shard, this.config.embed.shards)
+    return json.dumps(report)
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -70,19 +124,21 @@ def embed(
     config: str,
     pipeline_run: str,
     workspace: str,
+    reports: List[str],
     dataset: dsl.Input[dsl.Dataset],
     champion: dsl.Input[dsl.Model],
     embeddings: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Turns titles and covers into one vector an item; what the cache holds is not encoded again."""
+    """Assembles one vector an item from what the shards put into the cache."""
+    import json
     from pathlib import Path
 
-    from components.embed import step as room
+    from components.embed.step import assemble
     from components.runtime import step
 
     with step("embed", pipeline_run, config, embeddings.path) as this:
-        cache = f"{workspace}/cache/embeddings"
-        this.record(room.embed(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out))
+        cache, done = f"{workspace}/cache/embeddings", [json.loads(report) for report in reports]
+        this.record(assemble(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out, done))
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
@@ -99,12 +155,19 @@ def train(
     from pathlib import Path
 
     from components.runtime import step
-    from components.train import step as room
+    from components.train.step import train as work
 
     with step("train", pipeline_run, config, training.path) as this:
-        inputs = (Path(dataset.path), Path(validation.path), Path(embeddings.path))
-        work = Path(workspace) / "cache" / "training"
-        this.record(room.train(*inputs, this.config, work, this.out, on_metrics=this.run.log_curve))
+        summary = work(
+            Path(dataset.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            this.config,
+            Path(workspace) / "cache" / "training",
+            this.out,
+            on_metrics=this.run.log_curve,
+        )
+        this.record(summary)
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
@@ -121,12 +184,20 @@ def evaluate(
     """Measures the candidate, and the champion on the same rows."""
     from pathlib import Path
 
-    from components.evaluate import step as room
+    from components.evaluate.step import evaluate as work
     from components.runtime import step
 
     with step("evaluate", pipeline_run, config, evaluation.path) as this:
-        inputs = [Path(artifact.path) for artifact in (dataset, validation, embeddings, training, champion)]
-        this.record(room.evaluate(*inputs, this.config, this.out))
+        metrics = work(
+            Path(dataset.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            Path(training.path),
+            Path(champion.path),
+            this.config,
+            this.out,
+        )
+        this.record(metrics)
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -144,12 +215,20 @@ def gate(
     """Holds the metrics against the policy and writes the report that a person approves from."""
     from pathlib import Path
 
-    from components.gate import step as room
+    from components.gate.step import gate as work
     from components.runtime import step
 
     with step("gate", pipeline_run, config, decision.path) as this:
-        inputs = [Path(a.path) for a in (dataset, validation, embeddings, training, evaluation, champion)]
-        verdict = room.gate(*inputs, this.config.gate, this.out)
+        verdict = work(
+            Path(evaluation.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            Path(training.path),
+            Path(dataset.path),
+            Path(champion.path),
+            this.config.gate,
+            this.out,
+        )
         this.run.set_tags({"mmctr.gate": "pass" if verdict["passed"] else "fail"})
     return bool(verdict["passed"])
 
@@ -170,12 +249,22 @@ def register(
     """Makes the candidate a model version with the alias challenger, pending a person's review."""
     from pathlib import Path
 
-    from components.register import step as room
+    from components.register.step import register as work
     from components.runtime import step
 
     with step("register", pipeline_run, config, registration.path) as this:
-        inputs = [Path(a.path) for a in (dataset, validation, embeddings, training, evaluation, decision, champion)]
-        room.register(*inputs, this.config, pipeline_run, this.out)
+        work(
+            Path(dataset.path),
+            Path(validation.path),
+            Path(embeddings.path),
+            Path(training.path),
+            Path(evaluation.path),
+            Path(decision.path),
+            Path(champion.path),
+            this.config,
+            pipeline_run,
+            this.out,
+        )
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)

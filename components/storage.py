@@ -17,6 +17,10 @@ from components.files import atomic_path
 T = TypeVar("T")
 
 
+class MissingBlobError(StepError):
+    """The name is not there; for those who can do without it."""
+
+
 class Store(ABC):
     """Named blobs under one root. Names are relative, with `/` between their parts."""
 
@@ -238,8 +242,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _missing(store: Store, name: str) -> StepError:
-    return StepError(f"{store.location}/{name} does not exist: check the name, or run the step that writes it")
+def _missing(store: Store, name: str) -> MissingBlobError:
+    return MissingBlobError(f"{store.location}/{name} does not exist: check the name, or run the step that writes it")
 
 
 def _copy(source: Path, target: Path) -> None:

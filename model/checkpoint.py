@@ -70,15 +70,15 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"{path} holds tensors but no ranker (format {header.get('format')!r}, not {FORMAT!r})")
     try:
         version = int(header["version"])
-        if version > VERSION:
-            raise CheckpointError(
-                f"{path} has the format version {version}; this mmctr reads up to {VERSION}: update it"
-            )
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{path}: its header names no format version") from None
+    if version > VERSION:
+        raise CheckpointError(f"{path} has the format version {version}; this mmctr reads up to {VERSION}: update it")
+    try:
+        config = _config(json.loads(header["config"]))
         vocabulary = Vocabulary(**json.loads(header["vocabulary"]))
-        return Header(
-            _config(json.loads(header["config"])), vocabulary, int(header["tags"]), version, json.loads(header["meta"])
-        )
-    except (KeyError, TypeError) as error:
+        return Header(config, vocabulary, int(header["tags"]), version, json.loads(header["meta"]))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path}: its header does not describe a ranker of this version ({error})") from None
 
 

@@ -31,7 +31,7 @@ _STYLE = """
 class Node:
     name: str
     needs: frozenset[str]
-    kind: str  # "step", "guarded" (behind a condition) or "exit" (the exit handler)
+    kind: str  # "step", "guarded" (behind the gate) or "exit" (the exit handler)
 
 
 def nodes_of(spec: dict[str, Any]) -> list[Node]:
@@ -52,7 +52,7 @@ def _open(spec: dict[str, Any], name: str, task: dict[str, Any], outer: frozense
     component = spec["components"][task["componentRef"]["name"]]
     if "dag" not in component:
         return [Node(name, needs, kind)]
-    guarded = "guarded" if "triggerPolicy" in task else kind
+    guarded = "guarded" if task["taskInfo"]["name"] == "passed" else kind
     inner = [_open(spec, n, t, frozenset(), guarded) for n, t in component["dag"]["tasks"].items()]
     opened = [node for group in inner for node in group]
     return [Node(n.name, n.needs or needs, n.kind) for n in opened]

@@ -6,9 +6,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import model.presets as rankers
 from components.config import RunConfig
 from components.train.config import TrainConfig
-from model import presets as rankers
 
 
 def sample() -> RunConfig:

@@ -6,6 +6,7 @@ anything are kept by name and size, without a number.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,13 @@ class Slice:
 
 
 def history_slices(lengths: Ints, edges: Sequence[int]) -> list[Slice]:
-    """`edges` are the first lengths of the buckets; what lies below the first has no bucket but `none`."""
+    """`edges` are the first lengths of the buckets; what lies below the first edge is a bucket too."""
     bounds = [0, *edges]
-    slices = []
-    for low, high in zip(bounds, [*bounds[1:], None], strict=True):
-        mask = (lengths >= low) & (lengths < high) if high is not None else lengths >= low
-        name = "none" if high == 1 else f"{low} or more" if high is None else _span(low, high - 1)
-        slices.append(Slice("Length of history", f"{name} clicks" if high != 1 else "no click yet", mask))
-    return slices
+    slices = [
+        Slice("Length of history", _lengths(low, high - 1), (lengths >= low) & (lengths < high))
+        for low, high in pairwise(bounds)
+    ]
+    return [*slices, Slice("Length of history", f"{bounds[-1]} or more clicks", lengths >= bounds[-1])]
 
 
 def popularity_slices(views_levels: Ints) -> list[Slice]:
@@ -87,5 +87,7 @@ def measure_slice(
     return dict(finite(report))
 
 
-def _span(low: int, high: int) -> str:
-    return f"{low}" if low == high else f"{low}–{high}"
+def _lengths(first: int, last: int) -> str:
+    if last == 0:
+        return "no click yet"
+    return f"{first}–{last} clicks" if first != last else f"{first} click{'s' if first > 1 else ''}"

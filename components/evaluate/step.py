@@ -98,14 +98,22 @@ def _slices(
 ) -> list[Slice]:
     seen = np.flatnonzero(ranker.table.seen_N.cpu().numpy())
     tags_NT = ranker.table.tags_NT.cpu().numpy()
-    names = {int(tag): str(name) for tag, name in manifest.get("tag_names", {}).items()}
+    names = dict(enumerate(manifest["tag_names"], start=1))
     return [
         *history_slices(rows.lengths.astype(np.int64), config.history_edges),
         *popularity_slices(views),
         *novelty_slices("Item in training", item, seen, "seen in training", "never seen"),
         *tag_slices(item, tags_NT, names, config.top_tags),
-        *content_slices(item, np.asarray(manifest["imputed"], dtype=np.int64)),
+        *_imputed_slices(item, manifest),
     ]
+
+
+def _imputed_slices(item: Ints, manifest: dict[str, Any]) -> list[Slice]:
+    """None where the manifest lists only the first of many: half a list would put rows on the wrong side."""
+    listed = manifest["imputed"]
+    if any(len(listed[modality]) < count for modality, count in manifest["imputed_counts"].items()):
+        return []
+    return content_slices(item, np.array(sorted(set().union(*listed.values())), dtype=np.int64))
 
 
 def _load_candidate(path: Path, rows: RowStore, device: Any) -> Ranker:

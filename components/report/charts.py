@@ -24,7 +24,7 @@ def roc(curves: Json, operating: Json) -> Markup:
         "For each threshold, the share of clicks found against the share of other rows shown by mistake.",
         (0, 1),
         (0, 1),
-        height=400,
+        height=360,
     )
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
     plot.axes("Others shown by mistake", "Clicks found", ticks, ticks, _percent, _percent)
@@ -46,7 +46,7 @@ def calibration(candidate: Sequence[Json], champion: Sequence[Json] | None) -> M
         "Predicted against seen click rate, for rows grouped by their prediction; the diagonal is perfect.",
         (0, top),
         (0, top),
-        height=400,
+        height=360,
     )
     ticks = round_ticks(0, top)
     plot.axes("Predicted click rate", "Seen click rate", ticks, ticks, _percent, _percent)
@@ -60,6 +60,9 @@ def calibration(candidate: Sequence[Json], champion: Sequence[Json] | None) -> M
                 for b in parts
             ]
             plot.line(points, name)
+            if name == "candidate":
+                for b in parts:
+                    plot.spread(b["predicted"], b["low"], min(b["high"], top), name)
             plot.dots(points, name, titles)
     return plot.svg()
 
@@ -75,7 +78,6 @@ def training(series: dict[str, Sequence[tuple[float, float]]], x_label: str, y_l
         f"{', '.join(series)} over {x_label.lower()}, from {fixed(low_y)} to {fixed(high_y)}.",
         (low_x, high_x if high_x > low_x else low_x + 1),
         (low_y - pad, high_y + pad),
-        height=300,
     )
     ticks = round_ticks(low_y - pad, high_y + pad)
     places = max(0, *(len(f"{t:.6f}".rstrip("0").partition(".")[2]) for t in ticks))
@@ -96,12 +98,17 @@ class Track:
     low: float
     high: float
 
+    @property
+    def ticks(self) -> list[float]:
+        return round_ticks(self.low, self.high, 5)
+
     def at(self, value: float) -> str:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return f"{2 + 96 * share:.2f}%"
 
     def interval(self, estimate: Json, style: str, lines: Sequence[tuple[float, str]], text: str) -> Markup:
         """A dot with its interval, over vertical lines at given values."""
+        lines = [*((tick, "faint") for tick in self.ticks), *lines]
         marks = Markup("").join(
             Markup('<line class="{}" x1="{}" x2="{}" y1="0" y2="100%"/>').format(kind, self.at(value), self.at(value))
             for value, kind in lines
@@ -116,7 +123,7 @@ class Track:
         return head + marks + reach + dot + Markup("</svg>")
 
     def scale(self, text_of: Any) -> Markup:
-        ticks = round_ticks(self.low, self.high, 4)
+        ticks = self.ticks
         return Markup('<svg class="track scale" aria-hidden="true">') + Markup("").join(
             Markup('<text class="tick middle" x="{}" y="14">{}</text>').format(self.at(tick), text_of(tick))
             for tick in ticks

@@ -1,4 +1,4 @@
-"""What the other steps left behind, as sections of the page. A fact that a step did not record is left out."""
+"""What the other steps left behind, as sections of the page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +41,7 @@ def training_view(evidence: Evidence) -> Json:
         f"{len(epochs)} pass{'es' if len(epochs) > 1 else ''} over train; epoch {best['epoch'] + 1} was kept, "
         f"with AUC {fixed(best['valid_auc'])} on valid."
     )
-    seconds = evidence.summary.get("seconds")
-    return {"charts": pictures, "sentence": sentence + (f" It took {duration(seconds)}." if seconds else "")}
+    return {"charts": pictures, "sentence": f"{sentence} It took {duration(evidence.summary['seconds'])}."}
 
 
 def _chart(title: str, series: dict[str, Any], x_label: str, mark: Json | None, caption: str) -> Json:
@@ -51,42 +50,70 @@ def _chart(title: str, series: dict[str, Any], x_label: str, mark: Json | None, 
 
 
 def data_view(evidence: Evidence) -> Json:
-    rules = evidence.validation["rules"]
+    rules = [_described(rule) for rule in evidence.validation["rules"]]
     concerns = [rule for rule in rules if not rule["passed"]]
-    drift = [rule for rule in rules if rule["name"].endswith("-drift") and rule["passed"]]
-    held = [rule for rule in rules if rule["passed"] and rule not in drift]
+    asked = [rule for rule in rules if rule["passed"] and not rule["not_measured"]]
+    drift = [rule for rule in asked if rule["name"].endswith("-drift")]
     words = {
         "clean": "Every check holds.",
         "warned": "The run went on, with warnings that a person should read.",
         "quarantined": "Some faulty rows were set aside; nothing was learned from or measured on them.",
         "stopped": "The data did not pass.",
     }
-    sentence = f"{len(rules)} checks were made before training. {words[evidence.validation['status']]}"
-    return {"sentence": sentence, "concerns": concerns, "drift": drift, "held": held}
+    silent = len(rules) - len(asked) - len(concerns)
+    sentence = f"{len(asked) + len(concerns)} checks were made before training"
+    sentence += f"; {silent} did not apply. " if silent else ". "
+    return {
+        "sentence": sentence + words[evidence.validation["status"]],
+        "concerns": concerns,
+        "drift": drift,
+        "held": [rule for rule in asked if rule not in drift],
+    }
+
+
+def _described(rule: Json) -> Json:
+    """The rule's own sentences, without the name that its message starts with."""
+    found = rule["message"].removeprefix(f"{rule['name']}: ")
+    return {**rule, "title": _sentence(rule["what"]), "found": f"{_sentence(found)} {rule['why']}"}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "…")) else ".")
 
 
 def content_view(evidence: Evidence) -> Json:
     manifest = evidence.manifest
-    items, imputed = manifest.get("items"), manifest.get("imputed", [])
-    parts = [f"{count(items)} items have a text and image vector." if isinstance(items, int) else ""]
-    if imputed:
-        parts.append(f"For {count(len(imputed))} of them content was missing and filled in with an average.")
-    return {"sentence": " ".join(part for part in parts if part), "sheet": evidence.contact_sheet}
+    if manifest["source"] == "existing":
+        made = "came with the data"
+    else:
+        made = " and ".join(f"{origin} for {modality}" for modality, origin in sorted(manifest["encoders"].items()))
+        made = f"were made from {made}"
+    parts = [f"The content vectors of {count(manifest['items'])} items {made}."]
+    parts += [
+        f"{count(number)} items had no usable {modality} and were given an average one."
+        for modality, number in manifest["imputed_counts"].items()
+        if number
+    ]
+    return {"sentence": " ".join(parts), "sheet": evidence.contact_sheet}
 
 
 def origin_view(evidence: Evidence) -> list[tuple[str, Json]]:
     lineage, summary = evidence.lineage, evidence.summary
+    files = sum(facts.get("files", 1) for facts in lineage["files"].values())
+    changed = " (with changes that no commit holds)" if lineage["code_changed"] else ""
     lines = [
-        ("Data revision", lineage.get("revision"), True),
-        ("Data commit", lineage.get("commit"), True),
-        ("Data hash", lineage.get("md5"), True),
-        ("Data size", size(lineage["size"]) if lineage.get("size") else None, False),
-        ("Files", count(lineage["files"]) if isinstance(lineage.get("files"), int) else None, False),
-        ("Code commit", summary.get("code_commit"), True),
-        ("Preset", summary.get("preset"), True),
-        ("Configuration hash", summary.get("config_hash"), True),
-        ("Seed", summary.get("seed"), True),
-        ("Trainable weights", count(summary["parameters"]) if summary.get("parameters") else None, False),
-        ("Item content", evidence.manifest.get("key"), True),
+        ("Data repository", lineage["repository"], True),
+        ("Data revision", lineage["revision"], True),
+        ("Data commit", lineage["data_commit"], True),
+        ("Data md5", lineage["data_md5"], True),
+        ("Data", f"{count(files)} files, {size(lineage['size'])}", False),
+        ("Code commit", (lineage["code_commit"] or "unknown") + changed, True),
+        ("Installed packages", lineage["lock_sha256"], True),
+        ("Preset", summary["preset"], True),
+        ("Training key", summary["training"], True),
+        ("Seed", summary["seed"], True),
+        ("Trainable weights", count(summary["parameters"]), False),
+        ("Rows learned from", count(summary["rows"]["train"]), False),
+        ("Trained on", f"{summary['device']}, {summary['ranks']} process(es), torch {summary['torch']}", False),
     ]
-    return [(name, {"text": str(value), "code": code}) for name, value, code in lines if value is not None]
+    return [(name, {"text": str(value), "code": code}) for name, value, code in lines if value not in (None, "")]

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from components.report import charts
 from components.report.evidence import Evidence, content_view, data_view, origin_view, training_view
 from components.report.headline import headline
-from components.report.words import SHOWN, SHOWN_WITH_DIGITS, fixed, signed
+from components.report.words import SHOWN, SHOWN_WITH_DIGITS, fixed, percent, signed
 
 Json = dict[str, Any]
 
@@ -31,9 +31,9 @@ FIGURES = (
     ("mean_score", "Mean predicted rate", "percent", 2, "to be held against the seen click rate"),
 )
 NOTES = {
-    "baselines.history_blind": "trees on the item's levels and past click rate; it knows nothing of the user.",
-    "baselines.item_click_rate": "how often the item was clicked in train, and nothing else.",
-    "oracle": "the rule that this made-up data was drawn from; no model can do better, but for luck.",
+    "baselines.history_blind": "trees on the item's levels and click rate; knows no user",
+    "baselines.item_click_rate": "how often the item was clicked in train, nothing else",
+    "oracle": "the rule this made-up data was drawn from",
 }
 
 
@@ -54,6 +54,7 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         number=lambda path, form="fixed", digits=None: number(metrics, path, form, digits),
         headline=headline(metrics, verdict),
         models=models_view(metrics),
+        luck=luck_view(metrics, verdict["policy"]) if scored else None,
         figures=figures_view(metrics),
         charts={
             "roc": charts.roc(metrics["roc"], metrics["candidate"]["operating_point"]),
@@ -101,7 +102,7 @@ def models_view(metrics: Json) -> Json:
     scale = charts.track([e for *_, e in estimates], [], 0.01)
     ours = metrics["candidate"]["auc"]["value"]
     return {
-        "scale": scale.scale(lambda tick: f"{tick:.3g}"),
+        "scale": scale.scale(lambda tick: f"{tick:.2f}"),
         "lines": [
             {
                 "name": name,
@@ -114,42 +115,80 @@ def models_view(metrics: Json) -> Json:
     }
 
 
+def luck_view(metrics: Json, policy: Json) -> Json:
+    """The difference to the champion, as each way of counting chance sees it."""
+    lines = [
+        ("By users", "comparison.users", f"users redrawn at random {metrics['comparison']['users']['samples']} times"),
+        ("By rows", "comparison.rows", "as if no two rows had a user in common (DeLong's test)"),
+    ]
+    if metrics["comparison"]["grouped"] is not None:
+        lines.append(("Within users", "comparison.grouped", "comparing rows of one user only: what a user notices"))
+    if metrics["comparison"]["known_items"] is not None:
+        share = percent(metrics["comparison"]["known_share"], 0)
+        lines.append(("Items it knows", "comparison.known_items", f"the {share} of rows whose item the champion knows"))
+    estimates = [lookup(metrics, path) for _, path, _ in lines]
+    bar = 0.0 if policy["comparison"] == "superior" else -policy["delta"]
+    scale = charts.track(estimates, [0.0, bar], 0.01)
+    marks = [(0.0, "zero"), (bar, "limit")]
+    return {
+        "scale": scale.scale(_tick_of_difference),
+        "lines": [
+            {
+                "name": name,
+                "path": path,
+                "hint": hint,
+                "picture": scale.interval(e, _tone(e), marks, f"{name}: {_spread(e, signed)}"),
+            }
+            for (name, path, hint), e in zip(lines, estimates, strict=True)
+        ],
+    }
+
+
 def figures_view(metrics: Json) -> list[Json]:
     names = ("path", "name", "form", "digits", "hint")
     return [dict(zip(names, row, strict=True)) for row in FIGURES if lookup(metrics, f"candidate.{row[0]}") is not None]
 
 
 def forest_view(metrics: Json, policy: Json) -> Json:
-    """One line a slice: its difference to the champion, or its AUC where there is none."""
+    """One line a slice, and one for all rows: the difference to the champion, or the AUC where there is none."""
     scored = metrics["champion"]["status"] == "scored"
     kind = "difference" if scored else "candidate"
-    measured = [part[kind] for part in metrics["slices"] if part[kind] is not None]
-    overall = metrics["comparison"]["users"]["value"] if scored else metrics["candidate"]["auc"]["value"]
-    always = [0.0, -policy["slice_epsilon"], overall] if scored else [overall]
-    scale = charts.track(measured, always, 0.05)
-    marks = [(0.0, "zero"), (-policy["slice_epsilon"], "limit")] if scored else [(overall, "zero")]
-    numbered = list(enumerate(metrics["slices"]))
-    groups = []
-    for name, parts in groupby(numbered, key=lambda pair: pair[1]["group"]):
-        lines = [
-            {
-                "name": part["name"],
-                "path": f"slices.{index}",
-                "measured": part["measured"],
-                "picture": _forest_picture(part, kind, scale, marks) if part["measured"] else None,
-            }
-            for index, part in parts
-        ]
-        groups.append({"name": name, "lines": lines})
-    return {"groups": groups, "scale": scale.scale(lambda t: signed(t, 2) if scored else f"{t:.2f}")}
+    paths = ("rows", "candidate.auc", "champion.scores.auc", "comparison.users")
+    everything = {"name": "all", "group": "All rows", "measured": True, "paths": paths}
+    slices = [everything, *({**part, "paths": _paths(n)} for n, part in enumerate(metrics["slices"]))]
+    for part in slices:
+        part["estimate"] = lookup(metrics, part["paths"][3] if scored else part["paths"][1])
+    overall = slices[0]["estimate"]["value"]
+    bar = -policy["slice_epsilon"]
+    scale = charts.track([p["estimate"] for p in slices if p["estimate"]], [0.0, bar] if scored else [overall], 0.05)
+    marks = [(0.0, "zero"), (bar, "limit")] if scored else [(overall, "zero")]
+    groups = [
+        {"name": name, "lines": [_forest_line(part, kind, scale, marks) for part in parts]}
+        for name, parts in groupby(slices, key=lambda part: str(part["group"]))
+    ]
+    return {"groups": groups, "scale": scale.scale(_tick_of_difference if scored else lambda tick: f"{tick:.2f}")}
 
 
-def _forest_picture(part: Json, kind: str, scale: charts.Track, marks: list[tuple[float, str]]) -> Markup:
-    estimate, style = part[kind], "candidate"
-    if kind == "difference" and estimate["low"] is not None:
-        style = "better" if estimate["low"] > 0 else "worse" if estimate["high"] < 0 else "even"
+def _paths(index: int) -> tuple[str, ...]:
+    return tuple(f"slices.{index}.{name}" for name in ("rows", "candidate", "champion", "difference"))
+
+
+def _forest_line(part: Json, kind: str, scale: charts.Track, marks: list[tuple[float, str]]) -> Json:
+    if not part["measured"]:
+        return {**part, "picture": None}
+    estimate = part["estimate"]
     text = f"{part['group']}, {part['name']}: {_spread(estimate, signed if kind == 'difference' else fixed)}"
-    return scale.interval(estimate, style, marks, text)
+    return {**part, "picture": scale.interval(estimate, _tone(estimate) if kind == "difference" else kind, marks, text)}
+
+
+def _tick_of_difference(value: float) -> str:
+    return f"{value:+g}".replace("-", "−") if value else "0"
+
+
+def _tone(difference: Json) -> str:
+    if difference["low"] is None:
+        return "even"
+    return "better" if difference["low"] > 0 else "worse" if difference["high"] < 0 else "even"
 
 
 def _spread(estimate: Json, show: Any) -> str:

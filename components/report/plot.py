@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 Points = Sequence[Sequence[float]]
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 44  # room for the axes, in units of the view box
+LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 44  # room for the axes, in units of the view box
 
 
 @dataclass
@@ -17,8 +17,8 @@ class Plot:
     description: str
     x: tuple[float, float]
     y: tuple[float, float]
-    width: int = 420
-    height: int = 340
+    width: int = 380
+    height: int = 300
     _parts: list[Markup] = field(default_factory=list)
 
     def axes(self, x_label: str, y_label: str, x_ticks: Sequence[float], y_ticks: Sequence[float],
@@ -47,6 +47,13 @@ class Plot:
                 '<circle class="dot {}" cx="{}" cy="{}" r="4"><title>{}</title></circle>',
                 style, self._x(x), self._y(y), title,
             )  # fmt: skip
+
+    def spread(self, x: float, low: float, high: float, style: str) -> None:
+        """A vertical interval."""
+        at = self._x(x)
+        self._add(
+            '<line class="spread {}" x1="{}" x2="{}" y1="{}" y2="{}"/>', style, at, at, self._y(low), self._y(high)
+        )
 
     def mark(self, x: float, text: str) -> None:
         """A vertical line with a word at its head."""

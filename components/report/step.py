@@ -1,8 +1,11 @@
 """Collects what the steps before left in their folders, and writes the page."""
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from components.files import atomic_path, read_json
 from components.report.evidence import Evidence
@@ -25,12 +28,16 @@ def write_report(
         curves=read_json(training / "curves.json"),
         summary=read_json(training / "summary.json"),
         lineage=read_json(dataset / "lineage.json"),
-        contact_sheet=data_uri(sheet.read_bytes()) if sheet.is_file() else None,
+        contact_sheet=data_uri(sheet) if sheet.is_file() else None,
     )
     page = render(metrics, verdict, evidence)
     with atomic_path(out) as scratch:
         scratch.write_text(page, encoding="utf-8")
 
 
-def data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def data_uri(picture: Path) -> str:
+    """As JPEG: a sheet of photographs is ten times larger as PNG, and the page should fit into a mail."""
+    jpeg = io.BytesIO()
+    with Image.open(picture) as image:
+        image.convert("RGB").save(jpeg, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode("ascii")

@@ -67,10 +67,18 @@ def limit(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return count(value)
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return (f"{value:.0e}" if value and float(text) == 0 else text).replace("-", "−")
+
+
+def bound(text: str) -> str:
+    """A limit such as `<= 0.25 (psi_warn)` without the name of its setting."""
+    return text.partition(" (")[0].replace("<=", "≤").replace(">=", "≥")
 
 
 SHOWN: dict[str, Callable[[Any], str]] = {
-    f.__name__: f for f in (fixed, signed, percent, whole_percent, points, count, size, chance, duration, limit)
+    f.__name__: f for f in (fixed, signed, percent, whole_percent, points, count, size, chance, duration, limit, bound)
 }
 SHOWN_WITH_DIGITS: dict[str, Callable[[Any, int], str]] = {f.__name__: f for f in (fixed, signed, percent, points)}

@@ -64,7 +64,7 @@ class Objective(nn.Module):
         if self.ranks.count == 1:
             return distinct_U
         everyones = [ids.to(distinct_U.device) for ids in self.ranks.gather_objects(distinct_U.cpu())]
-        ids: Tensor = torch.unique(torch.cat(everyones))  # type: ignore[no-untyped-call]
+        ids: Tensor = torch.unique(torch.cat(everyones))
         return ids
 
     def _everyones(self, values_B: Tensor, sizes: list[int]) -> Tensor:

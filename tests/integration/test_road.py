@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 # Small enough for seconds; the floor is lowered because two epochs on 1,500 rows learn little.
-QUICK = ("--set", "train.max_epochs=2", "--set", "gate.minimum_auc=0.4", "--set", "gate.minimum_rows=100")
+QUICK = ("--set", "train.max_epochs=2", "--set", "gate.auc_floor=0.4", "--set", "gate.minimum_rows=100")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +73,8 @@ def test_a_run_ends_with_version_alias_verdict_and_a_report_that_exists(
     assert "<html" in Path(report).read_text()
 
 
-def test_one_pipeline_run_is_one_tracked_run_with_config_curves_and_lineage(
-    first: "subprocess.CompletedProcess[str]", workspace: Path
-) -> None:
+@pytest.mark.usefixtures("first")
+def test_one_pipeline_run_is_one_tracked_run_with_config_curves_and_lineage(workspace: Path) -> None:
     assert query(workspace, "select status, count(*) from runs group by status") == [("FINISHED", 1)]
     params = {key for (key,) in query(workspace, "select key from params")}
     assert {"model.embedding_dim", "train.batch_size", "preset"} <= params
@@ -87,9 +85,8 @@ def test_one_pipeline_run_is_one_tracked_run_with_config_curves_and_lineage(
     assert {"mmctr.data_md5", "mmctr.code_commit", "mmctr.lock_sha256", "mmctr.gate"} <= set(tags)
 
 
-def test_the_second_run_finds_everything_made(
-    first: "subprocess.CompletedProcess[str]", workspace: Path, data: Path
-) -> None:
+@pytest.mark.usefixtures("first")
+def test_the_second_run_finds_everything_made(workspace: Path, data: Path) -> None:
     trained = sorted((workspace / "cache" / "training").rglob("*"))
     again = walk(workspace, data)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -99,11 +96,11 @@ def test_the_second_run_finds_everything_made(
 
 
 @pytest.fixture
-def spoiled(data: Path, tmp_path: Path) -> Iterator[Path]:
+def spoiled(data: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "spoiled"
     shutil.copytree(data, folder)
     (folder / "train.parquet").write_bytes((folder / "train.parquet").read_bytes()[:2000])
-    yield folder
+    return folder
 
 
 def test_a_failed_step_is_named_with_its_cause_and_registers_nothing(tmp_path: Path, spoiled: Path) -> None:

@@ -21,7 +21,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_steps_come_in_the_order_of_the_design(spec: dict[str, Any]) -> None:
     columns = columns_of(nodes_of(spec))
-    road = ["ingest", "fetch-champion", "validate", "embed", "train", "evaluate", "gate", "register"]
+    road = ["ingest", "fetch-champion", "validate", "decide", "embed", "train", "evaluate", "gate", "register"]
     assert sorted(columns, key=columns.__getitem__)[: len(road) - 1] == road[:-1]
     assert columns["register"] > columns["gate"]
 
@@ -31,6 +31,12 @@ def test_registration_waits_for_the_gate_and_the_last_word_for_nothing(spec: dic
     assert kinds.pop("register") == "guarded"
     assert kinds.pop("notify") == "exit"
     assert set(kinds.values()) == {"step"}
+
+
+def test_what_is_expensive_waits_for_the_question_whether_there_is_anything_to_learn(spec: dict[str, Any]) -> None:
+    (stale,) = (c["dag"]["tasks"] for c in spec["components"].values() if "embed" in c.get("dag", {}).get("tasks", {}))
+    assert {"embed", "train", "evaluate", "gate"} <= set(stale)
+    assert not {"ingest", "fetch-champion", "validate", "decide"} & set(stale)
 
 
 def test_no_step_installs_packages_while_it_runs(spec: dict[str, Any]) -> None:

@@ -1,0 +1,165 @@
+"""Puts the item vectors together: bad input, projection, item_info, manifest, picture."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.embed.bad_input import account, enforce
+from components.embed.cache import VectorCache
+from components.embed.config import EmbedConfig
+from components.embed.contact_sheet import draw_contact_sheet
+from components.embed.item_info import write_item_info
+from components.embed.items import Items, ids_in_split
+from components.embed.projection import BLOCK, Projection, fit_projection, load_projection
+from components.embed.quality import CANDIDATES, View, spread, tag_agreement, view
+from components.embed.sources import MODALITIES, Source, blocks, from_cache, from_column, variants
+from components.errors import StepError
+from components.files import sha256_file, write_json
+from components.layout import SPLITS
+
+QUERIES_DRAWN = 5
+MARKED_LIMIT = 10_000  # ids listed in the manifest for each modality that was stood in for
+
+
+def assemble_items(
+    items: Items, dataset: Path, champion: Path, config: EmbedConfig, cache: VectorCache, scratch: Path, out: Path
+) -> dict[str, Any]:
+    """Everything the cache and the columns hold, made into the step's files; no encoder runs here."""
+    seconds = _Stopwatch()
+    sources = _sources(items, config, cache, scratch)
+    ids = np.array(items.ids, dtype=np.int64)
+    named = {split: ids_in_split(dataset, split) for split in SPLITS}
+    absent = np.setdiff1d(np.unique(np.concatenate(list(named.values()))), ids)
+    bad = account(items, [source.modality for source in sources], absent.tolist())
+    enforce(bad, config)
+    seconds.lap("gather")
+
+    fitting = np.logical_and.reduce([source.usable for source in sources]) & np.isin(ids, named["train"])
+    projection, origin = _projection(sources, fitting, champion, config)
+    seconds.lap("projection")
+    vectors = project(sources, projection)
+    seconds.lap("apply")
+
+    highest = int(max([ids.max(), *(split_ids.max() for split_ids in named.values() if len(split_ids))]))
+    out.mkdir(parents=True, exist_ok=True)
+    write_item_info(out / "item_info.parquet", ids, np.array(items.tags, dtype=np.int64), vectors, highest)
+    projection.save(out / "projection.npz")
+    seconds.lap("write")
+    views, rows = _views(sources, vectors)
+    quality = tag_agreement(views, np.array(items.tags, dtype=np.int64)[rows])
+    complete = np.flatnonzero(np.logical_and.reduce([one.usable for one in views]))
+    draw_contact_sheet(
+        items, titles(items), views, rows, spread(complete, QUERIES_DRAWN + 2)[1:-1], out / "contact_sheet.png"
+    )
+    seconds.lap("neighbours")
+
+    manifest = {
+        "source": "encoded", "items": len(items), "rows": highest + 1, "dimension": vectors.shape[1],
+        "encoders": {source.modality: source.origin for source in sources},
+        "bad_input": {"policy": config.bad_input, "limit": config.bad_input_limit, **bad},
+        "imputed": {source.modality: ids[~source.usable][:MARKED_LIMIT].tolist() for source in sources},
+        "imputed_counts": {source.modality: int((~source.usable).sum()) for source in sources},
+        "same_as_mean": ids[~vectors.any(1)][:MARKED_LIMIT].tolist(),
+        "projection": {"origin": origin, "policy": config.projection, "hash": projection.hash, **projection.facts},
+        "tag_names": items.tag_names, "neighbours": quality, "damaged_shards": cache.damaged,
+        "item_info_sha256": sha256_file(out / "item_info.parquet"), "seconds": seconds.laps,
+    }  # fmt: skip
+    write_json(out / "manifest.json", manifest)
+    return manifest
+
+
+def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Path) -> list[Source]:
+    encoded = variants(items, config, scratch)
+    sources = []
+    for modality in MODALITIES:
+        if modality in items.columns:
+            sources.append(from_column(items, modality, scratch))
+        elif modality in encoded:
+            sources.append(from_cache(items, modality, encoded[modality], cache, scratch))
+    if not sources:
+        raise StepError(
+            "no encoder is chosen and the data has no vectors: set embed.text_encoder or embed.image_encoder"
+        )
+    for source in sources:
+        if not source.usable.any():
+            causes = sorted(set(items.bad[source.modality].values()))
+            raise StepError(f"not one item has a usable {source.modality} ({', '.join(causes)}): check the dataset")
+    return sources
+
+
+def _projection(
+    sources: list[Source], fitting: np.ndarray, champion: Path, config: EmbedConfig
+) -> tuple[Projection, str]:
+    path = champion / "package" / "projection.npz"
+    if config.projection == "reuse-champion" and path.exists():
+        projection = load_projection(path.read_bytes(), str(path))
+        _must_fit(projection, sources, config)
+        return projection, "champion"
+    projection = fit_projection(lambda: blocks(sources, fitting, BLOCK), [source.width for source in sources], config)
+    projection.facts["inputs"] = _inputs(sources)
+    return projection, "fitted"
+
+
+def _inputs(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """What a projection was fitted on: another encoder's vectors mean nothing to it."""
+    return [
+        {
+            "modality": source.modality,
+            "width": source.width,
+            "encoder": source.origin.get("id", source.origin.get("column")),
+        }
+        for source in sources
+    ]
+
+
+def _must_fit(projection: Projection, sources: Sequence[Source], config: EmbedConfig) -> None:
+    fitted, given = projection.facts.get("inputs"), _inputs(sources)
+    width = len(projection.mean) if projection.matrix is None else projection.matrix.shape[1]
+    wanted = len(projection.mean) if config.fusion == "none" else config.dimension
+    if fitted != given or width != wanted or projection.facts["fusion"] != config.fusion:
+        raise StepError(
+            f"embed.projection = 'reuse-champion': the champion's was fitted on {fitted} with "
+            f"{projection.facts.get('fusion')} to {width} widths, this run has "
+            f"{given} with {config.fusion} to {wanted}. Set embed.projection=fit, or go back to the champion's encoders"
+        )
+
+
+def project(sources: Sequence[Source], projection: Projection) -> np.ndarray:
+    """Every item's vector. The mean stands in for a modality that cannot be read: after centring it says nothing."""
+    outputs, start = [], 0
+    count = len(sources[0].usable)
+    for start in range(0, count, BLOCK):
+        block, left = [], 0
+        for source in sources:
+            part = np.array(source.vectors[start : start + BLOCK], dtype=np.float64)
+            part[~source.usable[start : start + BLOCK]] = projection.mean[left : left + source.width]
+            left += source.width
+            block.append(part)
+        outputs.append(projection.apply(np.concatenate(block, axis=1)))
+    return np.concatenate(outputs)
+
+
+def _views(sources: Sequence[Source], vectors: np.ndarray) -> tuple[list[View], np.ndarray]:
+    rows = spread(np.arange(len(vectors)), CANDIDATES)
+    views = [view(source.modality, source.vectors[rows], source.usable[rows]) for source in sources]
+    if len(sources) > 1:
+        usable = np.logical_and.reduce([source.usable[rows] for source in sources])
+        views.append(view("both", vectors[rows], usable))
+    return views, rows
+
+
+def titles(items: Items) -> list[str]:
+    return items.texts or [""] * len(items)
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now

@@ -1,0 +1,42 @@
+"""What is done about items that cannot be read: counted by cause, then stood in for or stopped at."""
+
+from collections import Counter
+from typing import Any
+
+from components.embed.config import EmbedConfig
+from components.embed.items import Items
+from components.errors import StepError
+
+EXAMPLES = 20
+
+
+def account(items: Items, modalities: list[str], absent: list[int]) -> dict[str, Any]:
+    """Causes with counts and examples. `absent` are ids that rows name and item_feature does not."""
+    items.bad["item"].update(dict.fromkeys(absent, "not in item_feature"))
+    both = [set(items.bad[modality]) for modality in modalities]
+    unseen = set.intersection(*both) if both else set()
+    if len(modalities) > 1:
+        items.bad["item"].update(dict.fromkeys(sorted(unseen), "neither text nor image"))
+    examples: dict[str, list[int]] = {}
+    for modality, causes in items.bad.items():
+        for item, cause in sorted(causes.items()):
+            examples.setdefault(f"{modality}: {cause}", []).append(item)
+    bad = set().union(*items.bad.values())
+    return {
+        "items": len(bad),
+        "share": len(bad) / (len(items) + len(absent)),
+        "causes": {cause: {"count": len(ids), "items": ids[:EXAMPLES]} for cause, ids in sorted(examples.items())},
+        "notes": dict(sorted(items.notes.items())),
+    }
+
+
+def enforce(account: dict[str, Any], config: EmbedConfig) -> None:
+    limit = 0.0 if config.bad_input == "fail" else config.bad_input_limit
+    if account["share"] <= limit:
+        return
+    causes = Counter({cause: entry["count"] for cause, entry in account["causes"].items()}).most_common()
+    told = "; ".join(f"{cause} × {count} (item {account['causes'][cause]['items'][0]})" for cause, count in causes)
+    raise StepError(
+        f"{account['items']} items ({account['share']:.2%}) cannot be embedded as they are, the limit is {limit:.2%}: "
+        f"{told}. Mend them, or raise embed.bad_input_limit (embed.bad_input=impute)"
+    )

@@ -1,0 +1,77 @@
+"""An item_info that comes with the data: checked against the contract, then taken as it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.embed.config import EmbedConfig
+from components.embed.items import PRECOMPUTED
+from components.errors import StepError
+from components.images import ImageFolder
+from components.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, item_feature_path, item_info_path
+
+
+def takes_existing(dataset: Path, config: EmbedConfig) -> bool:
+    """Whether this run passes the data's own item_info through."""
+    present = item_info_path(dataset).exists()
+    if config.existing == "use" and not present:
+        raise StepError(
+            f"{item_info_path(dataset)} is missing, and embed.existing='use' wants it: put it there, or set "
+            "embed.existing=auto to make one"
+        )
+    if config.existing == "ignore" or not present:
+        return False
+    return config.existing == "use" or not _has_raw(dataset, config)
+
+
+def _has_raw(dataset: Path, config: EmbedConfig) -> bool:
+    """Whether everything that the configured encoders want to see is there."""
+    if not item_feature_path(dataset).exists():
+        return False
+    columns = pq.read_schema(item_feature_path(dataset)).names
+    given = {modality for modality, name in PRECOMPUTED.items() if config.use_precomputed and name in columns}
+    text = config.text_encoder == "none" or "text" in given or set(config.text_columns) <= set(columns)
+    image = config.image_encoder == "none" or "image" in given or len(ImageFolder(dataset)) > 0
+    return text and image
+
+
+def read_existing(dataset: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Tags (N × 5) and embeddings (N × D) of a file that keeps the contract; row i is item i."""
+    path = item_info_path(dataset)
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise StepError(f"{path} is not a readable parquet file ({error}): fetch it again") from None
+    missing = [name for name in (ITEM, TAGS, ITEM_EMBEDDING) if name not in table.column_names]
+    if missing:
+        raise StepError(f"{path} has no column {missing[0]}; it has {', '.join(table.column_names)}")
+    ids = table.column(ITEM).to_numpy()
+    wrong = np.flatnonzero(ids != np.arange(len(ids)))
+    if len(ids) < 2 or len(wrong):
+        row = int(wrong[0]) if len(wrong) else 0
+        raise StepError(f"{path}: row {row} holds item {ids[row] if len(ids) else 'none'}; row i must hold item i")
+    tags = _matrix(table, TAGS, path).astype(np.int64)
+    if tags.shape[1] != MAX_TAGS:
+        raise StepError(
+            f"{path}: {TAGS} has {tags.shape[1]} entries a row; must have {MAX_TAGS}, padded with 0 on the left"
+        )
+    vectors = _matrix(table, ITEM_EMBEDDING, path).astype(np.float32)
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(1))[0])
+        raise StepError(f"{path}: the embedding of item {row} is not finite")
+    if vectors[0].any() or tags[0].any():
+        raise StepError(f"{path}: row 0 is the padding and must be all zero")
+    return tags, vectors
+
+
+def _matrix(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    column = table.column(name).combine_chunks()
+    lengths = np.asarray(pc.list_value_length(column).fill_null(-1))
+    if len(set(lengths.tolist())) != 1 or column.flatten().null_count:
+        row = int(np.flatnonzero(lengths != lengths[0])[0]) if len(set(lengths.tolist())) != 1 else 0
+        raise StepError(f"{path}: {name} of item {row} is null or of another length than the others ({lengths[0]})")
+    values: np.ndarray = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), int(lengths[0]))

@@ -1,0 +1,171 @@
+"""From the vectors of an item's modalities to one short vector: one affine map, fitted once, kept with its hash.
+
+`out = ((text ∥ image − mean) · scale) @ matrix`. Shapes: N items, D widths of the modalities side by side, K outputs.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.embed.config import EmbedConfig
+from components.errors import StepError
+from components.files import atomic_path
+
+BLOCK = 4096  # rows in float64 at once
+Blocks = Callable[[], Iterator[np.ndarray]]  # the fitting rows, ND float32 blocks, as often as asked
+
+
+@dataclass(frozen=True)
+class Projection:
+    mean: np.ndarray
+    scale: np.ndarray
+    matrix: np.ndarray | None  # None keeps every width
+    facts: dict[str, Any]  # modalities with widths and variants, fusion, share of variance explained, …
+
+    def apply(self, vectors_ND: np.ndarray) -> np.ndarray:
+        """Float64 inside, and blocks of one size, so that a row's result does not depend on the others."""
+        outputs = []
+        for start in range(0, len(vectors_ND), BLOCK):
+            block = np.zeros((BLOCK, vectors_ND.shape[1]))
+            rows = vectors_ND[start : start + BLOCK]
+            block[: len(rows)] = (rows - self.mean) * self.scale
+            outputs.append((block if self.matrix is None else block @ self.matrix)[: len(rows)].astype(np.float32))
+        return np.concatenate(outputs)
+
+    def to_bytes(self) -> bytes:
+        matrix = np.zeros((0, 0)) if self.matrix is None else self.matrix
+        facts = np.frombuffer(json.dumps(self.facts, sort_keys=True).encode(), dtype=np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, mean=self.mean, scale=self.scale, matrix=matrix, facts=facts)
+        return buffer.getvalue()
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        with atomic_path(path) as scratch:
+            scratch.write_bytes(self.to_bytes())
+
+
+def load_projection(data: bytes, where: str) -> Projection:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            matrix = arrays["matrix"]
+            facts = json.loads(arrays["facts"].tobytes())
+            return Projection(arrays["mean"], arrays["scale"], matrix if matrix.size else None, facts)
+    except (ValueError, KeyError, OSError, EOFError) as error:
+        raise StepError(f"{where} is not a projection ({error}): set embed.projection=fit to make a new one") from error
+
+
+def fit_projection(blocks: Blocks, widths: Sequence[int], config: EmbedConfig) -> Projection:
+    """Fits on all rows that `blocks` yields, in memory for D × D numbers and one block."""
+    count, mean_D, variance_D = _moments(blocks)
+    if count < 2:
+        raise StepError(f"{count} items seen in train have usable vectors: a projection needs at least 2")
+    scale_D = _scales(variance_D, widths, config)
+    facts: dict[str, Any] = {"fusion": config.fusion, "standardise": config.standardise, "fitted_on": count}
+    if config.fusion == "none":
+        return Projection(mean_D, scale_D, None, {**facts, "explained_variance": 1.0})
+    matrix_DK, explained = np.zeros((sum(widths), config.dimension)), []
+    if count <= sum(widths):
+        centred_ND = np.concatenate([(block - mean_D) * scale_D for block in blocks()]) / np.sqrt(count - 1)
+        total = float(np.square(centred_ND).sum())
+    else:
+        covariance_DD = _covariance(blocks, mean_D, scale_D)
+        total = float(np.trace(covariance_DD))
+    for rows, outputs in _panels(widths, config):
+        wanted = min(outputs.stop - outputs.start, count - 1, rows.stop - rows.start)
+        if count <= sum(widths):
+            values, directions = _principal_of_few(centred_ND[:, rows], wanted)
+        else:
+            values, directions = _principal(covariance_DD[rows, rows], wanted)
+        matrix_DK[rows, outputs.start : outputs.start + len(values)] = directions
+        explained.extend(values.tolist())
+    # One number brings the result to a mean square of 1: the geometry stays, a network gets sane inputs.
+    gain = np.sqrt(config.dimension / max(sum(explained), 1e-30))
+    share = sum(explained) / max(total, 1e-30)
+    facts |= {
+        "explained_variance": share,
+        "components": len(explained),
+        "spectrum": [v / sum(explained) for v in explained],
+    }
+    return Projection(mean_D, scale_D, matrix_DK * gain, facts)
+
+
+def _moments(blocks: Blocks) -> tuple[int, np.ndarray, np.ndarray]:
+    count, total, squares = 0, np.float64(0.0), np.float64(0.0)
+    for block in blocks():
+        count += len(block)
+        total = total + block.sum(0, dtype=np.float64)
+    mean = np.asarray(total / max(count, 1))
+    for block in blocks():  # a second pass: differences of large squares would lose digits
+        squares = squares + ((block - mean) ** 2).sum(0)
+    return count, mean, np.asarray(squares / max(count - 1, 1))
+
+
+def _scales(variance_D: np.ndarray, widths: Sequence[int], config: EmbedConfig) -> np.ndarray:
+    """Each modality brings a total variance of 1, so that the wider or louder one does not drown the other."""
+    scale_D, start = np.ones_like(variance_D), 0
+    for width in widths:
+        part = slice(start, start + width)
+        start += width
+        if config.standardise == "modality":
+            scale_D[part] = 1.0 / np.sqrt(max(float(variance_D[part].sum()), 1e-30))
+        elif config.standardise == "feature":
+            # A width that never varies carries nothing: it gets no say instead of an endless one.
+            alive = variance_D[part] > 1e-12 * max(float(variance_D[part].max()), 1e-30)
+            scale_D[part] = np.where(alive, 1.0 / np.sqrt(np.where(alive, variance_D[part], 1.0) * width), 0.0)
+    return scale_D
+
+
+def _covariance(blocks: Blocks, mean_D: np.ndarray, scale_D: np.ndarray) -> np.ndarray:
+    total, count = np.zeros((len(mean_D), len(mean_D))), 0
+    for block in blocks():
+        centred = (block - mean_D) * scale_D
+        total += centred.T @ centred
+        count += len(block)
+    return total / max(count - 1, 1)
+
+
+def _panels(widths: Sequence[int], config: EmbedConfig) -> list[tuple[slice, slice]]:
+    """Which rows of the matrix feed which of its columns."""
+    if config.fusion == "pca":
+        return [(slice(0, sum(widths)), slice(0, config.dimension))]
+    bounds = [config.dimension * part // len(widths) for part in range(len(widths) + 1)]
+    starts = np.concatenate([[0], np.cumsum(widths)])
+    return [(slice(int(starts[i]), int(starts[i + 1])), slice(bounds[i], bounds[i + 1])) for i in range(len(widths))]
+
+
+def _principal(covariance_DD: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """The leading variances, and their directions as columns."""
+    values, vectors = _leading(covariance_DD, wanted)
+    return values, _signed(vectors)
+
+
+def _principal_of_few(centred_ND: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same from the N × N products, where there are fewer items than widths."""
+    values, vectors_NK = _leading(centred_ND @ centred_ND.T, wanted)
+    return values, _signed(centred_ND.T @ vectors_NK / np.sqrt(values))
+
+
+def _leading(symmetric: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.linalg import eigh
+
+    width = len(symmetric)
+    values, vectors = eigh(symmetric, subset_by_index=(width - wanted, width - 1))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    alive = values > 1e-10 * max(float(values[0]), 1e-30)  # beyond the rank there is only rounding noise
+    return values[alive], vectors[:, alive]
+
+
+def _signed(vectors: np.ndarray) -> np.ndarray:
+    """Each direction with its largest component positive, so that a rerun cannot flip one."""
+    signed: np.ndarray = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(vectors.shape[1])])
+    return signed

@@ -1,0 +1,151 @@
+"""A training that is killed at any step, and started again, ends with the same weights bit for bit."""
+
+import errno
+import logging
+import os
+import random
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from components.errors import StepError
+from components.files import read_json
+from components.train import snapshots as snapshots_module
+from components.train.job import Job, prepare_job
+from components.train.snapshots import Snapshots
+from tests.forked_ranks import results_of, run_ranks
+from tests.tiny_training import run_config, write_inputs
+
+pytestmark = pytest.mark.integration
+
+STEPS = 22  # 2 epochs of 11
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+def make_job(inputs: tuple[Path, Path, Path], work: Path, ranks: int = 1) -> Job:
+    return prepare_job(*inputs, run_config(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_killed_at_random_steps_ends_bit_identical(inputs: tuple[Path, Path, Path], tmp_path: Path, ranks: int) -> None:
+    whole, broken = make_job(inputs, tmp_path / "whole", ranks), make_job(inputs, tmp_path / "broken", ranks)
+    assert run_ranks(whole, ranks) == [0] * ranks
+
+    kills = 0
+    chance = random.Random(20261120 + ranks)
+    while not broken.finished:
+        # Steps between two kills; 4 and more get past a checkpoint, so that every life makes progress.
+        codes = run_ranks(broken, ranks, kill_at=chance.randint(4, 6) if kills < 5 else None)
+        if not broken.finished:
+            assert codes[-1] == -signal.SIGKILL
+            assert 0 not in codes, "a rank outlived the one that was killed"
+            kills += 1
+    assert kills == 5
+    assert results_of(broken) == results_of(whole)
+
+
+@pytest.mark.parametrize("moment", ["before the first checkpoint", "while a checkpoint is written", "at the rename"])
+def test_killed_at_the_worst_moment_ends_bit_identical(
+    inputs: tuple[Path, Path, Path], tmp_path: Path, moment: str
+) -> None:
+    whole, broken = make_job(inputs, tmp_path / "whole"), make_job(inputs, tmp_path / "broken")
+    assert run_ranks(whole) == [0]
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def arm() -> None:
+        if moment == "while a checkpoint is written":
+            os.fsync = die  # type: ignore[assignment]
+        elif moment == "at the rename":
+            snapshots_module._sync_folder = die  # type: ignore[assignment]
+
+    kill_at = 2 if moment == "before the first checkpoint" else None
+    assert run_ranks(broken, kill_at=kill_at, before=arm) == [-signal.SIGKILL]
+    assert run_ranks(broken) == [0]
+    assert results_of(broken) == results_of(whole)
+    assert list((broken.folder / "snapshots").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    inputs: tuple[Path, Path, Path], tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, broken = make_job(inputs, tmp_path / "whole"), make_job(inputs, tmp_path / "broken")
+    assert run_ranks(whole) == [0]
+    run_ranks(broken, kill_at=15)
+    older, newest = Snapshots(broken.folder / "snapshots").paths()
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content[:-100] if damage == "cut" else content)
+
+    with caplog.at_level(logging.WARNING):
+        saved = Snapshots(broken.folder / "snapshots").read_newest()
+    assert saved is not None
+    assert saved["total_steps"] == int(older.name.split("-")[0])
+    assert f"checkpoint {newest} is damaged" in caplog.text
+
+    assert run_ranks(broken) == [0]
+    assert results_of(broken) == results_of(whole)
+
+
+def test_a_full_disk_is_said_and_leaves_the_last_checkpoint(inputs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    job = make_job(inputs, tmp_path / "work")
+    run_ranks(job, kill_at=5)
+    (good,) = Snapshots(job.folder / "snapshots").paths()
+    content = good.read_bytes()
+
+    def shrink() -> None:
+        """Files may not grow past half a checkpoint: writing one fails as on a full disk."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limit = len(content) // 2
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    assert run_ranks(job, before=shrink) == [2]
+    message = read_json(job.folder / "failure.json")["message"]
+    assert "could not be written" in message
+    assert os.strerror(errno.EFBIG) in message
+    assert f"it continues from {good.name}" in message
+    assert [path.name for path in (job.folder / "snapshots").iterdir()] == [good.name]
+    assert good.read_bytes() == content
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path, keep=2)
+    for step in (9, 10, 11):
+        snapshots.write(step, {"total_steps": step})
+    assert [int(path.name.split("-")[0]) for path in snapshots.paths()] == [10, 11]
+    assert snapshots.read_newest() == {"total_steps": 11}
+
+
+def test_damaged_best_weights_are_not_published(inputs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    job = make_job(inputs, tmp_path / "work")
+    run_ranks(job, kill_at=20)  # past the first epoch, whose weights are the best so far
+    best = job.best(0)
+    content = bytearray(best.read_bytes())
+    content[-1] ^= 1
+    best.write_bytes(content)
+    code = run_ranks(job)
+    if code == [2]:
+        assert "missing or damaged" in read_json(job.folder / "failure.json")["message"]
+    else:  # a later epoch was better
+        assert read_json(job.results / "summary.json")["best_epoch"] == 1
+
+
+def test_a_full_disk_while_rows_are_written(inputs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(StepError, match="the rows could not be written"):
+            make_job(inputs, tmp_path / "work")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list((tmp_path / "work" / "rows").iterdir()) == []

@@ -1,0 +1,81 @@
+"""Measurements as evaluate leaves them, from made-up scores whose quality is chosen. For tests of what comes after."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.evaluate.config import EvaluateConfig
+from components.evaluate.measure import Scored, measure
+from components.evaluate.slices import content_slices, history_slices, popularity_slices, tag_slices
+from components.evaluate.uncertainty import Floats
+
+
+@dataclass(frozen=True)
+class World:
+    """Noise is what a model does not know of a row's true inclination: the more, the worse it ranks."""
+
+    candidate_noise: float = 0.5
+    champion_noise: float | None = 1.0  # None: no model serves yet
+    rows: int = 4000
+    seed: int = 1
+
+
+def measured(world: World | None = None) -> dict[str, Any]:
+    world = world or World()
+    random = np.random.default_rng(world.seed)
+    users, items = np.repeat(np.arange(world.rows // 4), 4), random.integers(1, 200, world.rows)
+    pull, taste = random.normal(size=200), random.normal(size=world.rows)
+    labels = (random.random(world.rows) < _rate(pull[items] + 1.2 * taste)).astype(np.int64)
+
+    def scores(noise: float) -> Floats:
+        return _rate((pull[items] + 1.2 * taste + noise * random.normal(size=world.rows)) / (1 + noise**2 / 3))
+
+    candidate = scores(world.candidate_noise)
+    champion = None if world.champion_noise is None else scores(world.champion_noise)
+    tags = np.zeros((200, 5), dtype=np.int64)
+    tags[1:, 4] = random.integers(1, 12, 199)
+    config = EvaluateConfig()
+    slices = [
+        *history_slices(random.integers(0, 40, world.rows), config.history_edges),
+        *popularity_slices(np.clip(np.round(5.5 + 2 * pull[items]), 1, 10).astype(np.int64)),
+        *tag_slices(items, tags, {}, config.top_tags),
+        *content_slices(items, np.array([4])),
+    ]
+    known = None if champion is None else items < 190
+    baselines = {"item_click_rate": _rate(pull[items]), "history_blind": _rate(1.1 * pull[items])}
+    metrics = measure(Scored(labels, users, items, candidate, champion, known), baselines, slices, config)
+    version = None if champion is None else "3"
+    metrics["champion"] = {
+        "version": version, "status": "scored" if version else "none", "reason": None,
+        "unknown_rows": 0 if known is None else int((~known).sum()), "scores": metrics.pop("champion_scores"),
+    }  # fmt: skip
+    return metrics | {
+        "split": "test", "split_note": "The test split, which training never saw.", "left_out_rows": 3,
+        "oracle": {"auc": 0.87},
+    }  # fmt: skip
+
+
+def unreadable_champion(metrics: dict[str, Any], reason: str) -> dict[str, Any]:
+    champion = {"version": "3", "status": "unreadable", "reason": reason, "unknown_rows": 0, "scores": None}
+    slices = [{**part, "champion": None, "difference": None} for part in metrics["slices"]]
+    return {**metrics, "champion": champion, "comparison": None, "slices": slices}
+
+
+def checked_data(status: str = "clean") -> dict[str, Any]:
+    """A verdict of validate."""
+    drift = _rule("likes-drift", "warn", 0.3 if status == "warned" else 0.05, 0.25, "likes levels are as before (PSI)")
+    held = _rule("no-nulls", "stop", float(status == "stopped"), 0.0, "no value is missing")
+    return {"passed": status != "stopped", "status": status, "rules": [drift, held]}
+
+
+def _rule(name: str, severity: str, observed: float, limit: float, what: str) -> dict[str, Any]:
+    return {
+        "name": name, "severity": severity, "passed": observed <= limit, "observed": observed, "limit": f"<= {limit:g}",
+        "count": 0, "examples": [], "not_measured": "", "what": what, "why": "It would mislead.",
+        "message": f"{name}: {what}" if observed <= limit else f"{name}: expected that {what}, but it is {observed:g}",
+    }  # fmt: skip
+
+
+def _rate(logit: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(1.2 - logit)), dtype=np.float64)

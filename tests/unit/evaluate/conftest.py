@@ -1,0 +1,80 @@
+"""A tiny dataset with an untrained ranker: evaluation does not care how good the weights are."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from components.config import RunConfig
+from components.evaluate.config import EvaluateConfig
+from components.files import write_json
+from components.layout import item_info_path
+from components.sample.spec import SIZES
+from components.sample.write import write_sample
+from components.train.items import item_arrays, table_from, vocabulary_of
+from model.checkpoint import save
+from model.config import ModelConfig
+from model.items import ItemTable
+from model.ranker import Ranker
+
+SMALL = ModelConfig(
+    embedding_dim=8, history_length=20, ffn_dim=8, layers=1, last_k=4, cross="low-rank", cross_rank=4,
+    cross_layers=1, deep_widths=(16,), head_widths=(8,),
+)  # fmt: skip
+
+
+MANIFEST = {"imputed": {"text": [3], "image": [3, 4]}, "imputed_counts": {"text": 1, "image": 2}, "tag_names": []}
+
+
+@dataclass(frozen=True)
+class Folders:
+    dataset: Path
+    validation: Path
+    embeddings: Path
+    training: Path
+    champion: Path
+
+    @property
+    def config(self) -> RunConfig:
+        return RunConfig("test", model=SMALL, evaluate=EvaluateConfig(slice_rows=50, bootstrap_samples=100))
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("sample")
+    write_sample(root, replace(SIZES["tiny"], content="item_info"))
+    return root
+
+
+@pytest.fixture
+def folders(sample: Path, tmp_path: Path) -> Folders:
+    """What the steps before evaluate leave: no quarantine, a candidate, and no champion yet."""
+    made = Folders(sample, *(tmp_path / name for name in ("validation", "embeddings", "training", "champion")))
+    write_json(made.validation / "quarantine.json", {"train": [], "valid": [], "test": []})
+    write_json(made.embeddings / "manifest.json", MANIFEST)
+    write_json(made.champion / "champion.json", {"version": None})
+    save(made.training / "model.safetensors", ranker(sample, seed=1))
+    return made
+
+
+def ranker(sample: Path, seed: int, items: int | None = None, **changes: Any) -> Ranker:
+    """Untrained; with `items`, of a time when the catalogue ended there."""
+    arrays = item_arrays(item_info_path(sample), sample)
+    if items is not None:
+        arrays = {name: column[:items] for name, column in arrays.items()}
+    torch.manual_seed(seed)
+    table = table_from(arrays)
+    seen = np.arange(len(arrays["tags"])) < 60
+    seen[0] = False
+    table = ItemTable(table.tags_NT, table.content_ND, table.likes_N, table.views_N, torch.from_numpy(seen))
+    made = Ranker(replace(SMALL, **changes), vocabulary_of(arrays), table)
+    torch.nn.init.normal_(made.item_encoder.id.weight)  # as written they start near zero, and every score is alike
+    return made.eval()
+
+
+def make_champion(folders: Folders, made: Ranker, version: str = "3") -> None:
+    save(folders.champion / "package" / "ranker.safetensors", made)
+    write_json(folders.champion / "champion.json", {"version": version})

@@ -1,0 +1,130 @@
+"""The champion is scored as its serving would, and one that cannot be is reported."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from components.evaluate.champion import ChampionScores, known_to, score_champion
+from components.evaluate.uncertainty import Floats
+from components.layout import HISTORY, ITEM, LIKES, VIEWS, split_path
+from components.train.rows import RowStore
+from components.train.scoring import score
+from model.ranker import Ranker
+
+from .conftest import Folders, make_champion, ranker
+
+CPU = torch.device("cpu")
+OLD_CATALOGUE = 70  # items of the champion's time, the padding included; today there are 101
+
+
+@pytest.fixture
+def rows(sample: Path, tmp_path: Path) -> Any:
+    return RowStore.build(split_path(sample, "test"), tmp_path / "rows")
+
+
+def theirs(found: ChampionScores) -> Floats:
+    assert found.scores is not None
+    return found.scores
+
+
+def test_no_champion_yet(folders: Folders, rows: RowStore) -> None:
+    found = score_champion(folders.champion, rows, 256, CPU)
+    assert found.facts == {"version": None, "status": "none", "reason": None, "unknown_rows": 0}
+
+
+def test_a_champion_that_knows_every_item_scores_as_a_candidate(folders: Folders, rows: RowStore, sample: Path) -> None:
+    made = ranker(sample, seed=2)
+    make_champion(folders, made)
+    found = score_champion(folders.champion, rows, 256, CPU)
+    assert (found.status, found.version) == ("scored", "3")
+    np.testing.assert_allclose(theirs(found), score(made, rows, 256, CPU).astype(float), rtol=1e-6)
+    assert found.known is not None
+    assert found.known.all()
+
+
+def test_items_it_has_never_seen_are_unknown_items(folders: Folders, rows: RowStore, sample: Path) -> None:
+    """Against the plain forward pass on rows rewritten by hand, as the serving model rewrites a request."""
+    made = ranker(sample, seed=2, items=OLD_CATALOGUE)
+    make_champion(folders, made)
+    found = score_champion(folders.champion, rows, 256, CPU)
+    table = pq.read_table(split_path(sample, "test")).to_pydict()
+    histories = [[i for i in ids if 0 < i < OLD_CATALOGUE][-20:] for ids in table[HISTORY]]
+    changed = sum(len(h) < min(20, sum(i > 0 for i in ids)) for h, ids in zip(histories, table[HISTORY], strict=True))
+    assert changed > 50  # else the sample would test nothing
+    padded = torch.tensor([[0] * (20 - len(ids)) + ids for ids in histories])
+    item = torch.tensor([i if i < OLD_CATALOGUE else 0 for i in table[ITEM]])
+    with torch.inference_mode():
+        logits = made(padded, item, torch.tensor(table[LIKES]), torch.tensor(table[VIEWS]))
+    np.testing.assert_allclose(theirs(found), torch.sigmoid(logits).numpy(), atol=1e-6)
+    np.testing.assert_array_equal(found.known, np.array(table[ITEM]) < OLD_CATALOGUE)
+    assert found.facts["unknown_rows"] == sum(i >= OLD_CATALOGUE for i in table[ITEM]) > 0
+
+
+def test_rows_known_already_are_left_as_they_are(rows: RowStore) -> None:
+    assert known_to(rows, rows.max_item + 1) is rows
+    shorter = known_to(rows, 1)  # a champion that knows the padding item alone
+    assert shorter.lengths.max() == shorter.item.max() == 0
+    assert rows.lengths.max() > 0  # the original is untouched
+
+
+def truncated(folders: Folders, sample: Path) -> None:
+    make_champion(folders, ranker(sample, seed=2))
+    path = folders.champion / "package" / "ranker.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def missing(folders: Folders, sample: Path) -> None:
+    make_champion(folders, ranker(sample, seed=2))
+    (folders.champion / "package" / "ranker.safetensors").unlink()
+
+
+def not_finite(folders: Folders, sample: Path) -> None:
+    made = ranker(sample, seed=2)
+    torch.nn.init.constant_(next(made.head.parameters()), float("nan"))
+    make_champion(folders, made)
+
+
+def fewer_levels(folders: Folders, sample: Path) -> None:
+    arrays_of = ranker(sample, seed=2)
+    vocabulary = replace(arrays_of.vocabulary, levels=3)
+    arrays_of.table.likes_N.clamp_(max=2)
+    arrays_of.table.views_N.clamp_(max=2)
+    make_champion(folders, Ranker(arrays_of.config, vocabulary, arrays_of.table))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (truncated, "truncated"),
+        (missing, "is missing"),
+        (not_finite, "not finite"),
+        (fewer_levels, "the data holds level 10; this champion knows levels up to 2"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_champion_that_cannot_score_is_reported(
+    folders: Folders, rows: RowStore, sample: Path, spoil: Any, reason: str
+) -> None:
+    spoil(folders, sample)
+    found = score_champion(folders.champion, rows, 256, CPU)
+    assert found.status == "unreadable"
+    assert found.scores is None
+    assert found.version == "3"
+    assert found.reason is not None
+    assert reason in found.reason
+
+
+def test_histories_of_one_row_group_stay_apart(tmp_path: Path) -> None:
+    """Unknown items at the edges of neighbouring histories must not move a click from one row to the next."""
+    columns = {"user_id": [1, 2, 3], ITEM: [1, 9, 2], HISTORY: [[0, 9, 1], [9, 9, 9], [2, 9, 3]],
+               LIKES: [1, 1, 1], VIEWS: [1, 1, 1], "label": [1, 0, 1]}  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    old = known_to(RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache"), 5)
+    np.testing.assert_array_equal(old.history(3), [[0, 0, 1], [0, 0, 0], [0, 2, 3]])
+    np.testing.assert_array_equal(old.item, [1, 0, 2])

@@ -1,0 +1,54 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from model.config import ModelConfig, Vocabulary
+from model.presets import din, paper, published
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("content", ("concat", "blend"), "model.content = 'blend': must be one of 'concat', 'init'"),
+        ("content", ("concat", "concat"), "names a use twice"),
+        ("content_norm", "batch", "model.content_norm = 'batch': must be one of 'raw'"),
+        ("content_map", "mlp", "model.content_map = 'mlp'"),
+        (
+            "interest",
+            "lstm",
+            "model.interest = 'lstm': must be one of 'transformer', 'din', 'relu', 'recency', 'mean', 'none'",
+        ),
+        ("target_attention", "transformer", "model.target_attention = 'transformer': must be one of"),
+        ("cross", "half", "model.cross = 'half'"),
+        ("mask", "left", "model.mask = 'left'"),
+        ("embedding_dim", 0, "model.embedding_dim = 0: must be at least 1"),
+        ("embedding_std", float("nan"), "model.embedding_std = nan"),
+        ("deep_dropout", 1.0, r"model.deep_dropout = 1.0: must lie in \[0.0, 0.99\]"),
+        ("last_k", 101, r"model.last_k = 101: must lie in \[0, 100\]"),
+        ("deep_widths", (256, 0), "model.deep_widths = 0: must be at least 1"),
+        ("similarity_bins", 1, "model.similarity_bins = 1: must be at least 2"),
+    ],
+)
+def test_an_error_names_the_field_the_value_and_what_is_allowed(field: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(ModelConfig(), **{field: value})
+
+
+def test_a_transformer_must_have_an_output() -> None:
+    with pytest.raises(ValueError, match="the transformer would have no output"):
+        replace(ModelConfig(), last_k=0, max_pool=False)
+
+
+def test_a_vocabulary_has_a_row_beside_the_padding() -> None:
+    with pytest.raises(ValueError, match=r"vocabulary.items = 1: must be at least 2"):
+        Vocabulary(items=1, tags=2, levels=2, content=0)
+
+
+def test_published_differs_from_the_paper_by_its_mask_alone() -> None:
+    assert replace(published(), mask="right") == paper()
+    assert replace(published("small"), mask="right") == paper("small")
+
+
+def test_the_baseline_is_din_with_a_deep_network_alone() -> None:
+    assert (din().interest, din().cross, din().deep_widths, din().head_widths) == ("din", "none", (1024, 512, 256), ())

@@ -1,0 +1,174 @@
+"""The page tells the numbers of metrics.json, and nothing in it reaches out."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from components.gate.config import GatePolicy
+from components.gate.verdict import decide
+from components.report.evidence import Evidence
+from components.report.page import lookup, render
+from tests.measured import World, checked_data, measured, unreadable_champion
+from tests.traces import traces
+
+BETTER = measured()
+FIRST = measured(World(champion_noise=None))
+WORSE = measured(World(candidate_noise=1.4, champion_noise=0.4))
+EQUAL = measured(World(candidate_noise=0.7, champion_noise=0.7, seed=2))
+UNREADABLE = unreadable_champion(BETTER, "its file is <b>truncated</b>")
+CASES = {"better": BETTER, "first": FIRST, "worse": WORSE, "equal": EQUAL, "unreadable": UNREADABLE}
+
+
+def page_of(metrics: dict[str, Any], policy: GatePolicy | None = None, **changes: Any) -> str:
+    evidence = Evidence(**{**traces().__dict__, **changes})
+    return render(metrics, decide(metrics, evidence.validation, policy or GatePolicy()), evidence)
+
+
+class Reader(HTMLParser):
+    """Collects what a test asks of a page; complains about tags that do not close in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.numbers: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        last = self.attributes[-1] if self.attributes else ("", {})
+        if last[0] == "data" and self.open and self.open[-1] == "data":
+            self.numbers.append((str(last[1]["data-metric"]), str(last[1]["value"]), data))
+        elif self.open and self.open[-1] not in ("style", "title"):
+            self.text.append(data)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_number_shown_is_one_of_metrics_json(name: str) -> None:
+    reader = Reader(page_of(CASES[name]))
+    assert len(reader.numbers) > 40
+    for path, value, shown in reader.numbers:
+        truth = lookup(CASES[name], path)
+        assert value == ("" if truth is None else repr(truth)), path
+        digits = re.sub(r"[^0-9.−-]", "", shown).replace("−", "-")
+        if truth is not None and digits and "than" not in shown:
+            scale = 100 if shown.endswith(("%", "pts")) else 1
+            assert float(digits.lstrip("±")) == pytest.approx(truth * scale, abs=0.6 * 10 ** -_places(digits)), path
+
+
+def _places(digits: str) -> int:
+    return len(digits.partition(".")[2])
+
+
+def test_the_numbers_that_matter_are_there() -> None:
+    paths = {path for path, _, _ in Reader(page_of(BETTER)).numbers}
+    cards = [f"{card}.{name}" for card in ("candidate", "champion.scores") for name in (
+        "auc.value", "grouped_auc.value", "log_loss", "calibration_error", "operating_point.precision")]  # fmt: skip
+    rest = [
+        "rows", "users", "items", "left_out_rows", "oracle.auc", "comparison.users.low", "comparison.rows.value",
+        "comparison.users.p_better", "baselines.item_click_rate.auc.value", "baselines.history_blind.auc.value",
+    ]  # fmt: skip
+    slices = [f"slices.{n}.difference.value" for n, part in enumerate(BETTER["slices"]) if part["measured"]]
+    assert {*cards, *rest, *slices} <= paths
+
+
+@pytest.mark.parametrize(
+    ("metrics", "policy", "title", "sentence"),
+    [
+        (BETTER, None, "Better than champion version 3", "chance does not explain the gain"),
+        (EQUAL, GatePolicy(delta=0.05), "No worse than champion version 3", "that it is better is not shown"),
+        (FIRST, None, "The first model: good enough to serve", "nothing could be compared"),
+        (FIRST, GatePolicy(auc_floor=0.99), "Not good enough to serve", "the floor is 0.9900"),
+        (WORSE, None, "Should not replace the champion", "rules of the policy failed"),
+        (UNREADABLE, None, "Should not replace the champion", "could not score this data"),
+        (UNREADABLE, GatePolicy(unreadable_champion="absolute-only"), "not compared with the champion", "lets pass"),
+    ],
+    ids=["better", "equal", "first", "first refused", "worse", "unreadable", "unreadable let pass"],
+)
+def test_the_verdict_stands_first_in_words(
+    metrics: dict[str, Any], policy: GatePolicy | None, title: str, sentence: str
+) -> None:
+    text = " ".join(" ".join(Reader(page_of(metrics, policy)).text).split())
+    assert title in text[:300]
+    assert sentence in text[:900]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_fetched_and_nothing_runs(name: str) -> None:
+    page = page_of(CASES[name])
+    reader = Reader(page)
+    assert "default-src 'none'" in page
+    assert not {tag for tag, _ in reader.attributes} & {"script", "iframe", "object", "embed", "form"}
+    for tag, attributes in reader.attributes:
+        for attribute in ("src", "href", "srcset", "action"):
+            assert str(attributes.get(attribute) or "data:").startswith("data:"), tag
+        assert not any(key.startswith("on") for key in attributes)
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_what_others_wrote_is_shown_as_text() -> None:
+    page = page_of(UNREADABLE, lineage=traces().lineage | {"revision": "<script>alert(1)</script>"})
+    assert "<script" not in page
+    assert "<b>truncated" not in page
+    assert "&lt;b&gt;truncated" in page
+
+
+def test_pictures_have_words_and_tables_have_heads() -> None:
+    reader = Reader(page_of(BETTER))
+    for tag, attributes in reader.attributes:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+        if tag == "th":
+            assert attributes.get("scope")
+    headings = [tag for tag, _ in reader.attributes if tag in ("h1", "h2", "h3")]
+    assert headings[0] == "h1"
+    assert headings.count("h1") == 1
+    identities = [str(a["id"]) for _, a in reader.attributes if "id" in a]
+    assert len(identities) == len(set(identities))
+
+
+def test_every_rule_is_listed_with_its_outcome() -> None:
+    verdict = decide(WORSE, checked_data(), GatePolicy())
+    rows = [a for tag, a in Reader(page_of(WORSE)).attributes if tag == "tr" and "data-rule" in a]
+    assert [(a["data-rule"], a["data-passed"]) for a in rows] == [
+        (rule["name"], str(rule["passed"]).lower()) for rule in verdict["rules"]
+    ]
+
+
+def test_a_failed_data_check_is_told_and_a_held_one_folded_away() -> None:
+    page = page_of(BETTER, validation=checked_data("warned"))
+    assert "Expected that likes levels are as before (PSI), but it is 0.3. It would mislead." in page
+    assert "1 checks that hold" in page
+    assert "Drift since the champion" not in page  # the only drift rule is among the concerns
+    assert "Drift since the champion" in page_of(BETTER)
+
+
+def test_slices_too_small_are_said_to_be() -> None:
+    assert "too few rows or clicks to measure" in page_of(BETTER)
+
+
+def test_a_training_of_one_epoch_shows_its_steps() -> None:
+    curves = traces().curves
+    one = {"epochs": curves["epochs"][:1], "steps": [{"step": s, "train_loss": 0.6 - s / 100} for s in range(9)]}
+    page = page_of(BETTER, curves=one)
+    assert "1 pass over train" in page
+    assert "within the single epoch" in page
+    assert "left no curves" in page_of(BETTER, curves={"epochs": [], "steps": []})

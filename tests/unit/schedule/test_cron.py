@@ -1,0 +1,67 @@
+"""Six fields, seconds first, checked before the cluster sees them and said in words."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pipelines.schedule.cron import Cron
+
+FRIDAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("cron", "words", "first"),
+    [
+        ("0 0 3 * * *", "at 03:00:00 UTC every day", "2026-11-21T03:00:00"),
+        ("0 30 2,14 * * MON-FRI", "at 02:30:00 and 14:30:00 UTC on Monday to Friday", "2026-11-20T14:30:00"),
+        ("0 0 */6 * * *", "at 00:00:00, 06:00:00, 12:00:00 and 18:00:00 UTC every day", "2026-11-20T18:00:00"),
+        ("0 */15 * * * ?", "at second 0 of every 15 minutes of every hour UTC every day", "2026-11-20T12:15:00"),
+        ("30 5 */2 * * *", "at second 30 of minute 5 of every 2 hours UTC every day", "2026-11-20T12:05:30"),
+        ("0 0 4 1 * ?", "at 04:00:00 UTC on day 1 of the month", "2026-12-01T04:00:00"),
+        ("0 0 4 1 JAN,JUL *", "at 04:00:00 UTC on day 1 of the month in January and July", "2027-01-01T04:00:00"),
+        ("0 0 0 1,15 * SUN", "at 00:00:00 UTC on day 1 and 15 of the month or Sunday", "2026-11-22T00:00:00"),
+        ("0 15 8-18 * * 1-5", "at second 0 of minute 15 of hour 8 to 18 UTC on Monday to Friday",
+         "2026-11-20T12:15:00"),
+    ],
+)  # fmt: skip
+def test_an_expression_is_said_in_words_and_in_times(cron: str, words: str, first: str) -> None:
+    clock = Cron(cron)
+    assert clock.words() == words
+    times = clock.times(FRIDAY)
+    assert times[0].isoformat() == f"{first}+00:00"
+    assert len(times) == 5
+    assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize(
+    ("cron", "message"),
+    [
+        ("0 3 * * *", r"has 5 fields.*the 6-field form is '0 0 3 \* \* \*'"),
+        ("@daily", "write six fields instead"),
+        ("0 0 3 * *  * *", "must have 6 fields"),
+        ("", "must have 6 fields"),
+        ("* 0 3 * * *", "runs 1 s apart"),
+        ("0 * 3 * * *", "runs 60 s apart, sooner than a training ends"),
+        ("0 0-4 3 * * *", "runs 60 s apart"),
+        ("0 0 25 * * *", r"the hour '25' must lie in \[0, 23\]"),
+        ("0 60 3 * * *", r"the minute '60' must lie in \[0, 59\]"),
+        ("0 0 3 0 * *", r"the day of month '0' must lie in \[1, 31\]"),
+        ("0 0 3 * * 7", r"the day of week '7' must lie in \[0, 6\]"),
+        ("0 0 3 L * *", r"the day of month 'L'"),
+        ("0 0 3 * FOO *", r"the month 'FOO'"),
+        ("0 0 5-3 * * *", "the hour '5-3' is empty"),
+        ("0 0 */0 * * *", r"the hour '\*/0' is empty"),
+        ("0 0 *-5 * * *", r"mixes \* with a range"),
+        ("0 0 3 * * MON#1", r"the day of week 'MON#1' is none of"),
+        ("0 0 3 30 2 *", "never runs"),
+    ],
+)
+def test_what_the_scheduler_would_misread_is_refused(cron: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cron(cron)
+
+
+def test_five_fields_would_have_run_every_hour() -> None:
+    """What the refusal prevents, by the scheduler's own reading: seconds first, day of week left out."""
+    hourly = Cron("0 3 * * * *").times(FRIDAY, 2)
+    assert [time.isoformat() for time in hourly] == ["2026-11-20T12:03:00+00:00", "2026-11-20T13:03:00+00:00"]
