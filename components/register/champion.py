@@ -7,7 +7,7 @@ from typing import Any
 
 from components.errors import StepError
 from components.files import read_json, write_json
-from components.register.package import METRICS, package_hash
+from components.register.package import METRICS, auc_of, package_hash
 from components.register.tags import CHAMPION, PACKAGE_HASH
 from components.tracking.models import Models, Version, models
 from components.tracking.server import sqlite_file, tracking_uri
@@ -27,7 +27,7 @@ def fetch_champion(name: str, out: Path) -> dict[str, Any]:
         "name": name,
         "run_id": version.run_id,
         "package_sha256": version.tags[PACKAGE_HASH],
-        "metrics": read_json(package / METRICS),
+        "auc": auc_of(read_json(package / METRICS)),
     }
     write_json(out / "champion.json", found)  # last: with it the folder is whole
     return found

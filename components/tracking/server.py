@@ -35,11 +35,12 @@ class AlreadyThereError(StepError):
     """The server answered that this was made before."""
 
 
-def tracking_uri() -> str:
-    """`MLFLOW_TRACKING_URI`, or a SQLite file in the workspace (`MMCTR_WORKSPACE`, else `.mmctr` here)."""
+def tracking_uri(workspace: Path | None = None) -> str:
+    """`MLFLOW_TRACKING_URI`, or else a SQLite file in the workspace: the given one, `MMCTR_WORKSPACE`, or `.mmctr`."""
     if uri := os.environ.get(URI_VARIABLE):
         return uri
-    return f"{_SQLITE}{Path(os.environ.get(WORKSPACE_VARIABLE, '.mmctr')).resolve() / 'mlflow.db'}"
+    folder = workspace or Path(os.environ.get(WORKSPACE_VARIABLE, ".mmctr"))
+    return f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
