@@ -17,8 +17,16 @@ BETTER = measured()
 FIRST = measured(World(champion_noise=None))
 WORSE = measured(World(candidate_noise=1.4, champion_noise=0.4))
 EQUAL = measured(World(candidate_noise=0.7, champion_noise=0.7, seed=2))
+STRANGERS = measured(World(rows_a_user=1))  # nobody has rows to be compared within
 UNREADABLE = unreadable_champion(BETTER, "its file is <b>truncated</b>")
-CASES = {"better": BETTER, "first": FIRST, "worse": WORSE, "equal": EQUAL, "unreadable": UNREADABLE}
+CASES = {
+    "better": BETTER,
+    "first": FIRST,
+    "worse": WORSE,
+    "equal": EQUAL,
+    "strangers": STRANGERS,
+    "unreadable": UNREADABLE,
+}
 
 
 def page_of(metrics: dict[str, Any], policy: GatePolicy | None = None, **changes: Any) -> str:
