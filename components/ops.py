@@ -6,6 +6,8 @@ and calls. What the folders hold: docs/steps.md. `pipeline_run` ties all steps t
 that outlive a run. The images are names that `mmctr compile --env` replaces by digests.
 """
 
+from typing import List
+
 from kfp import dsl
 
 CPU_IMAGE = "mmctr-cpu"
@@ -95,24 +97,48 @@ def decide(
     return found.train
 
 
+@dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
+def encode_shard(
+    config: str,
+    pipeline_run: str,
+    workspace: str,
+    shard: int,
+    dataset: dsl.Input[dsl.Dataset],
+    encoded: dsl.Output[dsl.Artifact],
+) -> str:
+    """Encodes one part of the items into the cache. Shards run side by side, and one that fails is repeated alone."""
+    import json
+    from pathlib import Path
+
+    from components.embed.step import encode_shard as work
+    from components.runtime import step
+
+    with step("encode-shard", pipeline_run, config, encoded.path) as this:
+        cache = f"{workspace}/cache/embeddings"
+        report = work(Path(dataset.path), this.config.embed, cache, shard, this.config.embed.shards)
+    return json.dumps(report)
+
+
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
 def embed(
     config: str,
     pipeline_run: str,
     workspace: str,
+    reports: List[str],
     dataset: dsl.Input[dsl.Dataset],
     champion: dsl.Input[dsl.Model],
     embeddings: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Turns titles and covers into one vector an item; what the cache holds is not encoded again."""
+    """Assembles one vector an item from what the shards put into the cache."""
+    import json
     from pathlib import Path
 
-    from components.embed.step import embed as work
+    from components.embed.step import assemble
     from components.runtime import step
 
     with step("embed", pipeline_run, config, embeddings.path) as this:
-        cache = f"{workspace}/cache/embeddings"
-        this.record(work(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out))
+        cache, done = f"{workspace}/cache/embeddings", [json.loads(report) for report in reports]
+        this.record(assemble(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out, done))
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)

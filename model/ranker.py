@@ -9,10 +9,11 @@ from model.content import SimilarityHistogram
 from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
 from model.item_encoder import EncodedItems, ItemEncoder, embedding
 from model.items import ItemTable
-from model.target_attention import DinAttention, MeanPool, ReluAttention
+from model.pooling import MeanPool, RecencyPool
+from model.target_attention import DinAttention, ReluAttention
 from model.transformer import InterestTransformer, rows
 
-InterestModule = InterestTransformer | DinAttention | ReluAttention | MeanPool
+InterestModule = InterestTransformer | DinAttention | ReluAttention | RecencyPool | MeanPool
 
 
 def interest_module(kind: Interest | TargetAttention, config: ModelConfig, item_width: int) -> InterestModule | None:
@@ -21,7 +22,9 @@ def interest_module(kind: Interest | TargetAttention, config: ModelConfig, item_
     if kind == "din":
         return DinAttention(config, item_width)
     if kind == "relu":
-        return ReluAttention(item_width)
+        return ReluAttention(config, item_width)
+    if kind == "recency":
+        return RecencyPool(config, item_width)
     if kind == "mean":
         return MeanPool(item_width)
     return None
@@ -85,7 +88,7 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
-        """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, L) of a target attention."""
+        """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, [heads,] L) of a target attention."""
         history_BL = self._fit_length(history_BL)
         items_UD = self.encode(torch.cat([history_BL.flatten(), item_B])).items_UD
         position_BL = torch.arange(history_BL.numel(), device=item_B.device).view_as(history_BL)

@@ -1,4 +1,4 @@
-"""Sum pooling of a history under the target's attention, and the plain mean it is compared with."""
+"""Sum pooling of a history under the target's attention."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.transformer import rows
+from model.transformer import learned_positions, newest_first, rows
 
 
 class Dice(nn.Module):
@@ -47,6 +47,7 @@ class DinAttention(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dice = nn.ModuleList(Dice(width) for width in widths[1:])
         self.score = nn.Linear(widths[-1], 1)
+        self.position = learned_positions(config, [*widths[1:], 1][0])
         self.width = item_width
 
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
@@ -54,6 +55,8 @@ class DinAttention(nn.Module):
         first, *later = [*self.hidden, self.score]
         assert isinstance(first, nn.Linear)
         features_BLF = self._first(first, items_UD, history_BL, target_BD)
+        if self.position is not None:
+            features_BLF = features_BLF + newest_first(self.position, history_BL.shape[1])
         for dice, layer in zip(self.dice, later, strict=True):
             features_BLF = layer(dice(features_BLF, real_BL))
         return features_BLF[..., 0].masked_fill(~real_BL, 0.0)
@@ -75,34 +78,29 @@ class DinAttention(nn.Module):
 class ReluAttention(nn.Module):
     """Weighs by the dot product of query and key where that is positive, and not at all elsewhere; no softmax."""
 
-    def __init__(self, item_width: int) -> None:
+    def __init__(self, config: ModelConfig, item_width: int) -> None:
         super().__init__()
+        if item_width % config.heads:
+            raise ValueError(f"model.heads = {config.heads}: must divide the item's width {item_width}")
+        self.heads, self.width = config.heads, item_width
         self.query = nn.Linear(item_width, item_width)
         self.key = nn.Linear(item_width, item_width)
         self.value = nn.Linear(item_width, item_width)
-        self.width = item_width
+        self.position = learned_positions(config, item_width)
 
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
-        """Weights (B, L), zero on padding."""
+        """Weights (B, heads, L), zero on padding."""
         key_BLD = rows(self.key(items_UD), history_BL)
-        score_BL = torch.einsum("bd,bld->bl", self.query(target_BD), key_BLD) / self.width**0.5
-        return torch.relu(score_BL).masked_fill(~real_BL, 0.0)
+        if self.position is not None:
+            key_BLD = key_BLD + newest_first(self.position, history_BL.shape[1])
+        query_BHX = self.query(target_BD).view(-1, self.heads, self.width // self.heads)
+        score_BHL = torch.einsum("bhx,blhx->bhl", query_BHX, self._by_head(key_BLD)) / query_BHX.shape[2] ** 0.5
+        return torch.relu(score_BHL).masked_fill(~real_BL[:, None], 0.0)
 
     def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
-        weights_BL = self.attention(items_UD, history_BL, target_BD, real_BL)
-        return torch.einsum("bl,bld->bd", weights_BL, rows(self.value(items_UD), history_BL))
+        weights_BHL = self.attention(items_UD, history_BL, target_BD, real_BL)
+        value_BLHX = self._by_head(rows(self.value(items_UD), history_BL))
+        return torch.einsum("bhl,blhx->bhx", weights_BHL, value_BLHX).flatten(1)
 
-
-class MeanPool(nn.Module):
-    """Blind to the target and to order; an empty history is zero."""
-
-    def __init__(self, item_width: int) -> None:
-        super().__init__()
-        self.width = item_width
-
-    def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:  # noqa: ARG002
-        return real_BL / real_BL.sum(1, keepdim=True).clamp(min=1)
-
-    def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
-        weights_BL = self.attention(items_UD, history_BL, target_BD, real_BL).to(items_UD.dtype)
-        return torch.einsum("bl,bld->bd", weights_BL, rows(items_UD, history_BL))
+    def _by_head(self, x_BLD: Tensor) -> Tensor:
+        return x_BLD.reshape(*x_BLD.shape[:2], self.heads, self.width // self.heads)

@@ -14,6 +14,19 @@ def rows(items_UX: Tensor, positions_BL: Tensor) -> Tensor:
     return F.embedding(positions_BL, items_UX)
 
 
+def learned_positions(config: ModelConfig, width: int) -> nn.Embedding | None:
+    if config.position == "none":
+        return None
+    position = nn.Embedding(config.history_length, width)
+    nn.init.normal_(position.weight, std=0.02)
+    return position
+
+
+def newest_first(position: nn.Embedding, length: int) -> Tensor:
+    """The rows of a history's positions, counted from its newest item: padding on the left then moves nothing."""
+    return position.weight[:length].flip(0)
+
+
 class TransformerLayer(nn.Module):
     """What `torch.nn.TransformerEncoderLayer` computes (post-norm, ReLU); the caller makes the first projection."""
 
@@ -66,9 +79,7 @@ class InterestTransformer(nn.Module):
         )
         if config.max_pool:
             self.pool = nn.Linear(self.model_width, self.model_width)
-        if config.position == "learned":  # counted from the newest item, so that padding on the left moves nothing
-            self.position = nn.Embedding(config.history_length, self.model_width)
-            nn.init.normal_(self.position.weight, std=0.02)
+        self.position = learned_positions(config, self.model_width)
         self.width = self.model_width * (config.last_k + (1 if config.max_pool else 0))
 
     def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
@@ -112,9 +123,8 @@ class InterestTransformer(nn.Module):
             z_BLM = torch.cat([z_BLM, target_BD[:, None].expand_as(z_BLM)], dim=-1)
             qkv_BLP = qkv_BLP + F.linear(target_BD, project.weight[:, width:])[:, None]
         offset_LP: Tensor = project.bias
-        if self.config.position == "learned":
-            length = history_BL.shape[1]
-            position_LM = self.position(torch.arange(length, device=history_BL.device).flip(0))
+        if self.position is not None:
+            position_LM = newest_first(self.position, history_BL.shape[1])
             z_BLM = z_BLM + position_LM
             offset_LP = offset_LP + F.linear(position_LM, project.weight)
         return z_BLM, qkv_BLP + offset_LP

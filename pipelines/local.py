@@ -30,7 +30,7 @@ class LocalRun:
     """One run of the pipeline on this machine, and where it keeps what it makes."""
 
     folder: Path
-    arguments: dict[str, str]
+    arguments: dict[str, Any]
     environment: dict[str, str]
 
     @property

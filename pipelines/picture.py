@@ -5,7 +5,7 @@ python -m pipelines.picture docs/pipeline.svg
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -35,27 +35,47 @@ class Node:
 
 
 def nodes_of(spec: dict[str, Any]) -> list[Node]:
-    """The tasks of a compiled pipeline in topological order; groups such as conditions are opened."""
-    nodes: list[Node] = []
-    root = spec["root"]["dag"]["tasks"]
-    for name, task in root.items():
-        trigger = task.get("triggerPolicy", {}).get("strategy")
-        if trigger == "ALL_UPSTREAM_TASKS_COMPLETED":
-            nodes.append(Node(name, frozenset(), "exit"))
-        else:
-            nodes.extend(_open(spec, name, task, frozenset(), "step"))
-    return _sorted(nodes)
+    """The tasks of a compiled pipeline in topological order; groups such as conditions and loops are opened."""
+    opened = [node for name, task in _tasks(spec["root"]) for node in _open(spec, name, task, "step").nodes]
+    return _sorted(opened)
 
 
-def _open(spec: dict[str, Any], name: str, task: dict[str, Any], outer: frozenset[str], kind: str) -> list[Node]:
-    needs = outer | _producers(task)
+@dataclass(frozen=True)
+class _Group:
+    """A task, or what a task that is a group of tasks was opened into."""
+
+    nodes: list[Node]
+    last: frozenset[str]  # the nodes that whoever needs the group waits for
+
+
+def _open(spec: dict[str, Any], name: str, task: dict[str, Any], kind: str) -> _Group:
+    if task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED":
+        return _Group([Node(name, frozenset(), "exit")], frozenset())
     component = spec["components"][task["componentRef"]["name"]]
     if "dag" not in component:
-        return [Node(name, needs, kind)]
-    guarded = "guarded" if task["taskInfo"]["name"] == "passed" else kind
-    inner = [_open(spec, n, t, frozenset(), guarded) for n, t in component["dag"]["tasks"].items()]
-    opened = [node for group in inner for node in group]
-    return [Node(n.name, n.needs or needs, n.kind) for n in opened]
+        return _Group([Node(name, _producers(task), kind)], frozenset({name}))
+    if "triggerPolicy" in task:
+        kind = "guarded" if kind == "chosen" else "chosen"
+    elif "parameterIterator" in task:
+        kind = "many"
+    groups = {n: _open(spec, n, t, kind) for n, t in _tasks(component)}
+    outer = _producers(task)
+    nodes = [
+        replace(node, needs=_through(groups, node.needs) | (outer if not node.needs else frozenset()))
+        for group in groups.values()
+        for node in group.nodes
+    ]
+    inner = {need for node in nodes for need in node.needs}
+    return _Group(nodes, frozenset(node.name for node in nodes if node.name not in inner))
+
+
+def _tasks(component: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return list(component["dag"]["tasks"].items())
+
+
+def _through(groups: dict[str, _Group], needs: frozenset[str]) -> frozenset[str]:
+    """Needs of a group become needs of its last nodes."""
+    return frozenset(name for need in needs for name in (groups[need].last if need in groups else {need}))
 
 
 def _producers(task: dict[str, Any]) -> frozenset[str]:
@@ -71,7 +91,10 @@ def _sorted(nodes: list[Node]) -> list[Node]:
     done: list[Node] = []
     while len(done) < len(nodes):
         names = {node.name for node in done}
-        done += [n for n in nodes if n not in done and n.needs <= names]
+        ready = [n for n in nodes if n not in done and n.needs <= names]
+        if not ready:
+            raise ValueError(f"the tasks {[n.name for n in nodes if n not in done]} wait for tasks that are not there")
+        done += ready
     return sorted(done, key=lambda node: node.kind == "exit")
 
 
@@ -127,7 +150,7 @@ def _arrow(source: tuple[int, int], target: tuple[int, int]) -> str:
 
 
 def _box(node: Node, x: int, y: int) -> str:
-    notes = {"guarded": "if the gate passed", "exit": "always, at the end"}
+    notes = {"guarded": "if the gate passed", "many": "shards side by side", "exit": "always, at the end"}
     middle, note = x + BOX_WIDTH // 2, notes.get(node.kind)
     name_y = y + BOX_HEIGHT // 2 - (7 if note else 0)
     words = f'<text x="{middle}" y="{name_y}">{escape(node.name)}</text>'

@@ -4,13 +4,16 @@
 2. fetch-champion  the model that all comparisons refer to
 3. validate        stops on data that would ruin a model
 4. decide          whether there is anything to learn; by hand always, on a schedule when it asks
-5. embed           titles and covers to vectors, cached by content
-6. train           the ranker, resumable
-7. evaluate        candidate and champion on the same rows
-8. gate            metrics against the policy, and the report
-9. register        only when the gate passed: alias challenger, pending review
-10. notify         exit handler, always
+5. encode-shard    titles and covers to vectors, cached by content, shards side by side
+6. embed           one table of them, projected
+7. train           the ranker, resumable
+8. evaluate        candidate and champion on the same rows
+9. gate            metrics against the policy, and the report
+10. register       only when the gate passed: alias challenger, pending review
+11. notify         exit handler, always
 """
+
+from typing import List
 
 from kfp import dsl
 
@@ -26,6 +29,7 @@ def training_pipeline(
     revision: str,
     folder: str,
     workspace: str,
+    shards: List[int] = [0],  # noqa: B006 (kfp reads the default; every one of config.embed.shards, from 0)
     skip_unchanged: bool = False,
     retrain_above_drift: float = 0.0,
 ) -> None:
@@ -53,7 +57,18 @@ def training_pipeline(
             **made,
         )
         with dsl.If(decide.outputs["Output"] == True, name="stale"):  # noqa: E712 (kfp compares, not Python)
-            embed = ops.embed(config=config, pipeline_run=run, workspace=workspace, dataset=dataset, champion=champion)
+            with dsl.ParallelFor(items=shards, name="shards") as shard:
+                encoded = ops.encode_shard(
+                    config=config, pipeline_run=run, workspace=workspace, shard=shard, dataset=dataset
+                )
+            embed = ops.embed(
+                config=config,
+                pipeline_run=run,
+                workspace=workspace,
+                reports=dsl.Collected(encoded.outputs["Output"]),
+                dataset=dataset,
+                champion=champion,
+            )
             made |= {"embeddings": embed.output}
             training = ops.train(config=config, pipeline_run=run, workspace=workspace, **made).output
             made |= {"training": training, "champion": champion}

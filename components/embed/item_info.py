@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from components.files import atomic_path
 from components.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS
+from components.tables import vectors as list_column
 
 
 def write_item_info(path: Path, ids: np.ndarray, tags_NT: np.ndarray, vectors_ND: np.ndarray, highest: int) -> None:
@@ -18,14 +19,9 @@ def write_item_info(path: Path, ids: np.ndarray, tags_NT: np.ndarray, vectors_ND
     table = pa.table(
         {
             ITEM: pa.array(np.arange(highest + 1, dtype=np.int64)),
-            TAGS: _lists(tags),
-            ITEM_EMBEDDING: _lists(vectors),
+            TAGS: list_column(tags),
+            ITEM_EMBEDDING: list_column(vectors),
         }
     )
     with atomic_path(path) as scratch:
         pq.write_table(table, scratch, compression="zstd", row_group_size=65_536)
-
-
-def _lists(values_NW: np.ndarray) -> pa.Array:
-    offsets = np.arange(len(values_NW) + 1, dtype=np.int32) * values_NW.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(values_NW).reshape(-1)))

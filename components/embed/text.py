@@ -99,6 +99,6 @@ def _load(folder: Path, where: Runtime):  # type: ignore[no-untyped-def]  # tran
         network = BertModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, add_pooling_layer=False, dtype=where.dtype
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise StepError(f"{folder} is not a BERT with a tokenizer and safetensors: {error}") from error
     return tokenizer, torch.nn.Module.to(network, where.device).train(False)

@@ -89,7 +89,7 @@ def _clip_vit(folder: Path) -> tuple[nn.Module, int]:
         network = CLIPVisionModelWithProjection.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise StepError(f"{folder} is not a CLIP with safetensors: {error}") from error
     return ClipImageVector(network), int(str(network.config.image_size))
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from components.errors import StepError
 from components.files import read_json, write_json
-from components.register.package import METRICS, package_hash
+from components.register.package import METRICS, auc_of, package_hash
 from components.register.tags import CHAMPION, PACKAGE_HASH
-from components.tracking.models import Version, models
+from components.tracking.models import Models, Version, models
 from components.tracking.server import sqlite_file, tracking_uri
 
 
@@ -27,20 +27,20 @@ def fetch_champion(name: str, out: Path) -> dict[str, Any]:
         "name": name,
         "run_id": version.run_id,
         "package_sha256": version.tags[PACKAGE_HASH],
-        "metrics": read_json(package / METRICS),
+        "auc": auc_of(read_json(package / METRICS)),
     }
     write_json(out / "champion.json", found)  # last: with it the folder is whole
     return found
 
 
-def fetch_package(name: str, version: Version, out: Path) -> Path:
+def fetch_package(name: str, version: Version, out: Path, registry: Models | None = None) -> Path:
     """The package of a version, checked against the hash that it was registered with."""
     expected = version.tags.get(PACKAGE_HASH)
     if expected is None:
         raise StepError(f"{name} version {version.number} was not made by mmctr: it has no tag {PACKAGE_HASH!r}")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        package = models(name).download_package(version.number, Path(scratch))
+        package = (registry or models(name)).download_package(version.number, Path(scratch))
         if package_hash(package) != expected:
             raise StepError(
                 f"the files of {name} version {version.number} are not the ones that were registered: their hash "

@@ -1,7 +1,10 @@
 """The model package: one folder with all that serving, comparing and approving a version need (docs/steps.md)."""
 
+import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -53,9 +56,12 @@ def export(ranker: Ranker, path: Path) -> None:
         program = torch.export.export(ranker.eval(), inputs, dynamic_shapes=shapes)
     with atomic_path(path) as scratch:
         beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
-        torch.export.save(program, str(beside))
-        _check_program(beside, ranker)
-        beside.replace(scratch)
+        try:
+            torch.export.save(program, str(beside))
+            _check_program(beside, ranker)
+            beside.replace(scratch)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _check_program(path: Path, ranker: Ranker) -> None:
@@ -83,3 +89,17 @@ def package_hash(package: Path) -> str:
     if missing:
         raise StepError(f"the model package {package} has no {missing[0]}: register the candidate again")
     return sha256_json(files)
+
+
+def auc_of(metrics: Mapping[str, Any]) -> float:
+    """The AUC in `metrics.json`, as `evaluate` writes it."""
+    return float(metrics["candidate"]["auc"]["value"])
+
+
+def weights_hash(path: Path) -> str:
+    """The hash of a ranker's tensors. Not of its file: safetensors orders what a header holds anew at each writing."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.load(path).state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ from components.config import RunConfig, config_hash
 from components.errors import StepError
 from components.files import read_json, sha256_file, sha256_json, write_json
 from components.register import tags as tag
-from components.register.package import LINEAGE, MANIFEST, METRICS, VERDICT, build_package
+from components.register.package import LINEAGE, MANIFEST, METRICS, VERDICT, auc_of, build_package, weights_hash
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY, upload
 from components.tracking.runs import TrackedRun, run_for
@@ -38,7 +38,7 @@ def register(
         raise StepError("the candidate did not pass the gate, so it is not registered: see report.html of the gate")
     lineage = read_json(dataset / LINEAGE)
     hashes = {
-        "weights": sha256_file(training / "model.safetensors"),
+        "weights": weights_hash(training / "model.safetensors"),
         "config": config_hash(config),
         "data": str(lineage.get("md5") or sha256_json(lineage)),
         "embeddings": sha256_file(embeddings / MANIFEST),
@@ -95,9 +95,9 @@ def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, st
 
 
 def describe(metrics: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    auc = metrics.get("auc")
-    number = f"AUC {auc:.4f}, " if isinstance(auc, float) else ""
-    return f"{number}compared with champion {tags[tag.COMPARED_WITH]}, from pipeline run {tags[tag.PIPELINE_RUN]}"
+    compared_with = tags[tag.COMPARED_WITH]
+    against = "the first one" if compared_with == tag.NO_CHAMPION else f"compared with version {compared_with}"
+    return f"AUC {auc_of(metrics):.4f}, {against}, from {tags[tag.PIPELINE_RUN]}"
 
 
 def lineage_tags(lineage: Mapping[str, Any]) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """A model package as an MLflow model: what its input looks like, what it needs, how it is uploaded once."""
 
+import logging
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,18 +22,21 @@ def requirements() -> list[str]:
 
 def write_model(package: Path, out: Path, model_id: str | None = None, run_id: str | None = None) -> None:
     """Writes the folder that `mlflow.pyfunc.load_model` and `mlflow models serve` read."""
-    from mlflow.models import Model
-    from mlflow.pyfunc import save_model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about its own type hints and its own use of pandas
+        from mlflow.models import Model
+        from mlflow.pyfunc import save_model
 
-    save_model(
-        out,
-        python_model=str(SERVING_MODEL),
-        artifacts={"package": str(package)},
-        signature=_signature(),
-        input_example=input_example(),
-        pip_requirements=requirements(),
-        mlflow_model=Model(model_id=model_id, run_id=run_id),
-    )
+        logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)  # "Validating input example..."
+        save_model(
+            out,
+            python_model=str(SERVING_MODEL),
+            artifacts={"package": str(package)},
+            signature=_signature(),
+            input_example=input_example(),
+            pip_requirements=requirements(),
+            mlflow_model=Model(model_id=model_id, run_id=run_id),
+        )
 
 
 def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -> tuple[str, str]:

@@ -27,15 +27,20 @@ class NotThereError(StepError):
     """The server answered that there is no such thing."""
 
 
+class RefusedError(StepError):
+    """The server knows the user and does not let them."""
+
+
 class AlreadyThereError(StepError):
     """The server answered that this was made before."""
 
 
-def tracking_uri() -> str:
-    """`MLFLOW_TRACKING_URI`, or a SQLite file in the workspace (`MMCTR_WORKSPACE`, else `.mmctr` here)."""
+def tracking_uri(workspace: Path | None = None) -> str:
+    """`MLFLOW_TRACKING_URI`, or else a SQLite file in the workspace: the given one, `MMCTR_WORKSPACE`, or `.mmctr`."""
     if uri := os.environ.get(URI_VARIABLE):
         return uri
-    return f"{_SQLITE}{Path(os.environ.get(WORKSPACE_VARIABLE, '.mmctr')).resolve() / 'mlflow.db'}"
+    folder = workspace or Path(os.environ.get(WORKSPACE_VARIABLE, ".mmctr"))
+    return f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -81,7 +86,7 @@ class Server:
                 return AlreadyThereError(line)
             status = error.get_http_status_code()
             if status in (401, 403):
-                return StepError(
+                return RefusedError(
                     f"MLflow at {self.uri} refused {action!r} ({line}): ask for the permission, or set "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of someone who has it"
                 )

@@ -109,7 +109,8 @@ def compile_verdict(outcomes: list[Outcome], quarantined: dict[str, int], versio
 def stop_message(verdict: dict[str, Any]) -> str:
     """What a person reads when the run ends here."""
     stopped = [rule for rule in verdict["rules"] if not rule["passed"] and rule["severity"] == "stop"]
-    lines = [f"  {rule['message']}" for rule in stopped]
+    aside = [rule for rule in verdict["rules"] if not rule["passed"] and rule["severity"] == "quarantine"]
+    lines = [f"  {rule['message']}" for rule in [*stopped, *aside]]
     return "\n".join(
         [
             f"the data breaks {len(stopped)} rule{'s' * (len(stopped) != 1)} that stop a run:",

@@ -49,7 +49,7 @@ class S3Server:
     writer: Identity = field(default_factory=lambda: make_identity("writer"))
     reader: Identity = field(default_factory=lambda: make_identity("reader"))
     ports: dict[str, int] = field(default_factory=lambda: dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True)))
-    _process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -72,26 +72,26 @@ class S3Server:
             "-s3.autoCreateBucket=false",
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, start_new_session=True
             )
         self._wait_until_ready()
 
     def kill(self) -> None:
         """As a power cut: no time to say goodbye."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
+        if self.process is not None:
+            self.process.terminate()
             try:
-                self._process.wait(10)
+                self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
-            self._process = None
+            self.process = None
 
     def client(self, identity: Identity | None = None) -> Any:
         import boto3
@@ -130,7 +130,7 @@ class S3Server:
     def _wait_until_ready(self) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        assert self._process is not None
+        assert self.process is not None
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -140,7 +140,7 @@ class S3Server:
                 client.get_object(Bucket="ready", Key="ready")["Body"].read()
                 return
             except (BotoCoreError, ClientError) as error:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if self.process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
                     raise RuntimeError(f"SeaweedFS did not start ({error}); see {self.folder}/server.log") from error
             time.sleep(0.1)

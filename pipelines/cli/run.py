@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ def run(
         raise ValueError(f"--data {data}: no such folder")
     execution = prepare(config, data, revision, workspace)
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends this process must end its steps too
     with RunScreen(execution.log) as screen:
         try:
             status = execution.execute(screen.show)
@@ -57,6 +59,7 @@ def prepare(config: RunConfig, data: Path | None, revision: str, workspace: Path
         "revision": revision,
         "folder": str(data.resolve()) if data else "",
         "workspace": str(workspace),
+        "shards": list(range(config.embed.shards)),
     }
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace}/mlflow.db"
     return LocalRun(folder, arguments, {"MLFLOW_TRACKING_URI": tracking})

@@ -3,11 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from components.config import RunConfig
+from components.register.step import register
 from model import checkpoint
 from model.config import ModelConfig, Vocabulary
 from model.items import ItemTable
@@ -42,17 +44,26 @@ class Candidate:
     root: Path
     config: RunConfig
 
-    def folders(self) -> list[Path]:
-        """In the order of `register`'s arguments."""
-        names = ("dataset", "validation", "embeddings", "training", "evaluation", "decision", "champion")
-        return [self.root / name for name in names]
+    @property
+    def made(self) -> tuple[Path, Path, Path, Path, Path, Path]:
+        """What the steps made, in the order of `build_package`'s arguments."""
+        dataset, validation, embeddings = (self.root / name for name in ("dataset", "validation", "embeddings"))
+        training, evaluation, decision = (self.root / name for name in ("training", "evaluation", "decision"))
+        return dataset, validation, embeddings, training, evaluation, decision
+
+    @property
+    def champion(self) -> Path:
+        return self.root / "champion"
+
+    def register(self, pipeline_run: str, out: Path) -> dict[str, Any]:
+        return register(*self.made, self.champion, self.config, pipeline_run, out)
 
 
 def make_candidate(
     root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True
 ) -> Candidate:
     candidate = Candidate(root, RunConfig(preset="tiny", model=TINY, registered_name=name))
-    for folder in candidate.folders():
+    for folder in (*candidate.made, candidate.champion):
         folder.mkdir(parents=True)
     checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed))
     np.savez(root / "embeddings" / "projection.npz", mean=np.zeros(CONTENT))
@@ -60,7 +71,7 @@ def make_candidate(
         "dataset/lineage.json": {"commit": "a" * 40, "md5": "b" * 32, "size": 12345},
         "validation/statistics.json": {"label_rate": 0.25},
         "embeddings/manifest.json": {"encoder": "none", "items": ITEMS},
-        "evaluation/metrics.json": {"auc": 0.8 + seed / 1000, "rows": 5000},
+        "evaluation/metrics.json": {"candidate": {"auc": {"value": 0.8 + seed / 1000}}, "rows": 5000},
         "decision/verdict.json": {"passed": passed, "first_model": champion is None, "rules": []},
         "champion/champion.json": {"version": champion},
     }

@@ -90,7 +90,7 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
             assert (task["retryPolicy"]["backoffDuration"], task["retryPolicy"]["backoffFactor"]) == ("60s", 2.0)
 
 
-STEPS = {"ingest", "fetch-champion", "validate", "decide", "embed", "train", "evaluate", "gate", "register", "notify"}
+STEPS = {"ingest", "fetch-champion", "validate", "decide", "encode-shard", "embed", "train", "evaluate", "gate", "register", "notify"}
 
 
 def tasks_of(pipeline: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Target attentions against numpy written position by position."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.target_attention import Dice, DinAttention, MeanPool, ReluAttention
+from model.config import Position
+from model.target_attention import Dice, DinAttention, ReluAttention
 from tests.unit.model.builders import BASE
 
-WIDTH = 5
+WIDTH = 6
 
 
 def case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -37,19 +39,22 @@ def linear(layer: nn.Module, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return result
 
 
-def test_din_is_a_network_of_target_item_difference_and_product() -> None:
-    block = randomised(DinAttention(BASE, WIDTH))
+@pytest.mark.parametrize("position", ["none", "learned"])
+def test_din_is_a_network_of_target_item_difference_and_product(position: Position) -> None:
+    block = randomised(DinAttention(replace(BASE, position=position), WIDTH))
     assert isinstance(block, DinAttention)
     items_UD, history_BL, target_BD, real_BL = case()
     expected = np.zeros((3, WIDTH))
     for row in range(3):
         target = target_BD[row].numpy()
-        for position in history_BL[row][real_BL[row]]:
-            item = items_UD[position].numpy()
+        for place in np.flatnonzero(real_BL[row].numpy()):
+            item = items_UD[history_BL[row, place]].numpy()
             hidden = np.concatenate([target, item, target - item, target * item])
             for layer, dice in zip(block.hidden, block.dice, strict=True):
                 assert isinstance(dice, Dice)
                 hidden = linear(layer, hidden)
+                if layer is block.hidden[0] and block.position is not None:
+                    hidden = hidden + block.position.weight[6 - place].detach().numpy()
                 scaled = (hidden - dice.mean_X.numpy()) / np.sqrt(dice.variance_X.numpy() + dice.eps)
                 share = 1 / (1 + np.exp(-scaled))
                 hidden = share * hidden + (1 - share) * dice.alpha.detach().numpy() * hidden
@@ -60,28 +65,26 @@ def test_din_is_a_network_of_target_item_difference_and_product() -> None:
     assert (found_BD[0] == 0).all()
 
 
-def test_relu_attention_weighs_by_positive_dot_products() -> None:
-    block = randomised(ReluAttention(WIDTH))
+@pytest.mark.parametrize("position", ["none", "learned"])
+@pytest.mark.parametrize("heads", [1, 3])
+def test_relu_attention_weighs_by_positive_dot_products(heads: int, position: Position) -> None:
+    block = randomised(ReluAttention(replace(BASE, heads=heads, position=position), WIDTH))
     assert isinstance(block, ReluAttention)
     items_UD, history_BL, target_BD, real_BL = case()
     expected = np.zeros((3, WIDTH))
     for row in range(3):
         query = linear(block.query, target_BD[row].numpy())
-        for position in history_BL[row][real_BL[row]]:
-            item = items_UD[position].numpy()
-            weight = max(0.0, query @ linear(block.key, item) / np.sqrt(WIDTH))
-            expected[row] += weight * linear(block.value, item)
+        for place in np.flatnonzero(real_BL[row].numpy()):
+            item = items_UD[history_BL[row, place]].numpy()
+            key = linear(block.key, item)
+            if block.position is not None:
+                key = key + block.position.weight[6 - place].detach().numpy()  # the newest item stands at place 6
+            for part in np.split(np.arange(WIDTH), heads):
+                weight = max(0.0, query[part] @ key[part] / np.sqrt(len(part)))
+                expected[row, part] += weight * linear(block.value, item)[part]
     with torch.no_grad():
         found_BD = block(items_UD, history_BL, target_BD, real_BL)
     np.testing.assert_allclose(found_BD.numpy(), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_the_mean_is_over_real_items_alone() -> None:
-    items_UD, history_BL, target_BD, real_BL = case()
-    found_BD = MeanPool(WIDTH)(items_UD, history_BL, target_BD, real_BL)
-    for row in (1, 2):
-        torch.testing.assert_close(found_BD[row], items_UD[history_BL[row][real_BL[row]]].mean(0))
-    assert (found_BD[0] == 0).all()
 
 
 def test_dice_normalises_as_batch_norm_does_over_real_positions() -> None:

@@ -65,7 +65,7 @@ def test_it_is_torchs_encoder_over_item_and_target(
     z_BLM = items_UD[history_BL]
     if target_concat:
         z_BLM = torch.cat([z_BLM, target_BD[:, None, :].repeat(1, 9, 1)], dim=2)
-    if position == "learned":
+    if block.position is not None:
         z_BLM = z_BLM + block.position.weight[:9].flip(0)
     with torch.no_grad():
         out_BLM = reference_encoder(block)(z_BLM, src_key_padding_mask=~real_BL)

@@ -30,7 +30,8 @@ def test_registration_waits_for_the_gate_and_the_last_word_for_nothing(spec: dic
     kinds = {node.name: node.kind for node in nodes_of(spec)}
     assert kinds.pop("register") == "guarded"
     assert kinds.pop("notify") == "exit"
-    assert set(kinds.values()) == {"step"}
+    assert kinds.pop("encode-shard") == "many"
+    assert set(kinds.values()) == {"step", "chosen"}
 
 
 def test_what_is_expensive_waits_for_the_question_whether_there_is_anything_to_learn(spec: dict[str, Any]) -> None:

@@ -1,0 +1,198 @@
+"""A cache of files by their md5, shared by runs, filled from wherever the objects are.
+
+An object is named as DVC names it: by its md5, followed by `.dir` for the list of a folder's files.
+
+Each object is fetched by one process at a time, into a scratch file, and takes its place only when its md5 is right: a
+reader finds a whole object or none. What was fetched stays when a later object fails, so a repeated run goes on from
+there.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from components.errors import StepError
+from components.ingest.manifest import Entry, md5_file
+from components.progress import Progress
+
+_log = logging.getLogger(__name__)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+PARALLEL = 8  # objects at once; the clients split large ones further
+
+
+class Source(Protocol):
+    """Where objects may be. FileNotFoundError: not here; any other OSError: not now."""
+
+    @property
+    def location(self) -> str: ...
+
+    def fetch(self, name: str, path: Path, on_bytes: Callable[[int], None]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """A server that is restarted, or a network that is back in seconds, should not fail a run."""
+
+    attempts: int = 6
+    first_wait: float = 0.5  # seconds; doubled after each attempt, 15.5 s in all
+
+
+@dataclass(frozen=True)
+class ObjectCache:
+    root: Path
+    patience: Patience = Patience()
+
+    def path(self, name: str) -> Path:
+        return self.root / "files" / name[:2] / name[2:]
+
+    def fill(self, entries: list[Entry], sources: list[Source], bar: Progress) -> None:
+        """Makes every entry present with the right content, or raises StepError."""
+        lock = threading.Lock()
+
+        def advance(count: int) -> None:
+            with lock:
+                bar.advance(count)
+
+        titles = {entry.md5: entry.path for entry in entries}  # equal files are one object
+        stop = threading.Event()
+
+        def one(name: str) -> None:
+            if not stop.is_set():
+                try:
+                    self.obtain(name, titles[name], sources, advance)
+                except BaseException:
+                    stop.set()  # what has not begun need not begin
+                    raise
+
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            done = [pool.submit(one, name) for name in titles]
+        for future in done:
+            future.result()
+
+    def obtain(
+        self, name: str, title: str, sources: list[Source], on_bytes: Callable[[int], None] = lambda _: None
+    ) -> Path:
+        """The path of one object: checked if it is here, fetched and checked if not. `title` is for messages."""
+        path = self.path(name)
+        with disk_is_a_persons_problem(self.root), self._lock(name):
+            if path.is_file():
+                if md5_file(path) == _md5_of(name):
+                    on_bytes(path.stat().st_size)
+                    return path
+                _log.warning("%s in the cache has changed since it was fetched: fetched again", title)
+                path.unlink()
+            scratch = self.root / "partial" / name
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._fetch(name, title, scratch, sources, on_bytes)
+                scratch.chmod(0o444)  # runs share it by links: nobody should write into it
+                path.parent.mkdir(parents=True, exist_ok=True)
+                scratch.replace(path)
+            finally:
+                scratch.unlink(missing_ok=True)
+        return path
+
+    def _fetch(
+        self, name: str, title: str, scratch: Path, sources: list[Source], on_bytes: Callable[[int], None]
+    ) -> None:
+        corrupt = ""
+        for source in sources:
+            scratch.unlink(missing_ok=True)
+            try:
+                self._fetch_patiently(source, name, title, scratch, on_bytes)
+            except FileNotFoundError:
+                continue
+            found = md5_file(scratch)
+            if found == _md5_of(name):
+                with scratch.open("rb") as file:
+                    os.fsync(file.fileno())
+                return
+            corrupt = f"{title} in {source.location} is corrupt: its md5 is {found}, and should be {_md5_of(name)}"
+        if corrupt:
+            raise StepError(f"{corrupt}; delete that object and dvc push it again from a good copy")
+        places = " or ".join(source.location for source in sources) or "no remote"
+        raise StepError(
+            f"{title} (md5 {name}) is not in {places}: dvc push from where the data was added, "
+            "or check that remote and bucket are the right ones"
+        )
+
+    def _fetch_patiently(
+        self, source: Source, name: str, title: str, scratch: Path, on_bytes: Callable[[int], None]
+    ) -> None:
+        wait = self.patience.first_wait
+        for attempt in range(1, self.patience.attempts + 1):
+            try:
+                return source.fetch(name, scratch, on_bytes)
+            except FileNotFoundError:
+                raise
+            except PermissionError as error:
+                raise StepError(
+                    f"{source.location} refuses these credentials ({_one_line(error)}): "
+                    "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and the identity's right to read"
+                ) from None
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                if attempt == self.patience.attempts:
+                    raise StepError(
+                        f"{title} can't be fetched from {source.location} ({_one_line(error)}), tried {attempt} times: "
+                        "check the endpoint and the network; the next run goes on from what is here"
+                    ) from None
+                _log.warning("%s: %s; again in %.1f s", title, _one_line(error), wait)
+            time.sleep(wait)
+            wait *= 2
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        """One process, and one thread of it, fetches an object; the others wait and then find it."""
+        path = self.root / "locks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _md5_of(name: str) -> str:
+    return name.removesuffix(".dir")
+
+
+def ensure_space(folder: Path, needed: int) -> None:
+    """Better said before a download than after an hour of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StepError(
+            f"{folder} has {_size(free)} free, and the data needs {_size(needed)}: "
+            "make room, or let the workspace lie on a larger disk"
+        )
+
+
+@contextmanager
+def disk_is_a_persons_problem(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StepError(f"the disk of {folder} is full: make room and run again") from None
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise StepError(f"{folder} can't be written ({_one_line(error)}): choose another workspace") from None
+        raise
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,140 @@
+"""What a revision of a repository says about its data: `data.dvc` and `.dvc/config` as git keeps them."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from components.errors import StepError
+from components.versioning import redact
+
+DATA_FILE = "data.dvc"
+_CONFIG = ".dvc/config"
+
+
+@dataclass(frozen=True)
+class Revision:
+    git: Path  # a checkout, or a bare clone
+    checkout: Path | None  # the checkout's root, where `data/` and `.dvc/config.local` would be
+    commit: str
+    data_md5: str  # without `.dir`
+    size: int  # bytes, of all files together
+    config: str  # the text of .dvc/config
+
+    def read(self, path: str) -> bytes | None:
+        """A file at this commit; None if it holds none."""
+        done = _git(self.git, "cat-file", "blob", f"{self.commit}:{path}")
+        return done.stdout if done.returncode == 0 else None
+
+
+def resolve(repository: str, revision: str, cache: Path) -> Revision:
+    """Finds the commit that a commit, tag or branch names, in a local repository or in a clone made under `cache`."""
+    if not revision:
+        raise StepError("revision is empty: name a commit, tag or branch, or HEAD")
+    git, checkout = _open(repository, cache)
+    commit = _commit(git, revision)
+    if commit is None:
+        raise StepError(
+            f"revision {revision!r} is not in {redact(repository)}: push or fetch it, "
+            "or name another commit, tag or branch (git log --oneline -- data.dvc)"
+        )
+    found = Revision(git, checkout, commit, "", 0, "")
+    text = found.read(DATA_FILE)
+    if text is None:
+        raise StepError(
+            f"{commit[:12]} of {redact(repository)} has no {DATA_FILE}: mmctr data add data, then commit it"
+        )
+    md5, size = _parse(text, commit)
+    config = (found.read(_CONFIG) or b"").decode("utf-8", "replace")
+    return Revision(git, checkout, commit, md5, size, config)
+
+
+def _parse(text: bytes, commit: str) -> tuple[str, int]:
+    try:
+        (out,) = yaml.safe_load(text)["outs"]
+        md5, size, path = str(out["md5"]), int(out.get("size", 0)), str(out["path"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        raise StepError(f"{DATA_FILE} at {commit[:12]} is not what `dvc add data` writes: write it anew") from None
+    if out.get("hash") != "md5":
+        raise StepError(f"{DATA_FILE} at {commit[:12]} was written by DVC 2: `dvc add data` with DVC 3 and commit it")
+    digest, dot, kind = md5.partition(".")
+    if path.rstrip("/") != "data" or dot + kind != ".dir" or not is_md5(digest):
+        raise StepError(f"{DATA_FILE} at {commit[:12]} versions {path!r} (md5 {md5}): it must version the folder data/")
+    return digest, size
+
+
+def is_md5(text: str) -> bool:
+    return len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
+def _open(repository: str, cache: Path) -> tuple[Path, Path | None]:
+    path = Path(repository)
+    if not path.is_dir():
+        if "://" not in repository and ":" not in repository:
+            raise StepError(f"{repository} is no folder and no URL: give the repository that holds {DATA_FILE}")
+        return _clone(repository, cache / "repositories"), None
+    top = _git(path, "rev-parse", "--show-toplevel")
+    if top.returncode == 0:
+        root = Path(os.fsdecode(top.stdout).rstrip("\n"))
+        return root, root
+    bare = _git(path, "rev-parse", "--is-bare-repository")
+    if bare.returncode == 0 and bare.stdout.strip() == b"true":
+        return path, None
+    raise StepError(
+        f"{path} is not in a git repository ({_said(top)}): run from a clone, or take a plain folder with --data DIR"
+    )
+
+
+def _clone(url: str, folder: Path) -> Path:
+    """A bare mirror, made once and brought up to date at each call; runs at the same time wait for each other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mirror = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
+    with (folder / f"{mirror.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if mirror.is_dir():
+            done = _git(mirror, "fetch", "--quiet", "--prune", "--force", url, "+refs/*:refs/*")
+        else:
+            partial = mirror.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            # Not --mirror: that would write the URL, and what secret it may hold, into the clone's config.
+            done = _git(folder, "init", "--quiet", "--bare", str(partial))
+            if done.returncode == 0:
+                done = _git(partial, "fetch", "--quiet", url, "+refs/*:refs/*")
+            if done.returncode == 0:
+                head = _git(partial, "ls-remote", "--symref", url, "HEAD").stdout.split()
+                if head[:1] == [b"ref:"]:
+                    _git(partial, "symbolic-ref", "HEAD", os.fsdecode(head[1]))
+                partial.rename(mirror)
+    if done.returncode:
+        said = _said(done).replace(url, redact(url))
+        raise StepError(f"{redact(url)} can't be cloned: {said}; check the address, the network and the credentials")
+    return mirror
+
+
+def _commit(git: Path, revision: str) -> str | None:
+    for name in (revision, f"refs/remotes/origin/{revision}"):  # a branch that only the clone's origin has
+        done = _git(git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if done.returncode == 0:
+            return done.stdout.decode().split()[-1]
+    return None
+
+
+def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, check=False, env=environment,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise StepError("git is not installed: ingest reads data revisions with it") from None
+
+
+def _said(done: "subprocess.CompletedProcess[bytes]") -> str:
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].removeprefix("fatal: ") if lines else "git gave no reason"

@@ -1,0 +1,64 @@
+"""Fills an output folder whole or not at all."""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.errors import StepError
+from components.ingest.lineage import FILE_NAME
+from components.ingest.objects import disk_is_a_persons_problem
+
+_FICLONE = 0x40049409  # Linux: share the blocks of another file until one of the two is written
+
+
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """Yields a folder beside `out` that takes its place at the end; on an error nothing is left of it."""
+    if out.is_dir() and any(out.iterdir()) and not (out / FILE_NAME).is_file():
+        raise StepError(f"{out} holds files that are no dataset of ours: choose an empty folder")
+    with disk_is_a_persons_problem(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            yield folder
+            folder.chmod(0o755)  # mkdtemp makes it private to its owner
+            if out.is_dir():
+                shutil.rmtree(out)
+            folder.rename(out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def link(source: Path, target: Path) -> None:
+    """The cheapest independent-looking copy that the file systems allow: shared blocks, a hard link, bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if _clone(source, target):
+        return
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOTSUP):
+            raise
+        shutil.copyfile(source, target)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Bytes of its own, sharing blocks where the file system can."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not _clone(source, target):
+        shutil.copyfile(source, target)
+
+
+def _clone(source: Path, target: Path) -> bool:
+    try:
+        with source.open("rb") as original, target.open("wb") as copy:
+            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
+    except OSError:  # another file system, or one that can't share blocks
+        target.unlink(missing_ok=True)
+        return False
+    return True

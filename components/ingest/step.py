@@ -1,0 +1,144 @@
+"""Ingest: exactly one revision of the data, or one folder as it is, with where it came from written beside it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.errors import StepError
+from components.images import image_files
+from components.ingest.lineage import Lineage, code_facts, grouped
+from components.ingest.manifest import Entry, manifest_md5, md5_file, read_manifest
+from components.ingest.objects import ObjectCache, Patience, Source, ensure_space
+from components.ingest.revision import Revision, resolve
+from components.ingest.sources import Committed, LocalCache
+from components.ingest.staging import link, staged
+from components.ingest.workspace import refuse_changed_data, refuse_uncommitted_pointer
+from components.layout import SPLITS, find_file
+from components.progress import progress
+from components.versioning import Remote, open_remote, redact
+
+_NEEDED = (*(f"{split}.parquet" for split in SPLITS), "item_feature.parquet")
+_WELCOME = ("item_info.parquet", "truth.json")
+
+
+def ingest(
+    repository: str,
+    revision: str,
+    out: Path,
+    cache: Path,
+    remote: str = "",
+    patience: Patience = Patience(),  # noqa: B008  frozen
+) -> Lineage:
+    """Materialises the data that `revision` of `repository` names. `remote` is a URL instead of the revision's own.
+
+    HEAD of a checkout means what lies there, so a `data/` or `data.dvc` that no commit holds is refused.
+    """
+    found = resolve(repository, revision, cache)
+    if revision == "HEAD" and found.checkout:
+        refuse_uncommitted_pointer(found.checkout)
+    place = open_remote(found.config, found.checkout, remote)
+    objects, sources = ObjectCache(cache, patience), _sources(found, place)
+    entries = _manifest(found, objects, sources)
+    if revision == "HEAD" and found.checkout:
+        refuse_changed_data(found.checkout, entries)
+    _materialise(entries, objects, sources, found.size)
+    with staged(out) as folder:
+        for entry in entries:
+            link(objects.path(entry.md5), folder / entry.path)
+        lineage = Lineage(
+            repository=redact(repository),
+            revision=revision,
+            data_commit=found.commit,
+            data_md5=f"{found.data_md5}.dir",
+            files=grouped({e.path: _facts(e, folder) for e in entries}),
+            size=sum((folder / e.path).stat().st_size for e in entries),
+            remote=place.location,
+            **code_facts(),
+        )
+        lineage.write(folder)
+    return lineage
+
+
+def fetch_files(repository: str, revision: str, names: tuple[str, ...], cache: Path) -> dict[str, Path]:
+    """Some files of a revision, checked, in the cache; for those who compare revisions and need no images."""
+    found = resolve(repository, revision, cache)
+    sources = _sources(found, open_remote(found.config, found.checkout))
+    objects = ObjectCache(cache)
+    entries = [entry for entry in _manifest(found, objects, sources) if entry.path in names]
+    missing = sorted(set(names) - {entry.path for entry in entries})
+    if missing:
+        raise StepError(
+            f"the data of {revision} lacks {', '.join(missing)}: is it a dataset in the challenge's layout?"
+        )
+    with progress(f"fetch {revision}", len(entries), "files") as bar:
+        for entry in entries:
+            objects.obtain(entry.md5, entry.path, sources)
+            bar.advance()
+    return {entry.path: objects.path(entry.md5) for entry in entries}
+
+
+def ingest_folder(folder: Path, out: Path) -> Lineage:
+    """Takes a folder in the challenge's layout as it is: the files of the contract are linked, others are left out."""
+    sources = dict(contract_files(folder))
+    with progress("hash data", sum(path.stat().st_size for path in sources.values()), "bytes") as bar:
+        entries = [Entry(name, md5_file(path, bar.advance)) for name, path in sources.items()]
+    with staged(out) as staging:
+        for name, path in sources.items():
+            link(path, staging / name)
+        lineage = Lineage(
+            repository="",
+            revision="",
+            data_commit=None,
+            data_md5=f"{manifest_md5(entries)}.dir",
+            files=grouped({e.path: _facts(e, staging) for e in entries}),
+            size=sum((staging / e.path).stat().st_size for e in entries),
+            remote=str(folder),
+            **code_facts(),
+        )
+        lineage.write(staging)
+    return lineage
+
+
+def listed_files(found: Revision, cache: Path) -> list[Entry]:
+    """What a revision's data consists of."""
+    return _manifest(found, ObjectCache(cache), _sources(found, open_remote(found.config, found.checkout)))
+
+
+def _manifest(found: Revision, objects: ObjectCache, sources: list[Source]) -> list[Entry]:
+    return read_manifest(objects.obtain(f"{found.data_md5}.dir", "data/", sources).read_bytes())
+
+
+def _sources(found: Revision, place: Remote) -> list[Source]:
+    sources: list[Source] = [LocalCache(found.checkout / ".dvc" / "cache")] if found.checkout else []
+    if found.checkout or not place.inside:
+        sources.append(place)
+    if place.inside:
+        sources.append(Committed(found, place.inside))
+    return sources
+
+
+def _materialise(entries: list[Entry], objects: ObjectCache, sources: list[Source], size: int) -> None:
+    here = sum(path.stat().st_size for e in entries if (path := objects.path(e.md5)).is_file())
+    ensure_space(objects.root, size - here)
+    with progress("fetch data", size, "bytes") as bar:
+        objects.fill(entries, sources, bar)
+
+
+def _facts(entry: Entry, folder: Path) -> dict[str, object]:
+    return {"md5": entry.md5, "size": (folder / entry.path).stat().st_size}
+
+
+def contract_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    if not folder.is_dir():
+        raise StepError(f"{folder} is not a folder: give the one that holds {', '.join(_NEEDED)}")
+    missing = [name for name in _NEEDED if find_file(folder, name) is None]
+    if missing:
+        raise StepError(
+            f"{folder} lacks {', '.join(missing)}: a dataset is {', '.join(_NEEDED)} and, if there, item_info.parquet "
+            "and images; mmctr import --help converts other data"
+        )
+    for name in (*_NEEDED, *_WELCOME):
+        path = find_file(folder, name)
+        if path is not None:
+            yield name, path
+    for path in image_files(folder):
+        yield path.relative_to(folder).as_posix(), path

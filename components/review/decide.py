@@ -1,0 +1,156 @@
+"""List, show, approve, reject, roll back. A decision is one entry of the log; everything else follows from it.
+
+Each command first mends what an earlier one left unfinished, then checks, then appends, then reads again: only the log
+can say whether this decision or someone else's came first.
+"""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.errors import StepError
+from components.files import read_json, sha256_file
+from components.register.champion import fetch_package
+from components.register.package import METRICS, VERDICT
+from components.register.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
+from components.review.log import Action, Decision, append
+from components.review.settle import Registry, look, settle
+from components.tracking.models import Models, Version
+from components.tracking.server import RefusedError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    sentence: str
+    mended: list[str]  # what an earlier command had left unfinished
+    champion: int | None
+    previous: int | None
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """Who decides, and why: both are kept for ever."""
+
+    by: str
+    note: str
+
+    def __post_init__(self) -> None:
+        for field, value in (("--by", self.by), ("--note", self.note)):
+            if not value.strip():
+                raise ValueError(f"{field} is empty: the log keeps who decided and why")
+
+
+def approve(models: Models, number: int, reviewer: Reviewer) -> Outcome:
+    registry, mended = settle(models)
+    version = registry.version(number)
+    if registry.champion == number:
+        return _already(registry, number, mended)
+    _refuse_unless_pending(registry, number, "approved")
+    evidence = check(registry, version)
+    return _decide(registry, "approve", number, reviewer, evidence, mended)
+
+
+def reject(models: Models, number: int, reviewer: Reviewer) -> Outcome:
+    registry, mended = settle(models)
+    version = registry.version(number)
+    if registry.book.status.get(number) == "rejected":
+        return _already(registry, number, mended)
+    _refuse_unless_pending(registry, number, "rejected")
+    return _decide(registry, "reject", number, reviewer, _evidence(version), mended)
+
+
+def rollback(models: Models, reviewer: Reviewer) -> Outcome:
+    """The champion and the one before it change places. It waits for no check: what is approved was checked."""
+    registry, mended = settle(models)
+    if registry.book.previous is None:
+        raise StepError(
+            f"{models.name} has no previous champion to go back to; `mmctr review list` shows what there is"
+        )
+    target = registry.version(registry.book.previous)
+    return _decide(registry, "rollback", target.number, reviewer, _evidence(target), mended)
+
+
+def check(registry: Registry, version: Version) -> dict[str, str]:
+    """Holds a candidate against what it was registered with; returns what was seen, for the log."""
+    name, number = registry.models.name, version.number
+    if version.tags.get(GATE) != "pass":
+        raise StepError(f"{name} version {number} did not pass the gate ({GATE} = {version.tags.get(GATE)!r})")
+    champion = str(registry.champion or NO_CHAMPION)
+    compared_with = version.tags.get(COMPARED_WITH)
+    if compared_with != champion:
+        raise StepError(
+            f"{name} version {number} was compared with champion {compared_with}, but the champion is {champion} now: "
+            "run the pipeline again, it compares with the new one"
+        )
+    with tempfile.TemporaryDirectory(prefix="mmctr-review-") as scratch:
+        package = fetch_package(name, version, Path(scratch) / "package", registry.models)
+        if read_json(package / VERDICT).get("passed") is not True:
+            raise StepError(f"{name} version {number}: the verdict in its package is not a pass; reject it")
+        return {**_evidence(version), "verdict_sha256": sha256_file(package / VERDICT), "compared_with": champion}
+
+
+def survey(models: Models) -> tuple[Registry, list[str]]:
+    """The settled registry; for those who may only read, the registry as it stands."""
+    try:
+        return settle(models)
+    except RefusedError:
+        return look(models), ["an earlier command did not finish; the next decision of a promoter mends it"]
+
+
+def inspect(models: Models, number: int) -> dict[str, Any]:
+    """All that is known of one version, the numbers and the verdict of its package included."""
+    registry, mended = survey(models)
+    version = registry.version(number)
+    with tempfile.TemporaryDirectory(prefix="mmctr-review-") as scratch:
+        package = fetch_package(models.name, version, Path(scratch) / "package", models)
+        metrics, verdict = read_json(package / METRICS), read_json(package / VERDICT)
+    decisions = {n: d for n, d in registry.book.decisions.items() if number in (d.version, d.champion)}
+    return {
+        "registry": registry, "version": version, "metrics": metrics, "verdict": verdict, "decisions": decisions,
+        "mended": mended,
+    }  # fmt: skip
+
+
+def _decide(
+    registry: Registry, action: Action, number: int, reviewer: Reviewer, evidence: Mapping[str, str],
+    mended: list[str], clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Outcome:  # fmt: skip
+    book = registry.book
+    decision = Decision(
+        id=uuid.uuid4().hex, after=book.head, previous=book.hashes[book.head], action=action, version=number,
+        champion=registry.champion, by=reviewer.by, note=reviewer.note, at=clock().isoformat(timespec="seconds"),
+        evidence=evidence,
+    )  # fmt: skip
+    append(registry.models, decision)
+    after, _ = settle(registry.models)
+    if decision.id not in {d.id for d in after.book.decisions.values()}:
+        winner = after.book.decisions[min(n for n in after.book.decisions if n > book.head)]
+        raise StepError(
+            f"someone else decided first ({winner.sentence()}), so this decision does not count. Version {number} is "
+            f"{after.status(number)}; look at `mmctr review list` and decide again"
+        )
+    return Outcome(f"{decision.sentence()}.", mended, after.champion, after.book.previous)
+
+
+def _already(registry: Registry, number: int, mended: list[str]) -> Outcome:
+    found = registry.book.decision_on(number)
+    by = f", by decision {found[0]} ({found[1].sentence()})" if found else ""
+    return Outcome(
+        f"version {number} is {registry.status(number)} already{by}.", mended, registry.champion, registry.book.previous
+    )
+
+
+def _refuse_unless_pending(registry: Registry, number: int, wanted: str) -> None:
+    status = registry.status(number)
+    if status != "pending":
+        found = registry.book.decision_on(number)
+        why = f": {found[1].sentence()}" if found else ""
+        raise StepError(f"version {number} can't be {wanted}, it is {status}{why}")
+
+
+def _evidence(version: Version) -> dict[str, str]:
+    return {"package_sha256": version.tags.get(PACKAGE_HASH, "")}

@@ -1,0 +1,159 @@
+"""The decisions about a model, one after another: an audit log that can't be rewritten unnoticed, and a lock.
+
+The log of `mmctr` is the registered model `mmctr-decisions`: decision n is its version n, the text of the decision a
+tag that the version is born with. MLflow gives out version numbers one by one, under the database's primary key, and
+never twice, so the versions are one order that every reader sees alike. Two rules make more of that order:
+
+* A decision names the last decision that its writer had read (`after`). It counts only if no other that counts came
+  in between. Of two people who decide at the same time both write, and every reader agrees that the first one counts
+  and the second is void: compare-and-swap with nothing to hold, so a killed writer leaves no lock behind. A request
+  that a retry sent twice is void the second time by the same rule.
+* A decision holds the hash of the one before it, and each reviewed version keeps the number and hash of its decision
+  as a tag. A decision that was changed, inserted or removed breaks the chain, leaves a gap in the numbers or misses a
+  tag. Whoever may write to the whole registry can still replace log and tags together: against that, note the head hash
+  that `mmctr review list` prints.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from components.errors import StepError
+from components.register.tags import Status
+from components.tracking.models import Models, Version
+
+Action = Literal["approve", "reject", "rollback"]
+DECISION = "mmctr.decision"  # on an entry of the log its text, on a reviewed version `number:hash`
+_DESCRIPTION = "Decisions about {name}, one a version, chained by hashes. Written by `mmctr review`; never edit."
+
+
+class TamperedError(StepError):
+    """The log is not what was written."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    id: str
+    after: int  # number of the last decision that the writer knew; 0: none
+    previous: str  # that decision's hash
+    action: Action
+    version: int  # approved, rejected, or gone back to
+    champion: int | None  # the champion that the writer saw
+    by: str
+    note: str
+    at: str  # ISO 8601, UTC
+    evidence: Mapping[str, str]
+
+    def text(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    def sentence(self) -> str:
+        verb = {"approve": "approved", "reject": "rejected", "rollback": "rolled back to"}[self.action]
+        return f"{self.by} {verb} version {self.version}: {self.note}"
+
+
+@dataclass(frozen=True)
+class Book:
+    """The log as read, and what follows from it."""
+
+    decisions: Mapping[int, Decision] = field(default_factory=dict)  # those that count, by number
+    void: Mapping[int, Decision] = field(default_factory=dict)
+    hashes: Mapping[int, str] = field(default_factory=lambda: {0: ""})
+    champion: int | None = None
+    previous: int | None = None
+    status: Mapping[int, Status] = field(default_factory=dict)  # of the versions that were decided about
+
+    @property
+    def head(self) -> int:
+        return max(self.hashes)
+
+    def decision_on(self, version: int) -> tuple[int, Decision] | None:
+        """The latest decision that made the version what it is."""
+        about = [n for n, d in self.decisions.items() if version in (d.version, *_demoted(d))]
+        return (max(about), self.decisions[max(about)]) if about else None
+
+    def anchor(self, number: int) -> str:
+        return f"{number}:{self.hashes[number]}"
+
+
+def text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def log_of(models: Models) -> Models:
+    return Models(models.server, f"{models.name}-decisions")
+
+
+def read(models: Models, versions: Iterable[Version]) -> Book:
+    """The book of a model; `versions` are its versions, whose tags the log must agree with."""
+    entries = {entry.number: entry.tags.get(DECISION, "") for entry in log_of(models).versions()}
+    book = fold(entries)
+    for version in versions:
+        anchor = version.tags.get(DECISION)
+        number = int(anchor.partition(":")[0]) if anchor else 0
+        if anchor and (number not in book.hashes or book.anchor(number) != anchor):
+            raise _tampered(f"version {version.number} was reviewed in decision {number}, which is gone or changed")
+    return book
+
+
+def append(models: Models, decision: Decision) -> None:
+    """Writes a decision; whether it counts shows on the next `read`."""
+    log = log_of(models)
+    log.ensure(_DESCRIPTION.format(name=models.name))
+    log.create(f"models:/{models.name}/{decision.version}", {DECISION: decision.text()}, decision.sentence()[:4900])
+
+
+def fold(entries: Mapping[int, str]) -> Book:
+    """What the texts of the log, by number, add up to."""
+    book = Book()
+    for number in range(1, max(entries, default=0) + 1):
+        if number not in entries:
+            raise _tampered(f"decision {number} is missing")
+        text = entries[number]
+        try:
+            decision = Decision(**json.loads(text))
+        except (ValueError, TypeError):
+            raise _tampered(f"decision {number} can't be read") from None
+        if book.hashes.get(decision.after) != decision.previous:
+            raise _tampered(f"decision {number} follows a decision {decision.after} that is gone or changed")
+        if decision.after == book.head:
+            book = _apply(book, number, decision, text)
+        else:
+            book = dataclasses.replace(book, void={**book.void, number: decision})
+    return book
+
+
+def _apply(book: Book, number: int, decision: Decision, text: str) -> Book:
+    if book.decisions and decision.champion != book.champion:
+        raise _tampered(f"decision {number} names the champion {decision.champion}, the log {book.champion}")
+    changes: dict[str, Any] = {}
+    status: dict[int, Status] = {**book.status}
+    if decision.action == "reject":
+        status[decision.version] = "rejected"
+        changes = {} if book.decisions else {"champion": decision.champion}
+    else:
+        changes = {"champion": decision.version, "previous": decision.champion}
+        status |= dict.fromkeys(_demoted(decision), "rolled_back")
+        status[decision.version] = "approved"
+    return dataclasses.replace(
+        book,
+        decisions={**book.decisions, number: decision},
+        hashes={**book.hashes, number: text_hash(text)},
+        status=status,
+        **changes,
+    )
+
+
+def _demoted(decision: Decision) -> list[int]:
+    """Versions that a rollback takes out of service."""
+    return [decision.champion] if decision.action == "rollback" and decision.champion is not None else []
+
+
+def _tampered(what: str) -> TamperedError:
+    return TamperedError(
+        f"the audit log was tampered with: {what}. Nothing is decided on it. Find out who can write to the registry, "
+        "restore the database from a backup, and compare with the head hash that `mmctr review list` printed before"
+    )

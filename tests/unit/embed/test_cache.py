@@ -1,0 +1,105 @@
+"""What the cache promises: nothing lost, nothing mixed up, damage found."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.embed.cache import Entry, VectorCache, content_key
+
+
+def entries(start: int, stop: int) -> list[Entry]:
+    return [Entry(content_key(b"%d" % i), np.full(3, i, np.float32)) for i in range(start, stop)]
+
+
+def gathered(cache: VectorCache, variant: str, count: int) -> np.ndarray:
+    room = cache.room(variant)
+    into = np.zeros((count, room.dimension), np.float32)
+    room.gather([content_key(b"%d" % i) for i in range(count)], into)
+    return into
+
+
+def test_vectors_come_back_to_another_run(tmp_path: Path) -> None:
+    with VectorCache(tmp_path) as first:
+        first.put("a", entries(0, 5), 3)
+        first.put("a", entries(5, 7), 3)
+        assert gathered(first, "a", 7)[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6]
+    with VectorCache(tmp_path) as second:
+        assert gathered(second, "a", 7)[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6]
+        assert second.room("b").places == {}  # another variant shares nothing
+
+
+def test_a_cause_is_remembered_as_well_as_a_vector(tmp_path: Path) -> None:
+    bad, odd = content_key(b"bad"), content_key(b"odd")
+    with VectorCache(tmp_path) as cache:
+        cache.put("a", [Entry(bad, None, "not an image"), Entry(odd, np.ones(3), note="CMYK")], 3)
+    with VectorCache(tmp_path) as cache:
+        room = cache.room("a")
+        assert (room.cause(bad), room.cause(odd), room.note(odd)) == ("not an image", "", "CMYK")
+
+
+def test_a_room_learns_what_another_run_adds_meanwhile(tmp_path: Path) -> None:
+    with VectorCache(tmp_path) as one, VectorCache(tmp_path) as two:
+        assert one.room("a").places == {}
+        two.put("a", entries(0, 2), 3)
+        assert len(one.room("a").places) == 2
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
+def test_a_damaged_shard_is_named_and_removed_and_costs_only_its_own(tmp_path: Path, damage: str) -> None:
+    with VectorCache(tmp_path) as cache:
+        kept, hurt = cache.put("a", entries(0, 3), 3), cache.put("a", entries(3, 6), 3)
+    path = tmp_path / hurt
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes({"flipped": bytes(data), "cut": bytes(data[:-9]), "emptied": b""}[damage])
+    with VectorCache(tmp_path) as cache:
+        room = cache.room("a")
+        assert cache.damaged == [hurt]
+        assert set(room.places) == {entry.key for entry in entries(0, 3)}
+        cache.put("a", entries(3, 6), 3)
+        assert gathered(cache, "a", 6)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(Path(name).name for name in (kept, hurt))
+
+
+def test_a_half_written_shard_is_invisible(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".0123.arrow.scratch").write_bytes(b"killed here")
+    with VectorCache(tmp_path) as cache:
+        assert cache.room("a").places == {}
+        assert cache.damaged == []
+
+
+def test_runs_side_by_side_keep_each_others_vectors(tmp_path: Path) -> None:
+    def run(offset: int) -> None:
+        with VectorCache(tmp_path) as cache:
+            for start in range(0, 40, 4):
+                cache.room("a")
+                cache.put("a", entries(offset + start, offset + start + 4), 3)
+
+    threads = [threading.Thread(target=run, args=(offset,)) for offset in (0, 20, 40)]  # they overlap
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with VectorCache(tmp_path) as cache:
+        assert gathered(cache, "a", 80)[:, 0].tolist() == list(range(80))
+        assert cache.damaged == []
+
+
+def test_a_shard_that_vanishes_between_listing_and_reading_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VectorCache(tmp_path) as cache:
+        name = cache.put("a", entries(0, 3), 3)
+    with VectorCache(tmp_path) as cache:
+        monkeypatch.setattr(type(cache.store), "listing", lambda *_: {name: 1, "a/gone.arrow": 1})
+        assert len(cache.room("a").places) == 3
+        assert cache.damaged == []
+
+
+def test_the_same_vectors_are_the_same_shard(tmp_path: Path) -> None:
+    with VectorCache(tmp_path) as cache:
+        assert cache.put("a", entries(0, 3), 3) == cache.put("a", entries(0, 3), 3)
+        assert len(cache.room("a").shards) == 1

@@ -1,0 +1,70 @@
+"""The model package: complete, hashed, and a program that scores as the ranker does."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.errors import StepError
+from components.files import read_json
+from components.register import package as room
+from components.register.package import FILES, build_package, export, package_hash
+from model import checkpoint
+from model.ranker import Ranker
+from tests.services.candidate import make_candidate, tiny_ranker
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Ranker:
+    return tiny_ranker()
+
+
+def build(root: Path) -> tuple[Path, str]:
+    candidate = make_candidate(root / "candidate")
+    package = root / "package"
+    return package, build_package(*candidate.made, candidate.config, package)
+
+
+def test_a_package_holds_all_that_was_promised(tmp_path: Path) -> None:
+    package, digest = build(tmp_path)
+    assert {path.name for path in package.iterdir()} == set(FILES)
+    assert digest == package_hash(package)
+    assert read_json(package / "config.json")["preset"] == "tiny"
+    assert torch.equal(checkpoint.load(package / "ranker.safetensors").table.likes_N, tiny_ranker().table.likes_N)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_hash_notices_every_file(tmp_path: Path, name: str) -> None:
+    for file in FILES:
+        (tmp_path / file).write_text(file)
+    before = package_hash(tmp_path)
+    (tmp_path / name).write_text("changed")
+    assert package_hash(tmp_path) != before
+    (tmp_path / name).unlink()
+    with pytest.raises(StepError, match=f"has no {name}"):
+        package_hash(tmp_path)
+
+
+def test_a_step_that_did_not_finish_is_named(tmp_path: Path) -> None:
+    candidate = make_candidate(tmp_path / "candidate")
+    (tmp_path / "candidate" / "evaluation" / "metrics.json").unlink()
+    with pytest.raises(StepError, match=r"evaluation/metrics.json is missing"):
+        build_package(*candidate.made, candidate.config, tmp_path / "package")
+
+
+def test_the_program_holds_no_pickled_classes(ranker: Ranker, tmp_path: Path) -> None:
+    export(ranker, tmp_path / "ranker.pt2")
+    with zipfile.ZipFile(tmp_path / "ranker.pt2") as archive:
+        for entry in archive.namelist():
+            content = archive.read(entry)
+            assert not (content[:1] == b"\x80" and content[-1:] == b"." and len(content) > 2), f"{entry} is a pickle"
+
+
+def test_a_program_that_scores_otherwise_is_not_written(
+    ranker: Ranker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PROGRAM_TOLERANCE", -1.0)
+    with pytest.raises(StepError, match="away from the trained ranker for 1 rows of 1 items"):
+        export(ranker, tmp_path / "ranker.pt2")
+    assert list(tmp_path.iterdir()) == []

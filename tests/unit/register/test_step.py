@@ -1,0 +1,121 @@
+"""register on MLflow's SQLite store: what a version is born with, and that it is found again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import StepError
+from components.files import read_json
+from components.register.champion import fetch_champion
+from components.register.package import package_hash
+from components.register.tags import CHALLENGER, CHAMPION
+from components.tracking.models import Models
+from components.tracking.pyfunc import KEY
+from components.tracking.runs import run_for
+from components.tracking.server import connect
+from tests.services.candidate import Candidate, make_candidate
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(autouse=True)
+def local_registry(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MMCTR_WORKSPACE", str(workspace))
+
+
+@pytest.fixture(scope="module")
+def candidate(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
+    return make_candidate(tmp_path_factory.mktemp("candidate") / "made")
+
+
+@pytest.fixture
+def first(candidate: Candidate, tmp_path: Path) -> dict[str, Any]:
+    """Registered once; asking again is what these tests are about."""
+    return candidate.register("run-1", tmp_path / "registration")
+
+
+@pytest.fixture
+def models() -> Iterator[Models]:
+    registry = Models(connect(), "mmctr")
+    yield registry
+    for alias in set(registry.aliases()) - {CHALLENGER}:
+        registry.delete_alias(alias)
+
+
+def test_a_version_is_born_with_its_lineage(first: dict[str, Any], models: Models, tmp_path: Path) -> None:
+    version = models.version(1)
+    assert first["uri"] == "models:/mmctr/1"
+    assert read_json(tmp_path / "registration" / "registration.json") == first
+    assert models.aliases() == {CHALLENGER: 1}
+    expected = {
+        "mmctr.data_commit": "a" * 40, "mmctr.data_md5": "b" * 32, "mmctr.gate": "pass", "mmctr.compared_with": "none",
+        "mmctr.pipeline_run": "run-1", "validation_status": "pending", "mmctr.image": "none: a local run",
+    }  # fmt: skip
+    assert expected.items() <= version.tags.items()
+    assert {"mmctr.config_sha256", "mmctr.embeddings_sha256", "mmctr.code_commit"} <= set(version.tags)
+    assert version.description == "AUC 0.8010, the first one, from run-1"
+    assert run_for("run-1", "mmctr").tags()["mmctr.model_version"] == "1"
+
+
+def test_an_unchanged_pipeline_finds_its_version_again(
+    candidate: Candidate, first: dict[str, Any], models: Models, tmp_path: Path
+) -> None:
+    again = candidate.register("run-2", tmp_path / "again")
+    assert again == first
+    assert len(models.versions()) == 1
+
+
+def test_the_champion_made_again_is_no_new_version(first: dict[str, Any], models: Models, tmp_path: Path) -> None:
+    models.set_alias(CHAMPION, int(first["version"]))
+    same = make_candidate(tmp_path / "same", champion="1")
+    assert same.register("run-3", tmp_path / "again")["version"] == "1"
+
+
+@pytest.mark.usefixtures("first")
+def test_twins_that_a_retry_made_become_one(candidate: Candidate, models: Models, tmp_path: Path) -> None:
+    version = models.version(1)
+    twin = models.create("models:/mmctr/1", version.tags)
+    assert len(models.versions(**{KEY: version.tags[KEY]})) == 2
+    assert candidate.register("run-4", tmp_path / "again")["version"] == "1"
+    assert twin not in [v.number for v in models.versions()]
+
+
+@pytest.mark.usefixtures("first")
+def test_the_champion_is_fetched_whole_and_checked(models: Models, tmp_path: Path) -> None:
+    assert fetch_champion("mmctr", tmp_path / "before")["version"] is None
+    assert [p.name for p in (tmp_path / "before").iterdir()] == ["champion.json"]
+    models.set_alias(CHAMPION, 1)
+    found = fetch_champion("mmctr", tmp_path / "after")
+    assert found["version"] == "1"
+    assert found["auc"] == pytest.approx(0.801)
+    assert package_hash(tmp_path / "after" / "package") == found["package_sha256"]
+    assert read_json(tmp_path / "after" / "champion.json") == found
+
+
+@pytest.mark.usefixtures("first")
+def test_a_champion_whose_files_changed_is_refused(models: Models, tmp_path: Path) -> None:
+    models.set_alias(CHAMPION, 1)
+    digest = models.version(1).tags["mmctr.package_sha256"]
+    models.set_tag(1, "mmctr.package_sha256", "0" * 64)
+    with pytest.raises(StepError, match="are not the ones that were registered"):
+        fetch_champion("mmctr", tmp_path / "champion")
+    models.set_tag(1, "mmctr.package_sha256", digest)
+    assert not (tmp_path / "champion" / "champion.json").exists()
+
+
+def test_no_registry_yet_is_no_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMCTR_WORKSPACE", str(tmp_path / "new"))
+    assert fetch_champion("mmctr", tmp_path / "champion")["version"] is None
+    assert not (tmp_path / "new").exists()  # asking made nothing
+
+
+def test_what_did_not_pass_is_not_registered(tmp_path: Path) -> None:
+    failed = make_candidate(tmp_path / "failed", seed=2, passed=False)
+    with pytest.raises(StepError, match="did not pass the gate"):
+        failed.register("run-5", tmp_path / "registration")

@@ -1,0 +1,136 @@
+"""Approve, reject and roll back on MLflow's SQLite store."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from components.errors import StepError
+from components.register.tags import CHAMPION, GATE, PACKAGE_HASH, PREVIOUS, STATUS
+from components.review.decide import Outcome, Reviewer, approve, inspect, reject, rollback
+from components.review.log import DECISION, TamperedError, log_of
+from components.review.settle import look, settle
+from components.tracking.models import Models
+from components.tracking.server import Server, connect
+from tests.services.registry import champions, make_version, with_champions
+
+ADA, BOB = Reviewer("Ada", "better on cold items"), Reviewer("Bob", "as agreed")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return connect(f"sqlite:///{tmp_path_factory.mktemp('review') / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[str]:
+    return (f"ranker-{number}" for number in range(10_000))
+
+
+@pytest.fixture
+def models(server: Server, names: Iterator[str]) -> Models:
+    return Models(server, next(names))
+
+
+def test_the_first_model_is_approved(models: Models, tmp_path: Path) -> None:
+    number = make_version(models, tmp_path)
+    outcome = approve(models, number, ADA)
+    assert (outcome.champion, outcome.previous) == (1, None)
+    assert models.aliases() == {CHAMPION: 1}  # no challenger any more
+    assert models.version(1).tags[STATUS] == "approved"
+
+
+def test_approving_keeps_the_way_back_and_rollback_takes_it(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path)
+    assert champions(models) == (2, 1)
+    assert rollback(models, BOB).sentence == "Bob rolled back to version 1: as agreed."
+    assert champions(models) == (1, 2)
+    assert models.version(2).tags[STATUS] == "rolled_back"
+    rollback(models, BOB)
+    assert champions(models) == (2, 1)
+
+
+def test_rejecting_leaves_the_champion(models: Models, tmp_path: Path) -> None:
+    waiting = with_champions(models, tmp_path)
+    reject(models, waiting, BOB)
+    assert models.aliases() == {CHAMPION: 2, PREVIOUS: 1}
+    assert models.version(waiting).tags[STATUS] == "rejected"
+    with pytest.raises(StepError, match="version 3 can't be approved, it is rejected: Bob rejected"):
+        approve(models, waiting, ADA)
+
+
+@pytest.mark.parametrize("decide", [approve, reject], ids=["approve", "reject"])
+def test_deciding_the_same_twice_is_deciding_once(
+    models: Models, tmp_path: Path, decide: Callable[[Models, int, Reviewer], Outcome]
+) -> None:
+    number = make_version(models, tmp_path)
+    decide(models, number, ADA)
+    assert "already, by decision 1 (Ada" in decide(models, number, BOB).sentence
+    assert len(log_of(models).versions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        pytest.param({"compared_with": "1"}, "was compared with champion 1, but the champion is 2 now", id="champion"),
+        pytest.param({GATE: "fail"}, "did not pass the gate", id="gate"),
+        pytest.param({"passed": False}, "the verdict in its package is not a pass", id="verdict"),
+        pytest.param({PACKAGE_HASH: "0" * 64}, "are not the ones that were registered", id="hash"),
+        pytest.param({STATUS: "unheard of"}, "it is unheard of", id="status"),
+    ],
+)
+def test_approval_is_refused(models: Models, tmp_path: Path, options: dict[str, str], why: str) -> None:
+    with_champions(models, tmp_path)
+    waiting = make_version(models, tmp_path, **{"compared_with": "2", **options})  # type: ignore[arg-type]
+    with pytest.raises(StepError, match=why):
+        approve(models, waiting, ADA)
+    assert champions(models) == (2, 1)
+    assert len(log_of(models).versions()) == 2
+
+
+def test_there_is_nothing_to_go_back_to(models: Models, tmp_path: Path) -> None:
+    approve(models, make_version(models, tmp_path), ADA)
+    with pytest.raises(StepError, match="no previous champion to go back to"):
+        rollback(models, ADA)
+
+
+def test_an_unknown_version_is_named(models: Models, tmp_path: Path) -> None:
+    make_version(models, tmp_path)
+    with pytest.raises(StepError, match="has no version 9; there is: 1"):
+        approve(models, 9, ADA)
+
+
+@pytest.mark.parametrize(("by", "note", "field"), [("", "x", "--by"), ("Ada", " ", "--note")])
+def test_a_decision_has_an_author_and_a_reason(by: str, note: str, field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} is empty"):
+        Reviewer(by, note)
+
+
+def test_inspect_shows_what_was_decided(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path)
+    seen = inspect(models, 1)
+    assert seen["verdict"] == {"passed": True}
+    assert [d.by for d in seen["decisions"].values()] == ["Ada", "Ada"]
+
+
+def test_an_alias_moved_by_hand_is_put_back_and_told(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path)
+    models.set_alias(CHAMPION, 3)
+    _, mended = settle(models)
+    assert mended == ["champion stood at version 3 and is at version 2 now, as decision 2 says"]
+    assert champions(models) == (2, 1)
+
+
+def test_a_cut_tail_is_noticed(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path)
+    log_of(models).delete(2)
+    with pytest.raises(TamperedError, match=r"version [12] was reviewed in decision 2, which is gone or changed"):
+        look(models)
+
+
+def test_the_last_decision_cannot_be_changed_either(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path)
+    log = log_of(models)
+    log.set_tag(2, DECISION, log.version(2).tags[DECISION].replace("Ada", "Eve"))
+    with pytest.raises(TamperedError, match="reviewed in decision 2"):
+        approve(models, 3, BOB)
