@@ -70,6 +70,11 @@ class Kubeflow:
     def healthy(self) -> None:
         self.call("reach the API", self.client._healthz_api.healthz_service_get_healthz)
 
+    def may_list(self) -> None:
+        """Refused when the account has no place in the namespace."""
+        api, namespace = self.client._experiment_api, self.service.namespace
+        self.call("list experiments", lambda: api.experiment_service_list_experiments(namespace=namespace, page_size=1))
+
     # One request, and requests that may be lost
 
     def call(self, what: str, request: Callable[[], Answer]) -> Answer:

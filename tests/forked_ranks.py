@@ -8,17 +8,31 @@ import signal
 import socket
 from collections.abc import Callable
 
+import torch._dynamo  # noqa: F401 - the optimizer loads it when first used: let that happen once, before the forks
+from safetensors.numpy import load_file
+
 from components.train import objective, worker
 from components.train.job import Job
 
 
-def run_ranks(job: Job, ranks: int = 1, kill_at: int | None = None, before: Callable[[], None] = lambda: None) -> list[int]:
+def run_ranks(
+    job: Job, ranks: int = 1, kill_at: int | None = None, before: Callable[[], None] = lambda: None
+) -> list[int]:
     """The ranks' exit codes, negative for a signal. The last rank kills itself before its `kill_at`-th step."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     children = [_fork(job, rank, ranks, port, kill_at if rank == ranks - 1 else None, before) for rank in range(ranks)]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def results_of(job: Job) -> dict[str, bytes]:
+    """Weights and curves to the bit. Not the whole file: safetensors writes its metadata in an order of its own."""
+    weights = load_file(job.results / "model.safetensors")
+    return {
+        **{name: array.tobytes() for name, array in weights.items()},
+        "curves": (job.results / "curves.json").read_bytes(),
+    }
 
 
 def _fork(job: Job, rank: int, ranks: int, port: int, kill_at: int | None, before: Callable[[], None]) -> int:

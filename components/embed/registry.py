@@ -87,7 +87,10 @@ class Variant:
         return {
             "encoder": self.spec.name,
             "revision": self.revision,
-            "preprocessing": asdict(self.spec.preprocessing),
+            "preprocessing": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self.spec.preprocessing).items()
+            },
             "precision": self.precision,
             **({"pixel_limit": self.pixel_limit} if self.pixel_limit else {}),
         }

@@ -76,7 +76,7 @@ def scorecard(
     loss = log_loss(labels, scores)
     guess = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
     own = aucs_of_users(labels, scores, users)
-    grouped = float(np.average(own.aucs, weights=own.weights)) if len(own.aucs) else None
+    grouped = own.mean
     return {
         "auc": _auc(labels, scores, config.confidence),
         "grouped_auc": None if grouped is None else {
@@ -158,8 +158,12 @@ def _compare(scored: Scored, champion: Floats, bootstrap: Bootstrap, config: Eva
             "samples": config.bootstrap_samples,
         },
         "log_loss": log_loss(labels, candidate) - log_loss(labels, champion),
+        "grouped": None,
         "known_items": None,
     }
+    ours, theirs = (aucs_of_users(labels, score, scored.users).mean for score in (candidate, champion))
+    if ours is not None and theirs is not None:
+        report["grouped"] = bootstrap.grouped_difference(ours - theirs, 0, 1, config.confidence).as_json()
     if scored.known is not None:
         kept = scored.known
         clicks = int(labels[kept].sum())

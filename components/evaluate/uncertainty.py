@@ -90,6 +90,11 @@ class UserAucs:
     aucs: Floats
     weights: Floats
 
+    @property
+    def mean(self) -> float | None:
+        """The grouped AUC; None where no user has both."""
+        return float(np.average(self.aucs, weights=self.weights)) if len(self.aucs) else None
+
 
 def aucs_of_users(labels: Ints, scores: Floats, users: Ints) -> UserAucs:
     """One sort for all users: ranks within a user are ranks among all, shifted by where the user's block begins."""
@@ -120,6 +125,9 @@ class Bootstrap:
 
     def difference(self, observed: float, first: int, second: int, confidence: float) -> Estimate:
         return percentile_estimate(observed, self.aucs[:, first] - self.aucs[:, second], confidence)
+
+    def grouped_difference(self, observed: float, first: int, second: int, confidence: float) -> Estimate:
+        return percentile_estimate(observed, self.grouped[:, first] - self.grouped[:, second], confidence)
 
     def grouped_estimate(self, observed: float, model: int, confidence: float) -> Estimate:
         return percentile_estimate(observed, self.grouped[:, model], confidence)

@@ -26,7 +26,7 @@ def summary(rules: list[Rule], metrics: dict[str, Any]) -> str:
     status = metrics["champion"]["status"]
     asked = sum(rule.applies for rule in rules)
     if failed:
-        names = ", ".join(rule.title.lower() for rule in failed)
+        names = ", ".join(f"“{rule.title}”" for rule in failed)
         stays = "There is no champion yet." if status == "none" else "The champion stays."
         return f"{len(failed)} of {asked} rules failed: {names}. {stays}"
     if status == "none":

@@ -35,40 +35,39 @@ class Examples:
 def make_examples(clicks: Clicks, rng: np.random.Generator) -> Examples:
     """Each click, and two items not clicked by that user so far: one uniform over those seen, one recently popular.
 
-    "So far" and "seen" mean strictly before the click's timestamp, the click itself apart: nothing later shows. Where
-    the log is too young to offer an item, the row is left out.
+    "So far" and "seen" mean strictly before the click's timestamp, and by the same user at that moment: nothing later
+    shows, and no item is both clicked and left alone. A click without a history makes no rows; where the log is too
+    young to offer an item, that row is left out.
     """
-    click, item, label = [], [], []
+    click: list[int] = []
+    item: list[int] = []
+    label: list[int] = []
     history = np.zeros((len(clicks.item), MAX_HISTORY), dtype=np.int64)
     past: dict[int, list[int]] = {}
-    seen: list[int] = []
-    seen_set: set[int] = set()
+    seen: dict[int, None] = {}  # in the order of first sight
     with progress("make rows", len(clicks.item), "clicks") as bar:
         for start, end in _moments(clicks.time):
-            for k in range(start, end):
-                user, clicked = int(clicks.user[k]), int(clicks.item[k])
-                own = past.get(user, [])
-                recent = own[-HISTORY:]
-                if recent:
-                    history[k, MAX_HISTORY - len(recent) :] = recent
-                taken = {clicked, *own}
-                click.append(k)
-                item.append(clicked)
-                label.append(1)
-                for source in (seen, clicks.item[max(start - RECENT, 0) : start]):
-                    other = _draw(source, taken, rng)
-                    if other is not None:
-                        taken.add(other)
-                        click.append(k)
-                        item.append(other)
-                        label.append(0)
-            for k in range(start, end):
-                past.setdefault(int(clicks.user[k]), []).append(int(clicks.item[k]))
-                if int(clicks.item[k]) not in seen_set:
-                    seen_set.add(int(clicks.item[k]))
-                    seen.append(int(clicks.item[k]))
+            candidates = (list(seen), clicks.item[max(start - RECENT, 0) : start])
+            users, items = clicks.user[start:end].tolist(), clicks.item[start:end].tolist()
+            taken: dict[int, set[int]] = {}
+            for user, clicked in zip(users, items, strict=True):
+                taken.setdefault(user, set(past.get(user, []))).add(clicked)
+            for k, (user, clicked) in enumerate(zip(users, items, strict=True), start=start):
+                recent = past.get(user, [])[-HISTORY:]
+                if not recent:
+                    continue
+                history[k, MAX_HISTORY - len(recent) :] = recent
+                drawn = _draw(candidates, taken[user], rng)
+                click += [k] * (1 + len(drawn))
+                item += [clicked, *drawn]
+                label += [1] + [0] * len(drawn)
+            for user, clicked in zip(users, items, strict=True):
+                past.setdefault(user, []).append(clicked)
+                seen.setdefault(clicked)
             bar.advance(end - start)
-    return Examples(np.array(click), np.array(item), np.array(label), history)
+    return Examples(
+        np.array(click, dtype=np.int64), np.array(item, dtype=np.int64), np.array(label, dtype=np.int64), history
+    )
 
 
 def _moments(time: Ints) -> list[tuple[int, int]]:
@@ -77,11 +76,14 @@ def _moments(time: Ints) -> list[tuple[int, int]]:
     return list(zip(starts.tolist(), [*starts[1:].tolist(), len(time)], strict=True))
 
 
-def _draw(source: Ints | list[int], taken: set[int], rng: np.random.Generator) -> int | None:
-    if not len(source):
-        return None
-    for _ in range(_TRIES):
-        drawn = int(source[int(rng.integers(len(source)))])
-        if drawn not in taken:
-            return drawn
-    return None
+def _draw(sources: tuple[list[int], Ints], taken: set[int], rng: np.random.Generator) -> list[int]:
+    """One item from each source that is not taken yet; `taken` grows by them."""
+    drawn = []
+    for source in sources:
+        for _ in range(_TRIES if len(source) else 0):
+            item = int(source[int(rng.integers(len(source)))])
+            if item not in taken:
+                taken.add(item)
+                drawn.append(item)
+                break
+    return drawn

@@ -36,17 +36,21 @@ def movielens(source: Path, out: Path, seed: int = 1) -> ImportReport:
     """Converts `source` into a dataset at `out`; the same source and seed give the same bytes."""
     items = _read_items(source / "items.csv")
     clicks, ratings, dropped = _read_clicks(source / "ratings.csv", items.item)
-    ends = _split_ends(clicks.time)
+    bounds = (0, *_split_ends(clicks.time), len(clicks.item))
     with_poster = _poster_items(source / "posters.tar")
     examples = make_examples(clicks, np.random.default_rng(seed))
+    if not np.histogram(examples.click, bounds)[0].all():
+        raise StepError(f"{len(clicks.item)} clicks are too few to split 80/10/10 by time: a split has no history")
 
     out.mkdir(parents=True, exist_ok=True)
-    likes, views = _levels(items.item, clicks.item[: ends[0]], ratings[: ends[0]])
+    likes, views = _levels(items.item, clicks.item[: bounds[1]], ratings[: bounds[1]])
     lines = [f"{len(clicks.item)} clicks of {len(np.unique(clicks.user))} users on {len(items.item)} items"]
     if dropped:
         lines.append(f"{dropped} ratings left out: their items are not in items.csv")
+    first = len(clicks.item) - int(examples.label.sum())
+    lines.append(f"{first} clicks left out: nothing is known of their user before them")
     _write_items(out, items, likes, views)
-    lines += _write_splits(out, clicks, examples, ends, items.item, likes, views)
+    lines += _write_splits(out, clicks, examples, bounds, items.item, likes, views)
     _copy_posters(source / "posters.tar", out)
     lines.append(f"{np.isin(items.item, with_poster).sum()} of {len(items.item)} items have a poster")
     return ImportReport(tuple(lines))
@@ -143,11 +147,10 @@ def _write_items(out: Path, items: _Items, likes: Ints, views: Ints) -> None:
 
 
 def _write_splits(
-    out: Path, clicks: Clicks, examples: Examples, ends: tuple[int, int], items: Ints, likes: Ints, views: Ints
+    out: Path, clicks: Clicks, examples: Examples, bounds: tuple[int, ...], items: Ints, likes: Ints, views: Ints
 ) -> list[str]:
     lines = []
-    bounds = (0, *ends, len(clicks.item))
-    train_users = np.unique(clicks.user[: ends[0]])
+    train_users = np.unique(clicks.user[: bounds[1]])
     for split, first, last in zip(SPLITS, bounds, bounds[1:], strict=False):
         rows = np.flatnonzero((examples.click >= first) & (examples.click < last))
         click, item = examples.click[rows], examples.item[rows]

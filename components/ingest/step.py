@@ -37,13 +37,9 @@ def ingest(
         refuse_uncommitted_pointer(found.checkout)
     place = open_remote(found.config, found.checkout, remote)
     objects, sources = ObjectCache(cache, patience), _sources(found, place)
-
-    def manifest() -> list[Entry]:
-        return read_manifest(objects.obtain(f"{found.data_md5}.dir", "data/", sources).read_bytes())
-
+    entries = _manifest(found, objects, sources)
     if revision == "HEAD" and found.checkout:
-        refuse_changed_data(found.checkout, manifest)
-    entries = manifest()
+        refuse_changed_data(found.checkout, entries)
     _materialise(entries, objects, sources, found.size)
     with staged(out) as folder:
         for entry in entries:
@@ -62,9 +58,27 @@ def ingest(
     return lineage
 
 
+def fetch_files(repository: str, revision: str, names: tuple[str, ...], cache: Path) -> dict[str, Path]:
+    """Some files of a revision, checked, in the cache; for those who compare revisions and need no images."""
+    found = resolve(repository, revision, cache)
+    sources = _sources(found, open_remote(found.config, found.checkout))
+    objects = ObjectCache(cache)
+    entries = [entry for entry in _manifest(found, objects, sources) if entry.path in names]
+    missing = sorted(set(names) - {entry.path for entry in entries})
+    if missing:
+        raise StepError(
+            f"the data of {revision} lacks {', '.join(missing)}: is it a dataset in the challenge's layout?"
+        )
+    with progress(f"fetch {revision}", len(entries), "files") as bar:
+        for entry in entries:
+            objects.obtain(entry.md5, entry.path, sources)
+            bar.advance()
+    return {entry.path: objects.path(entry.md5) for entry in entries}
+
+
 def ingest_folder(folder: Path, out: Path) -> Lineage:
     """Takes a folder in the challenge's layout as it is: the files of the contract are linked, others are left out."""
-    sources = dict(_contract_files(folder))
+    sources = dict(contract_files(folder))
     with progress("hash data", sum(path.stat().st_size for path in sources.values()), "bytes") as bar:
         entries = [Entry(name, md5_file(path, bar.advance)) for name, path in sources.items()]
     with staged(out) as staging:
@@ -82,6 +96,15 @@ def ingest_folder(folder: Path, out: Path) -> Lineage:
         )
         lineage.write(staging)
     return lineage
+
+
+def listed_files(found: Revision, cache: Path) -> list[Entry]:
+    """What a revision's data consists of."""
+    return _manifest(found, ObjectCache(cache), _sources(found, open_remote(found.config, found.checkout)))
+
+
+def _manifest(found: Revision, objects: ObjectCache, sources: list[Source]) -> list[Entry]:
+    return read_manifest(objects.obtain(f"{found.data_md5}.dir", "data/", sources).read_bytes())
 
 
 def _sources(found: Revision, place: Remote) -> list[Source]:
@@ -104,7 +127,7 @@ def _facts(entry: Entry, folder: Path) -> dict[str, object]:
     return {"md5": entry.md5, "size": (folder / entry.path).stat().st_size}
 
 
-def _contract_files(folder: Path) -> Iterator[tuple[str, Path]]:
+def contract_files(folder: Path) -> Iterator[tuple[str, Path]]:
     if not folder.is_dir():
         raise StepError(f"{folder} is not a folder: give the one that holds {', '.join(_NEEDED)}")
     missing = [name for name in _NEEDED if find_file(folder, name) is None]

@@ -1,7 +1,6 @@
 """Is what lies in a checkout what its last commit says? A run on HEAD must not mean data that no commit holds."""
 
 import subprocess
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def refuse_uncommitted_pointer(checkout: Path) -> None:
         )
 
 
-def refuse_changed_data(checkout: Path, entries: Callable[[], list[Entry]]) -> None:
+def refuse_changed_data(checkout: Path, entries: list[Entry]) -> None:
     """`data/`, if it is there, must hold exactly what the commit's data.dvc names."""
     data = checkout / "data"
     files = list_folder(data) if data.is_dir() else []
@@ -38,7 +37,7 @@ def refuse_changed_data(checkout: Path, entries: Callable[[], list[Entry]]) -> N
         for path, md5 in zip(files, pool.map(md5_file, files), strict=True):
             found[path.relative_to(data).as_posix()] = md5
             bar.advance()
-    expected = {entry.path: entry.md5 for entry in entries()}
+    expected = {entry.path: entry.md5 for entry in entries}
     changes = (
         [f"{name} is changed" for name in expected.keys() & found.keys() if expected[name] != found[name]]
         + [f"{name} is gone" for name in expected.keys() - found.keys()]

@@ -38,7 +38,7 @@ def _refused(metrics: Json, verdict: Json) -> Json:
     serving = metrics["champion"]["status"] != "none"
     title = "Should not replace the champion" if serving else "Not good enough to serve"
     first = f"{len(failed)} rule{'s' if len(failed) > 1 else ''} of the policy failed. {failed[0]['sentence']}"
-    more = [rule["title"].lower() for rule in failed[1:]]
+    more = [f"“{rule['title']}”" for rule in failed[1:]]
     sentences = [first]
     if more:
         sentences.append(f"Also failed: {', '.join(more)}.")

@@ -121,6 +121,8 @@ def luck_view(metrics: Json, policy: Json) -> Json:
         ("By users", "comparison.users", f"users redrawn at random {metrics['comparison']['users']['samples']} times"),
         ("By rows", "comparison.rows", "as if no two rows had a user in common (DeLong's test)"),
     ]
+    if metrics["comparison"]["grouped"] is not None:
+        lines.append(("Within users", "comparison.grouped", "comparing rows of one user only: what a user notices"))
     if metrics["comparison"]["known_items"] is not None:
         share = percent(metrics["comparison"]["known_share"], 0)
         lines.append(("Items it knows", "comparison.known_items", f"the {share} of rows whose item the champion knows"))

@@ -67,7 +67,10 @@ def limit(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return count(value)
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return (f"{value:.0e}" if value and float(text) == 0 else text).replace("-", "−")
 
 
 def bound(text: str) -> str:

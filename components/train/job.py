@@ -97,7 +97,9 @@ def open_job(folder: Path) -> Job:
 def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunConfig, work: Path) -> Job:
     """Converts the inputs and lays them down under `work`, unless an earlier call of the same training has."""
     if "://" in str(work) or str(work).startswith("s3:"):
-        raise StepError(f"{work}: rows are mapped into memory and checkpoints renamed into place, so it must be a folder")
+        raise StepError(
+            f"{work}: rows are mapped into memory and checkpoints renamed into place, so it must be a folder"
+        )
     work = work.resolve()  # workers are told this path
     quarantined = read_json(validation / "quarantine.json")
     train_rows, valid_rows = (

@@ -70,22 +70,24 @@ def _run_torchrun(job: Job, on_metrics: OnMetrics) -> tuple[int, list[str]]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
                "--max-restarts=0", "-m", worker.__name__, "--job", str(job.folder)]  # fmt: skip
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": threads},
-        preexec_fn=worker.die_with_parent,
-    )
-    with _ended_with(process), MetricsTail(job.metrics, on_metrics) as tail:
+    with (
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            preexec_fn=worker.die_with_parent,
+        ) as process,
+        _ended_with(process),
+        MetricsTail(job.metrics, on_metrics) as tail,
+    ):
         reader = threading.Thread(target=_forward, args=(process.stdout, last), daemon=True)
         reader.start()
         while process.poll() is None:
             tail.poll()
             reader.join(0.2)
-        reader.join(5.0)
-        tail.poll()
+        reader.join()
     return process.returncode, list(last)
 
 

@@ -71,7 +71,7 @@ class TrainState:
         better = self.plateau.update(valid["auc"], self.epoch)
         if not better:
             for group in self.optimizer.param_groups:
-                group["lr"] = max(LOWEST_RATE, group["lr"] * config.learning_rate_decay)
+                group["lr"] = max(min(LOWEST_RATE, group["lr"]), group["lr"] * config.learning_rate_decay)
         self.epoch, self.step, self.rows, self.reported = self.epoch + 1, 0, 0, [0.0, 0.0]
         self.loss_sum.zero_()
         return better

@@ -90,7 +90,7 @@ def _bytes(loose: dict[int, Path], shards: list[Path], drawn: set[int]) -> Itera
 
 def _look(picture: tuple[int, bytes]) -> tuple[int, str, str]:
     """What is wrong with a picture, and a hash of its bytes."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     item, content = picture
     problem = ""
@@ -99,7 +99,9 @@ def _look(picture: tuple[int, bytes]) -> tuple[int, str, str]:
             image.draft("RGB", (64, 64))  # lets JPEG decode at an eighth of the size: it still reads every block
             image.load()
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        problem = str(error).replace(f"{content[:0]!r}", "") or type(error).__name__
+        problem = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            problem = "no format of a picture is recognised"  # its own words name an address in memory
         if not content:
             problem = "the file is empty"
         elif content.lstrip()[:1] == b"<":

@@ -117,7 +117,7 @@ def open_source(name: str, path: Path, kinds: dict[str, str], optional: dict[str
         source.absent = f"{path.name} is not there"
         return source
     try:
-        source.file = pq.ParquetFile(path, memory_map=True)
+        source.file = pq.ParquetFile(path)
         schema = source.file.schema_arrow
     except READ_ERRORS as error:
         source.file = None

@@ -105,7 +105,7 @@ class Clicks:
         return marked
 
 
-def read_split(source: Source, catalogue: Catalogue, min_history: int, flagged: Flagged, measured: Measured,
+def read_split(source: Source, catalogue: Catalogue, flagged: Flagged, measured: Measured,
                examples: int) -> SplitRows:  # fmt: skip
     labelled = source.has(layout.LABEL)
     columns = [layout.USER, layout.ITEM, layout.HISTORY, layout.LIKES, layout.VIEWS]
@@ -120,7 +120,7 @@ def read_split(source: Source, catalogue: Catalogue, min_history: int, flagged: 
         clicks = Clicks.of(*source.integer_lists(batch, layout.HISTORY))
         kept.lengths[part] = clicks.per_row
         kept.histories[part] = clicks.hashes()
-        wrong = _wrong_rows(users, items, likes, views, clicks, catalogue, min_history)
+        wrong = _wrong_rows(users, items, likes, views, clicks, catalogue)
         if kept.labels is not None:
             labels = source.integers(batch, layout.LABEL)
             wrong["label_not_binary"] = (labels != 0) & (labels != 1)
@@ -137,8 +137,9 @@ def read_split(source: Source, catalogue: Catalogue, min_history: int, flagged: 
     return kept
 
 
-def _wrong_rows(users: Ints, items: Ints, likes: Ints, views: Ints, clicks: Clicks, catalogue: Catalogue,
-                min_history: int) -> dict[str, Bools]:  # fmt: skip
+def _wrong_rows(
+    users: Ints, items: Ints, likes: Ints, views: Ints, clicks: Clicks, catalogue: Catalogue
+) -> dict[str, Bools]:
     def bad_level(level: Ints) -> Bools:
         return (level < 0) | (level >= layout.LEVELS)
 
@@ -147,7 +148,6 @@ def _wrong_rows(users: Ints, items: Ints, likes: Ints, views: Ints, clicks: Clic
         "user_negative": users < 0,
         "right_padded": (clicks.per_row > 0) & (clicks.first != clicks.widths - clicks.per_row),
         "history_too_long": clicks.widths > layout.MAX_HISTORY,
-        "history_short": clicks.per_row < min_history,
         "level_out_of_range": bad_level(likes) | bad_level(views),
         "target_in_history": clicks.rows_where(clicks.items == items[clicks.row]),
     }
@@ -212,6 +212,6 @@ def readable(batch: object, row: int) -> Line:
 
 def shortened(history: list[int | None]) -> str:
     zeros = next((i for i, item in enumerate(history) if item != 0), len(history))
-    rest = history[zeros:]
-    shown = ", ".join(map(str, rest if len(rest) <= 12 else [*rest[:6], "…", *rest[-5:]]))
-    return f"[{zeros} x 0, {shown}]" if zeros > 1 else str(history) if len(history) <= 12 else f"[{shown}]"
+    rest = history[zeros:] if zeros > 1 else history
+    parts = [*([f"{zeros} x 0"] if zeros > 1 else []), *(rest if len(rest) <= 12 else [*rest[:6], "…", *rest[-5:]])]
+    return f"[{', '.join(map(str, parts))}]"

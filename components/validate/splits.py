@@ -19,14 +19,18 @@ def find_duplicates(rows: SplitRows, flagged: Flagged, measured: Measured, examp
     found = measured.examples.setdefault("rows.duplicate", [])
     for place in again[: max(0, examples - len(found))]:
         row, first = int(order[place]), int(order[place - 1])
-        found.append({"split": rows.split, "row": row, "same_as_row": first, "user_id": int(rows.users[row]),
-                      "item_id": int(rows.items[row])})  # fmt: skip
+        line: Line = {"split": rows.split, "row": row, "same_as_row": first, "user_id": int(rows.users[row]),
+                "item_id": int(rows.items[row])}  # fmt: skip
+        if rows.labels is not None:
+            line["labels"] = f"{rows.labels[first]} and {rows.labels[row]}"
+        found.append(line)
     per_group = np.diff(np.searchsorted(later, [*rows.group_starts, rows.rows]))
     for line, count in zip(rows.groups, per_group, strict=True):
         line["duplicate"] = int(count)
 
 
-def measure_splits(splits: dict[str, SplitRows], catalogue: Catalogue, flagged: Flagged, measured: Measured) -> None:
+def measure_splits(splits: dict[str, SplitRows], catalogue: Catalogue, flagged: Flagged, min_history: int,
+                   measured: Measured) -> None:  # fmt: skip
     train = splits.get("train")
     lines = []
     for name, rows in splits.items():
@@ -36,6 +40,7 @@ def measure_splits(splits: dict[str, SplitRows], catalogue: Catalogue, flagged: 
             "rows": rows.rows,
             "quarantined": len(moved),
             "quarantined_share": len(moved) / max(1, rows.rows),
+            "short_history_share": float((rows.lengths < min_history).mean()) if rows.rows else np.nan,
             "label_rate": _rate(rows.labels),
             "level_values": float(min(_distinct(rows.likes), _distinct(rows.views))) if rows.rows else np.nan,
             "top_item_share": _top_share(rows.items),

@@ -1,6 +1,6 @@
 """The suite: every rule that a dataset must pass, in one table.
 
-A rule holds a column of a measured table (`measure.py` says which tables there are) between limits. A limit is a
+A rule holds a column of a measured table (`measured.py` says which tables there are) between limits. A limit is a
 number, or the name of the field of `ValidatePolicy` that holds it. Great Expectations decides each rule
 (`expectations.py`); the numbers it decides on come from the modules that tell one story each.
 
@@ -105,8 +105,6 @@ ROWS = (
          "The model reads the last positions as the newest clicks: right padding hands it empty ones."),
     Rule("history-width", "rows", none("history_too_long"), "stop", "no history is longer than the contract's width",
          "Longer ones are cut at serving, so training would see what serving does not."),
-    Rule("history-filled", "rows", none("history_short"), "quarantine", "every history holds enough clicks",
-         "Without a history the row says nothing about the user."),
     Rule("levels-range", "rows", none("level_out_of_range"), "stop", "likes_level and views_level lie in 0..10",
          "Levels index an embedding table of 11 rows."),
     Rule("label-binary", "rows", none("label_not_binary"), "stop", "labels are 0 or 1",
@@ -122,6 +120,8 @@ ROWS = (
          "A metric on a handful of rows decides nothing."),
     Rule("train-largest", "splits", Between("rows_of_train", high=1.0), "stop", "train is the largest split",
          "Otherwise the files are swapped, or an export of train was cut."),
+    Rule("history-filled", "splits", Between("short_history_share", high="max_short_histories"), "stop",
+         "most rows have a history", "New users have none, but a lost join leaves nobody any."),
     Rule("label-rate", "splits", Between("label_rate", low="min_label_rate", high="max_label_rate"), "stop",
          "the share of clicks lies within bounds", "Inverted labels and lost negatives show here."),
     Rule("label-rate-agrees", "splits", Between("label_rate_gap", high="max_label_rate_gap"), "stop",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ def run(
         raise ValueError(f"--data {data}: no such folder")
     execution = prepare(config, data, revision, workspace)
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends this process must end its steps too
     with RunScreen(execution.log) as screen:
         try:
             status = execution.execute(screen.show)

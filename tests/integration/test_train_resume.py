@@ -13,9 +13,9 @@ import pytest
 from components.errors import StepError
 from components.files import read_json
 from components.train import snapshots as snapshots_module
-from components.train.job import RESULTS, Job, prepare_job
+from components.train.job import Job, prepare_job
 from components.train.snapshots import Snapshots
-from tests.forked_ranks import run_ranks
+from tests.forked_ranks import results_of, run_ranks
 from tests.tiny_training import run_config, write_inputs
 
 pytestmark = pytest.mark.integration
@@ -32,14 +32,8 @@ def make_job(inputs: tuple[Path, Path, Path], work: Path, ranks: int = 1) -> Job
     return prepare_job(*inputs, run_config(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
 
 
-def results_of(job: Job) -> dict[str, bytes]:
-    return {name: (job.results / name).read_bytes() for name in RESULTS if name != "summary.json"}
-
-
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_killed_at_random_steps_ends_bit_identical(
-    inputs: tuple[Path, Path, Path], tmp_path: Path, ranks: int
-) -> None:
+def test_killed_at_random_steps_ends_bit_identical(inputs: tuple[Path, Path, Path], tmp_path: Path, ranks: int) -> None:
     whole, broken = make_job(inputs, tmp_path / "whole", ranks), make_job(inputs, tmp_path / "broken", ranks)
     assert run_ranks(whole, ranks) == [0] * ranks
 
@@ -68,9 +62,9 @@ def test_killed_at_the_worst_moment_ends_bit_identical(
 
     def arm() -> None:
         if moment == "while a checkpoint is written":
-            snapshots_module.os.fsync = die  # type: ignore[assignment]
+            os.fsync = die  # type: ignore[assignment]
         elif moment == "at the rename":
-            snapshots_module._sync_folder = die
+            snapshots_module._sync_folder = die  # type: ignore[assignment]
 
     kill_at = 2 if moment == "before the first checkpoint" else None
     assert run_ranks(broken, kill_at=kill_at, before=arm) == [-signal.SIGKILL]

@@ -21,7 +21,7 @@ def test_everything_is_json_without_infinities(metrics: Any) -> None:
 def test_intervals_hold_their_values(metrics: Any) -> None:
     cards = [metrics["candidate"], metrics["champion"]["scores"]]
     estimates = [card[name] for card in cards for name in ("auc", "grouped_auc")]
-    estimates += [metrics["comparison"][name] for name in ("rows", "users", "known_items")]
+    estimates += [metrics["comparison"][name] for name in ("rows", "users", "grouped", "known_items")]
     estimates += [part["difference"] for part in metrics["slices"] if part["measured"]]
     assert len(estimates) > 15
     for estimate in estimates:

@@ -61,7 +61,7 @@ def test_a_rule_that_fails_alone_is_named(rule: str, metrics: Any, policy: GateP
     assert failing(metrics, policy, status) == [rule]
     verdict = decide(metrics, checked_data(status), policy)
     failed = next(r for r in verdict["rules"] if r["name"] == rule)
-    assert failed["title"].lower() in verdict["summary"]
+    assert f"“{failed['title']}”" in verdict["summary"]
     assert verdict["summary"].startswith(f"1 of {sum(r['applies'] for r in verdict['rules'])} rules failed")
     assert len(failed["sentence"]) > 20
     assert failed["limit"] is not None

@@ -53,14 +53,14 @@ def _rows(out: Path, split: str) -> Any:
     return pq.read_table(split_path(out, split)).to_pandas()
 
 
-def test_splits_are_stretches_of_time_and_hold_every_click(converted: tuple[Path, Path]) -> None:
-    source, out = converted
+def test_splits_are_stretches_of_time_and_hold_every_click_with_a_history(converted: tuple[Path, Path]) -> None:
+    source, out = converted  # each of the 20 users has one click that nothing is known before
     log = _log(source).set_index(["user_id", "item_id"]).timestamp
     times = []
     for split in SPLITS:
         clicked = _rows(out, split).query("label == 1")
         times.append(log.loc[list(zip(clicked.user_id, clicked.item_id, strict=True))].to_numpy())
-    assert [len(t) for t in times] == [320, 40, 40]
+    assert [len(t) for t in times] == [300, 40, 40]
     assert times[0].max() < times[1].min()
     assert times[1].max() < times[2].min()
 
@@ -88,6 +88,22 @@ def test_negatives_were_seen_by_then_and_not_clicked_by_the_user(converted: tupl
             else:
                 assert first_seen.loc[row.item_id] < now
                 assert row.item_id not in row.item_seq
+
+
+def test_no_item_is_both_clicked_and_left_alone_at_one_moment(tmp_path: Path) -> None:
+    """Ten clicks of a user in each second, as people do who rate a list."""
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{user},{item + 1},5,{1_000 + k // 10 * 20 + user}"
+        for user in range(1, 21)
+        for k, item in enumerate(rng.permutation(40))
+    ]
+    source = write_source(tmp_path / "in", "user_id,item_id,rating,timestamp\n" + "\n".join(lines) + "\n")
+    movielens(source, tmp_path / "out")
+    for split in SPLITS:
+        rows = _rows(tmp_path / "out", split)
+        rows["history"] = rows.item_seq.map(tuple)
+        assert not rows.duplicated(["user_id", "item_id", "history"]).any()
 
 
 def test_levels_are_counted_in_train_alone(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ ROWS = [
     Accident("hole inside histories", "left-padding", "test", edit("test", by.history(by.hole))),
     Accident("histories too wide", "history-width", "train",
              edit("train", by.history(lambda h: np.concatenate([np.zeros((len(h), 50), np.int64), h], axis=1)))),
-    Accident("emptied histories", "history-filled", "valid", edit("valid", by.history(np.zeros_like))),
+    Accident("emptied histories", "history-filled", "valid: 1", edit("valid", by.history(np.zeros_like))),
     Accident("level beyond the last", "levels-range", "train", edit("train", by.put("likes_level", slice(3, 6), 11))),
     Accident("level for unknown is -1", "levels-range", "test", edit("test", by.put("views_level", slice(0, 1), -1))),
     Accident("ratings as labels", "label-binary", "train",

@@ -1,0 +1,73 @@
+"""Reads a dataset once, in batches, and measures everything that rules are held against."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import layout
+from components.progress import Progress
+from components.validate import coherence, contract, drift, images, leakage, shortcuts, statistics
+from components.validate.config import ValidatePolicy
+from components.validate.items import Catalogue, read_items
+from components.validate.measured import Flagged, Measured
+from components.validate.parquet import Source
+from components.validate.rows import SplitRows, read_split
+from components.validate.splits import find_duplicates, measure_splits
+from components.validate.vectors import Vectors, measure_item_info, measure_vectors
+
+STORIES = 4  # what `bar` counts
+
+
+@dataclass(frozen=True)
+class Reading:
+    sources: dict[str, Source]
+    measured: Measured
+    flagged: Flagged
+    statistics: dict[str, Any]
+
+
+def measure(dataset: Path, before: dict[str, Any] | None, policy: ValidatePolicy, moved: frozenset[str],
+            bar: Progress) -> Reading:  # fmt: skip
+    """`before` is what the champion was trained on; `moved` the columns of `rows` whose rows are moved aside."""
+    measured, flagged = Measured(), Flagged(moved)
+    sources = contract.open_dataset(dataset)
+    catalogue = read_items(sources["item_feature"], policy.max_item_id, measured)
+    bar.advance(note="items read")
+    splits = _read_splits(sources, catalogue, policy, flagged, measured)
+    bar.advance(note="rows read")
+    images.measure_images(dataset, policy.images_decoded, measured)
+    vectors = measure_vectors(sources, measured)
+    measure_item_info(sources, catalogue, measured)
+    bar.advance(note="content read")
+    now = _compare(splits, sources, catalogue, vectors, before, policy, measured)
+    contract.measure_files(sources, measured)
+    bar.advance(note="splits and champion compared")
+    return Reading(sources, measured, flagged, now)
+
+
+def _read_splits(sources: dict[str, Source], catalogue: Catalogue, policy: ValidatePolicy, flagged: Flagged,
+                 measured: Measured) -> dict[str, SplitRows]:  # fmt: skip
+    splits = {}
+    for split in layout.SPLITS:
+        if sources[split].usable:
+            rows = read_split(sources[split], catalogue, flagged, measured, policy.examples)
+            find_duplicates(rows, flagged, measured, policy.examples)
+            splits[split] = rows
+    if splits:
+        measure_splits(splits, catalogue, flagged, policy.min_history, measured)
+    else:
+        for table in ("rows", "splits"):
+            measured.missing(table, "no split could be read")
+    return splits
+
+
+def _compare(splits: dict[str, SplitRows], sources: dict[str, Source], catalogue: Catalogue, vectors: list[Vectors],
+             before: dict[str, Any] | None, policy: ValidatePolicy, measured: Measured) -> dict[str, Any]:  # fmt: skip
+    """Measures what needs several files at once; returns the statistics of this dataset."""
+    train = splits.get("train")
+    leakage.measure_leakage(splits, measured, policy.examples)
+    shortcuts.measure_shortcuts(splits, sources["train"], catalogue, vectors, measured)
+    coherence.measure_coherence(train, catalogue, vectors, measured)
+    now = statistics.collect(splits, catalogue, vectors, measured)
+    drift.measure_drift(before, now, train, catalogue, measured)
+    return now

@@ -1,0 +1,33 @@
+"""`make check-infra`: builds every overlay and says everything that is wrong with it.
+
+python -m infra.check
+"""
+
+import sys
+
+import yaml
+
+from infra.check.build import K8S, OVERLAYS, Manifest, build, title
+from infra.check.policies import policy_errors
+from infra.check.schemas import schema_errors
+
+
+def errors_of(manifests: list[Manifest]) -> list[str]:
+    found = [f"{title(manifest)}: {error}" for manifest in manifests for error in schema_errors(manifest)]
+    return found + policy_errors(manifests)
+
+
+def main() -> int:
+    failed = False
+    by_hand = [yaml.safe_load((K8S / "trainjob.yaml").read_text())]
+    for name, manifests in [*((name, build(K8S / "overlays" / name)) for name in OVERLAYS), ("trainjob.yaml", by_hand)]:
+        errors = errors_of(manifests)
+        print(f"{name}: {len(manifests)} objects, {len(errors) or 'no'} errors")
+        for error in errors:
+            print(f"  {error}")
+        failed = failed or bool(errors)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

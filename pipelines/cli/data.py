@@ -1,0 +1,120 @@
+"""`mmctr data` and `mmctr import`: data into the repository, and other people's files into the challenge's form."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from components.importers import ImportReport
+
+data_app = typer.Typer(no_args_is_help=True, help="Version the data, and see what changed between two versions.")
+import_app = typer.Typer(no_args_is_help=True, help="Bring other data into the challenge's form.")
+
+Workspace = Annotated[Path, typer.Option(help="Where caches live.")]
+_DEFAULT_WORKSPACE = Path(".mmctr")
+
+
+@data_app.command()
+def add(
+    folder: Annotated[Path, typer.Argument(help="A folder in the challenge's layout; data itself, or any other.")],
+    push: Annotated[bool, typer.Option("--push", help="Send the content to the default DVC remote as well.")] = False,
+    workspace: Workspace = _DEFAULT_WORKSPACE,
+) -> None:
+    """Make a folder the repository's data: it becomes data/, and data.dvc names it.
+
+    Examples: `mmctr data add data` · `mmctr data add ~/MicroLens_1M_MMCTR --push`
+    """
+    from components.ingest.publish import add_data
+
+    _folder(folder)
+    added = add_data(Path.cwd(), folder, _cache(workspace), push)
+    print(f"data.dvc names {added.md5}: {added.files} files, {added.size / 2**20:.1f} MiB")
+    if added.pushed is None:
+        print("now: .venv/bin/dvc push, and git commit -m 'New data' data.dvc")
+    else:
+        print(f"{added.pushed} objects pushed; now: git commit -m 'New data' data.dvc")
+
+
+@data_app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="Commit, tag or branch.")],
+    after: Annotated[str, typer.Argument(help="The later one.")] = "HEAD",
+    repository: Annotated[str, typer.Option(help="A checkout, or the URL of a repository.")] = ".",
+    workspace: Workspace = _DEFAULT_WORKSPACE,
+) -> None:
+    """Show what changed between two revisions: rows, users, items, label rate, drift.
+
+    Example: `mmctr data diff HEAD~1 HEAD`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.ingest.compare import compare
+
+    changes = compare(repository, before, after, _cache(workspace))
+    table = Table("", before, after, "distance", box=None, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for change in changes:
+        distance = "" if change.distance is None else f"{change.measure} {change.distance:.3f}"
+        table.add_row(change.what, _number(change.before), _number(change.after), distance)
+    Console().print(table)
+
+
+@import_app.command()
+def movielens(
+    source: Annotated[Path, typer.Argument(help="Folder with ratings.csv, items.csv and, if there, posters.tar.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the dataset into.")],
+    seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 1,
+) -> None:
+    """Convert MovieLens with posters: clicks into rows, levels from train alone, splits by time.
+
+    Example: `mmctr import movielens ~/movielens-100k --out ~/movielens-mmctr`
+    """
+    from components.importers import movielens as convert
+
+    _folder(source)
+    if seed < 0:
+        raise ValueError(f"--seed {seed}: must be at least 0")
+    _report(convert(source, out, seed))
+    print(f"{out} is ready: mmctr run --data {out}")
+
+
+@import_app.command()
+def microlens(
+    folder: Annotated[Path, typer.Argument(help="Folder that the MicroLens_1M_MMCTR release was unpacked into.")],
+) -> None:
+    """Check the challenge's own release: what is there, what is missing. Nothing is copied.
+
+    Example: `mmctr import microlens ~/MicroLens_1M_MMCTR`
+    """
+    from components.importers import microlens as check
+
+    _folder(folder)
+    _report(check(folder))
+    print(f"{folder} can be used as it is: mmctr run --data {folder}")
+
+
+def _report(report: "ImportReport") -> None:
+    for line in report.lines:
+        print(line)
+    for problem in report.problems:
+        print(f"problem: {problem}")
+    if report.problems:
+        raise SystemExit(1)
+
+
+def _folder(path: Path) -> None:
+    if not path.is_dir():
+        raise ValueError(f"{path}: no such folder")
+
+
+def _cache(workspace: Path) -> Path:
+    return workspace.resolve() / "cache" / "data"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

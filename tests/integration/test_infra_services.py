@@ -1,0 +1,175 @@
+"""`make services` for real, and what the cluster's pods run, run here: MLflow's command line, backup, restore."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from components.errors import StepError
+from components.storage import open_store
+from infra.check.build import K8S, build
+from infra.k8s.base.backup_upload import upload
+from infra.local.postgres import find_program
+from tests.services.mlflow import end_group, free_port, wait_until_healthy
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that services.env holds, with the servers behind them."""
+    folder = Path(f"/tmp/mmctr-services-{os.getpid()}")  # PostgreSQL's user must be able to enter it
+    command = [sys.executable, "-m", "infra.local.up", "--folder", str(folder), "--mlflow-port", "0"]
+    with (tmp_path_factory.mktemp("up") / "log").open("w+b") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 180
+        while not (folder / "services.env").exists() or not (folder / "services.env").read_text():
+            log.seek(0)
+            assert process.poll() is None, log.read().decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    text = (folder / "services.env").read_text()
+    yield {**dict(re.findall(r"export (\w+)=(\S+)", text)), "folder": str(folder)}
+    os.kill(process.pid, signal.SIGINT)
+    process.wait(60)
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def test_the_three_servers_work_together(services: dict[str, str]) -> None:
+    """A run with an artifact, through MLflow, is in PostgreSQL and in S3."""
+    program = (
+        "import mlflow\n"
+        "with mlflow.start_run():\n"
+        "    mlflow.log_metric('auc', 0.8)\n"
+        "    mlflow.log_text('hello', 'note.txt')\n"
+    )
+    environment = {**os.environ, **services, "GIT_PYTHON_REFRESH": "quiet"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
+    assert stored(services, "artifacts") >= 1
+    assert (Path(services["folder"]) / "services.env").stat().st_mode & 0o077 == 0
+
+
+def stored(services: dict[str, str], prefix: str) -> int:
+    listing = (
+        "import sys; from components.storage import open_store; "
+        f"print(len(open_store('s3://mmctr-mlflow').listing('{prefix}')))"
+    )
+    environment = {**os.environ, **services}
+    run = subprocess.run([sys.executable, "-c", listing], env=environment, check=True, capture_output=True, text=True)
+    return int(run.stdout)
+
+
+def test_the_database_comes_back_from_a_backup(services: dict[str, str], tmp_path: Path) -> None:
+    """The CronJob's two commands, then the restore of docs/recover.md into an empty database."""
+    objects = build(K8S / "overlays/prod")
+    (job,) = (m for m in objects if (m["kind"], m["metadata"]["name"]) == ("CronJob", "mlflow-backup"))
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    folder = Path(services["folder"])
+    password, port = (folder / "postgres/password").read_text(), postgres_port(folder)
+    url = f"postgresql://mlflow:{password}@127.0.0.1:{port}/mlflow"
+    dump = tmp_path / "mlflow.dump"
+    there = {"/scratch/mlflow.dump": str(dump), "$(DATABASE_URL)": url}
+    command = [replaced(part, there) for part in pod["initContainers"][0]["command"]]
+    subprocess.run([find_program(command[0]), *command[1:]], check=True, capture_output=True)
+    here = {"/etc/backup": str(K8S / "base"), "/scratch/mlflow.dump": str(dump),
+            "$(BACKUPS)": "s3://mmctr-mlflow/backups"}  # fmt: skip
+    script = [replaced(part, here) for part in pod["containers"][0]["command"]]
+    environment = {**os.environ, **services, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, *script[1:]], env=environment, check=True, capture_output=True, text=True)
+    assert re.search(r"s3://mmctr-mlflow/backups/mlflow-\d{8}T\d{6}Z\.dump", run.stdout)
+    assert stored(services, "backups") == 1
+
+    copy = url.replace("/mlflow", "/restored").replace("//restored", "//mlflow")
+    subprocess.run([find_program("psql"), url, "-c", "CREATE DATABASE restored"], check=True, capture_output=True)
+    subprocess.run([find_program("pg_restore"), "--no-owner", f"--dbname={copy}", str(dump)], check=True)
+    counts = [count_runs(database) for database in (url, copy)]
+    assert counts[0] == counts[1] >= 1
+
+
+def replaced(text: str, values: dict[str, str]) -> str:
+    for old, new in values.items():
+        text = text.replace(old, new)
+    return text
+
+
+def postgres_port(folder: Path) -> int:
+    return int((folder / "postgres/data/postmaster.pid").read_text().splitlines()[3])
+
+
+def count_runs(url: str) -> int:
+    query = [find_program("psql"), url, "--tuples-only", "--command=SELECT count(*) FROM runs"]
+    return int(subprocess.run(query, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.fixture(scope="module")
+def mlflow_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The command line of the Deployment, on SQLite: its hosts, its authentication, its probes."""
+    (deployment,) = (m for m in build(K8S / "overlays/prod") if m["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    auth = folder / "basic_auth.ini"
+    auth.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nadmin_password = a-long-password-1\n"
+        f"database_uri = sqlite:///{folder}/auth.db\nauthorization_function = "
+        "mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    values = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    values |= {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_FLASK_SERVER_SECRET_KEY": "k" * 32,
+               "MLFLOW_AUTH_CONFIG_PATH": str(auth), "ARTIFACTS": str(folder / "artifacts")}  # fmt: skip
+    command = [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], part) for part in container["command"]]
+    command = [part.replace("--port=5000", f"--port={port}").replace("0.0.0.0", "127.0.0.1") for part in command]
+    environment = {**os.environ, **values}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    with (folder / "log").open("wb") as log:
+        started = [sys.executable, "-m", *command]
+        process = subprocess.Popen(started, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}/health", process, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        end_group(process)
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        ("/health", "localhost", 200),
+        ("/health", "mlflow.mmctr-prod.svc:5000", 200),
+        ("/api/2.0/mlflow/experiments/search?max_results=1", "mlflow:5000", 401),
+        ("/api/2.0/mlflow/experiments/search?max_results=1", "evil.example.com", 403),
+    ],
+    ids=["the probe", "the service's name", "no password", "a foreign host"],
+)
+def test_the_servers_command_line_lets_in_whom_it_should(mlflow_pod: str, path: str, host: str, status: int) -> None:
+    request = urllib.request.Request(mlflow_pod + path, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found = answer.status
+    except urllib.error.HTTPError as error:
+        found = error.code
+        error.close()
+    assert found == status
+
+
+NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+
+
+def test_old_backups_go_and_a_broken_dump_removes_none(tmp_path: Path) -> None:
+    dump, store = tmp_path / "a.dump", open_store(tmp_path / "store")
+    dump.write_bytes(b"PGDMP and more")
+    for hour in (1, 2, 3):
+        upload(dump, store, keep=2, now=NOW.replace(hour=hour))
+    assert list(store.listing()) == ["mlflow-20261120T020000Z.dump", "mlflow-20261120T030000Z.dump"]
+    dump.write_bytes(b"")
+    with pytest.raises(StepError, match="is no dump of pg_dump"):
+        upload(dump, store, keep=1, now=NOW)
+    assert len(store.listing()) == 2

@@ -1,0 +1,153 @@
+"""The TrainJob launcher against a stand-in of the cluster API; docs/training.md says what no real cluster has seen."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import StepError
+from components.train.job import Job, prepare_job
+from components.train.trainjob import run_trainjob
+from tests.tiny_training import run_config, write_inputs
+from tests.trainer_api import TrainerApi, trainer_api
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    config = run_config(launcher="trainjob", nodes=3)
+    return prepare_job(*write_inputs(tmp_path), config, tmp_path / "work")
+
+
+@pytest.fixture
+def api() -> Iterator[TrainerApi]:
+    with trainer_api() as standing_in:
+        yield standing_in
+
+
+def run(job: Job, api: TrainerApi) -> list[tuple[int, dict[str, float]]]:
+    reported: list[tuple[int, dict[str, float]]] = []
+    run_trainjob(job, lambda step, metrics: reported.append((step, metrics)), api.backend(), poll_seconds=0.02)
+    return reported
+
+
+def script(api: TrainerApi, job: Job, end: str, finished: bool = True) -> None:
+    """The pod runs at the third look, the job has ended at the sixth."""
+
+    def polled() -> None:
+        if api.polls == 3:
+            api.phase = "Running"
+            with job.metrics.open("a") as file:
+                file.write(json.dumps({"step": 7, "metrics": {"train_loss": 0.5}}) + "\n")
+        if api.polls == 6:
+            api.status = end
+            if finished:
+                job.results.mkdir()
+
+    api.polled = polled  # type: ignore[method-assign]
+
+
+def name_of(job: Job) -> str:
+    return f"mmctr-{job.key[:20]}"
+
+
+def test_a_job_is_submitted_followed_and_finished(job: Job, api: TrainerApi, caplog: pytest.LogCaptureFixture) -> None:
+    script(api, job, "Complete")
+    api.log = ["epoch 1", "epoch 2"]
+    with caplog.at_level("INFO"):
+        assert run(job, api) == [(7, {"train_loss": 0.5})]
+    spec: dict[str, Any] = api.jobs[name_of(job)]["spec"]
+    assert spec == {
+        "runtimeRef": {"name": "mmctr", "kind": "ClusterTrainingRuntime"},
+        "trainer": {
+            "numNodes": 3,
+            "command": [
+                "python",
+                "-m",
+                "torch.distributed.run",
+                "-m",
+                "components.train.worker",
+                "--job",
+                str(job.folder),
+            ],
+        },
+    }
+    for line in ("epoch 1", "epoch 2", f"TrainJob {name_of(job)}: Complete"):
+        assert line in caplog.text
+    assert api.deleted == []
+
+
+def test_a_failed_job_ends_with_its_pods_last_lines(job: Job, api: TrainerApi) -> None:
+    script(api, job, "Failed", finished=False)
+    api.log = [f"line {n}" for n in range(100)] + ["CUDA out of memory"]
+    with pytest.raises(
+        StepError, match=r"(?s)failed; the last lines of its first pod:\nline 71\n.*\nCUDA out of memory$"
+    ):
+        run(job, api)
+
+
+def test_a_reason_that_the_worker_gave_is_the_reason_of_the_step(job: Job, api: TrainerApi) -> None:
+    script(api, job, "Failed", finished=False)
+    before = api.polled
+
+    def polled() -> None:
+        before()
+        (job.folder / "failure.json").write_text('{"message": "step 9: the loss is nan"}')
+
+    api.polled = polled  # type: ignore[method-assign]
+    with pytest.raises(StepError, match=r"^step 9: the loss is nan$"):
+        run(job, api)
+
+
+def test_a_complete_job_without_results_names_the_volume(job: Job, api: TrainerApi) -> None:
+    script(api, job, "Complete", finished=False)
+    with pytest.raises(StepError, match=r"is complete, but .*results is not there: mount the same volume"):
+        run(job, api)
+
+
+def test_a_cancelled_step_cancels_its_job(job: Job, api: TrainerApi) -> None:
+    def polled() -> None:
+        if api.polls == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    api.polled = polled  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as exit_:
+        run(job, api)
+    assert exit_.value.code == 128 + signal.SIGTERM
+    assert api.deleted == [name_of(job)]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_retried_step_follows_the_job_that_runs(job: Job, api: TrainerApi) -> None:
+    api.jobs[name_of(job)] = {"metadata": {"name": name_of(job)}, "spec": {"runtimeRef": {"name": "mmctr"}}}
+    script(api, job, "Complete")
+    run(job, api)
+    assert api.deleted == []
+    assert "trainer" not in api.jobs[name_of(job)]["spec"]
+
+
+def test_a_job_that_failed_earlier_is_started_again(job: Job, api: TrainerApi) -> None:
+    api.jobs[name_of(job)] = {"metadata": {"name": name_of(job)}, "spec": {"runtimeRef": {"name": "mmctr"}}}
+    api.status = "Failed"
+
+    def polled() -> None:
+        if api.deleted and api.polls > 3:
+            api.status = "Complete"
+            job.results.mkdir(exist_ok=True)
+
+    api.polled = polled  # type: ignore[method-assign]
+    run(job, api)
+    assert api.deleted == [name_of(job)]
+    assert api.jobs[name_of(job)]["spec"]["trainer"]["numNodes"] == 3
+
+
+def test_a_refused_submission_says_what_the_server_said(job: Job, api: TrainerApi) -> None:
+    api.refuse = True
+    with pytest.raises(StepError, match=r"could not be submitted: .*trainjobs is forbidden"):
+        run(job, api)

@@ -1,0 +1,231 @@
+"""The whole step with tiny encoders: what it writes, and when it encodes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from components.embed.config import EmbedConfig
+from components.embed.step import assemble, embed, encode_shard
+from components.embed.text import TextEncoder
+from components.embed.vision import ImageEncoder
+from components.errors import StepError
+from components.files import read_json
+from tests.unit.embed.dataset import encoded, picture, write_dataset
+
+NOBODY = Path("no-champion")
+
+
+def info(out: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    table = pq.read_table(out / "item_info.parquet")
+    assert table.column_names == ["item_id", "item_tags", "item_emb_d128"]
+    return (
+        table.column("item_id").to_numpy(),
+        np.array(table.column("item_tags").to_pylist()),
+        np.array(table.column("item_emb_d128").to_pylist(), dtype=np.float32),
+    )
+
+
+def encoded_counts(manifest: dict[str, Any]) -> tuple[int, int]:
+    return manifest["cache"]["text"]["encoded"], manifest["cache"]["image"]["encoded"]
+
+
+def test_row_i_is_item_i_and_row_0_is_padding(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data = write_dataset(tmp_path / "data", items=20)
+    manifest = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    ids, tags, vectors = info(tmp_path / "out")
+    assert ids.tolist() == list(range(21))
+    assert tags[:3].tolist() == [[0] * 5, [0, 0, 0, 2, 5], [0, 0, 0, 3, 6]]
+    assert vectors.shape == (21, 8)
+    assert not vectors[0].any()
+    assert vectors[1:].any(1).all()
+    assert manifest == read_json(tmp_path / "out" / "manifest.json")
+    assert (manifest["items"], manifest["rows"], manifest["dimension"]) == (20, 21, 8)
+    assert 0.5 < manifest["projection"]["explained_variance"] <= 1.0
+    with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
+        assert sheet.width > 800
+
+
+def test_a_gap_in_the_ids_is_a_zero_row(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data = write_dataset(tmp_path / "data", items=12)
+    table = pq.read_table(data / "item_feature.parquet")
+    pq.write_table(table.filter(np.arange(12) != 4), data / "item_feature.parquet")  # item 5 is gone, but rows name it
+    manifest = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    _, tags, vectors = info(tmp_path / "out")
+    assert not vectors[5].any()
+    assert not tags[5].any()
+    assert vectors[6].any()
+    assert manifest["bad_input"]["causes"]["item: not in item_feature"] == {"count": 1, "items": [5]}
+
+
+def test_an_unchanged_run_encodes_nothing_and_writes_the_same_bytes(
+    tmp_path: Path, tiny: EmbedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_dataset(tmp_path / "data")
+    cold = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "cold")
+    assert encoded_counts(cold) == (24, 24)
+
+    def no_forward(*_: object) -> None:
+        raise AssertionError("a forward pass on a warm cache")
+
+    monkeypatch.setattr(TextEncoder, "__init__", no_forward)
+    monkeypatch.setattr(ImageEncoder, "__init__", no_forward)
+    warm = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "warm")
+    assert encoded_counts(warm) == (0, 0)
+    for name in ("item_info.parquet", "projection.npz", "contact_sheet.png"):
+        assert (tmp_path / "cold" / name).read_bytes() == (tmp_path / "warm" / name).read_bytes()
+
+
+def test_a_warm_run_does_not_even_load_torch(tmp_path: Path, tiny: EmbedConfig) -> None:
+    embed(write_dataset(tmp_path / "data", items=6), NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    code = (
+        "import sys; from pathlib import Path; from components.embed.step import embed; "
+        "from components.embed.config import EmbedConfig\n"
+        f"data, cache, out = (Path({str(tmp_path)!r}) / name for name in ('data', 'cache', 'again'))\n"
+        f"embed(data, Path('none'), {tiny!r}, cache, out)\n"
+        "print(sorted({'torch', 'transformers', 'matplotlib', 'boto3'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_one_item_changed_is_one_item_encoded(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data = write_dataset(tmp_path / "data")
+    embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    write_dataset(tmp_path / "data", images={7: encoded(picture(999))})
+    assert encoded_counts(embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")) == (0, 1)
+    write_dataset(tmp_path / "data", titles={3: "garden city"}, images={7: encoded(picture(999))})
+    assert encoded_counts(embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")) == (1, 0)
+    write_dataset(tmp_path / "data", items=25, titles={3: "garden city"}, images={7: encoded(picture(999))})
+    assert encoded_counts(embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")) == (1, 1)
+
+
+def test_what_is_made_later_equals_what_is_made_at_once(tmp_path: Path, tiny: EmbedConfig) -> None:
+    embed(write_dataset(tmp_path / "data", items=11), NOBODY, tiny, tmp_path / "cache", tmp_path / "daily")
+    data = write_dataset(tmp_path / "data", items=24)
+    embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "daily")
+    embed(data, NOBODY, tiny, tmp_path / "fresh", tmp_path / "cold")
+    assert (tmp_path / "daily/item_info.parquet").read_bytes() == (tmp_path / "cold/item_info.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change", [{"precision": "bfloat16"}, {"pixel_limit": 10**6}], ids=["precision", "pixel-limit"]
+)
+def test_another_variant_is_encoded_afresh(tmp_path: Path, tiny: EmbedConfig, change: dict[str, Any]) -> None:
+    data = write_dataset(tmp_path / "data", items=6)
+    embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    manifest = embed(data, NOBODY, replace(tiny, **change), tmp_path / "cache", tmp_path / "out")
+    assert manifest["cache"]["image"]["encoded"] == 6
+
+
+def test_a_new_fusion_costs_no_encoding(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data = write_dataset(tmp_path / "data", items=9)
+    embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    for change in ({"fusion": "separate-pca"}, {"fusion": "none"}, {"standardise": "feature"}, {"dimension": 4}):
+        manifest = embed(data, NOBODY, replace(tiny, **change), tmp_path / "cache", tmp_path / "out")
+        assert encoded_counts(manifest) == (0, 0)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shards", [2, 3, 7])
+def test_shards_give_the_bits_of_one(tmp_path: Path, tiny: EmbedConfig, shards: int, threads: int) -> None:
+    data = write_dataset(tmp_path / "data", items=23)
+    embed(data, NOBODY, replace(tiny, threads=2), tmp_path / "one", tmp_path / "alone")
+    config = replace(tiny, threads=threads)
+    reports = [encode_shard(data, config, tmp_path / "many", k, shards) for k in reversed(range(shards))]
+    manifest = assemble(data, NOBODY, config, tmp_path / "many", tmp_path / "together", reports)
+    for name in ("item_info.parquet", "projection.npz"):
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "together" / name).read_bytes()
+    assert sum(report["items"] for report in reports) == 23
+    assert encoded_counts(manifest) == (23, 23)
+
+
+def test_a_failed_shard_is_retried_alone(tmp_path: Path, tiny: EmbedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, cache = write_dataset(tmp_path / "data", items=20), tmp_path / "cache"
+    encode_shard(data, tiny, cache, 0, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageEncoder, "forward", _fails_after(ImageEncoder.forward, calls=2))
+        with pytest.raises(OSError, match="pulled"):
+            encode_shard(data, tiny, cache, 1, 2)
+    with pytest.raises(StepError, match=r"items have no image vector .* Run encode_shard again"):
+        assemble(data, NOBODY, tiny, cache, tmp_path / "out")
+    again = encode_shard(data, tiny, cache, 1, 2)["modalities"]
+    assert (again["text"]["encoded"], again["image"]["encoded"]) == (0, 6)  # 4 of 10 were flushed when it broke off
+    assert encode_shard(data, tiny, cache, 0, 2)["modalities"]["image"]["encoded"] == 0
+    assemble(data, NOBODY, tiny, cache, tmp_path / "out")
+
+
+def _fails_after(forward: Any, calls: int) -> Any:
+    left = [calls]
+
+    def failing(self: ImageEncoder, pictures: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError("the plug was pulled")
+        return forward(self, pictures)
+
+    return failing
+
+
+@pytest.mark.parametrize(("shard", "shards"), [(2, 2), (-1, 2), (0, 0)])
+def test_a_shard_that_is_not_there_is_refused(tmp_path: Path, tiny: EmbedConfig, shard: int, shards: int) -> None:
+    with pytest.raises(ValueError, match="shard = "):
+        encode_shard(tmp_path, tiny, tmp_path / "cache", shard, shards)
+
+
+def test_a_damaged_shard_is_named_and_made_again(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data = write_dataset(tmp_path / "data", items=10)
+    first = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    before = (tmp_path / "out/item_info.parquet").read_bytes()
+    shard = next((tmp_path / "cache" / first["encoders"]["image"]["id"]).glob("*.arrow"))
+    broken = bytearray(shard.read_bytes())
+    broken[len(broken) // 2] ^= 0x40
+    shard.write_bytes(bytes(broken))
+    manifest = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    assert manifest["damaged_shards"] == [f"{shard.parent.name}/{shard.name}"]
+    assert encoded_counts(manifest) == (0, 10)
+    assert (tmp_path / "out/item_info.parquet").read_bytes() == before
+    assert embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")["damaged_shards"] == []
+
+
+def test_the_projection_sees_only_items_that_train_has_seen(tmp_path: Path, tiny: EmbedConfig) -> None:
+    seen = list(range(1, 16))
+    data = write_dataset(tmp_path / "data", items=20, train=seen)
+    first = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    write_dataset(tmp_path / "data", items=20, train=seen, images={18: encoded(picture(77))}, titles={19: "old boat"})
+    unseen_changed = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    assert first["projection"]["fitted_on"] == 15
+    assert unseen_changed["projection"]["hash"] == first["projection"]["hash"]
+    write_dataset(tmp_path / "data", items=20, train=seen, images={3: encoded(picture(77))})
+    assert (
+        embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")["projection"]["hash"]
+        != first["projection"]["hash"]
+    )
+
+
+def test_the_champions_projection_keeps_embeddings_comparable(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data, champion = write_dataset(tmp_path / "data", items=15), tmp_path / "champion"
+    reuse = replace(tiny, projection="reuse-champion")
+    first = embed(data, champion, reuse, tmp_path / "cache", tmp_path / "monday")
+    assert first["projection"]["origin"] == "fitted"  # there is no champion yet
+    (champion / "package").mkdir(parents=True)
+    (tmp_path / "monday/projection.npz").rename(champion / "package/projection.npz")
+    write_dataset(tmp_path / "data", items=20)
+    second = embed(data, champion, reuse, tmp_path / "cache", tmp_path / "tuesday")
+    assert second["projection"]["origin"] == "champion"
+    assert second["projection"]["hash"] == first["projection"]["hash"]
+    np.testing.assert_array_equal(info(tmp_path / "monday")[2], info(tmp_path / "tuesday")[2][:16])
+    for change in ({"image_encoder": "none"}, {"dimension": 4}, {"fusion": "none"}):
+        with pytest.raises(StepError, match=r"the champion's was fitted on .* Set embed.projection=fit"):
+            embed(data, champion, replace(reuse, **change), tmp_path / "cache", tmp_path / "out")
+
+
+def test_items_that_share_a_cover_share_its_vector(tmp_path: Path, tiny: EmbedConfig) -> None:
+    data = write_dataset(tmp_path / "data", items=9, images=dict.fromkeys((2, 4, 6), encoded(picture(50))))
+    assert encoded_counts(embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")) == (9, 7)

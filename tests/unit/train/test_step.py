@@ -1,0 +1,254 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from components.errors import StepError
+from components.train import arithmetic, step, worker
+from components.train.items import load_item_table
+from components.train.job import Job, open_job, prepare_job
+from components.train.rows import RowStore
+from components.train.scoring import score
+from components.train.state import Plateau
+from components.train.step import train
+from model import checkpoint, metrics
+from tests.tiny_training import ITEMS, MODEL, TRAIN, run_config, write_inputs
+
+Inputs = tuple[Path, Path, Path]
+Reports = list[tuple[int, dict[str, float]]]
+
+
+def test_training_learns_and_writes_its_files(inputs: Inputs, tmp_path: Path) -> None:
+    reports: Reports = []
+    config = run_config(max_epochs=12, patience=12, learning_rate=1e-2, learning_rate_decay=1.0)
+    summary = train(*inputs, config, tmp_path / "work", tmp_path / "out", lambda *report: reports.append(report))
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "curves.json",
+        "model.safetensors",
+        "summary.json",
+    ]
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["valid_auc"] > 0.65
+    assert summary["rows"] == {"train": 698, "valid": 203}  # two rows are quarantined
+    curves = json.loads((tmp_path / "out" / "curves.json").read_text())
+    assert [row["epoch"] for row in curves["epochs"]] == list(range(12))
+    assert [row["step"] for row in curves["steps"]] == list(range(1, 12 * 11 + 1))
+    assert curves["epochs"][-1]["train_loss"] < curves["epochs"][0]["train_loss"]
+    epochs = [(at, values) for at, values in reports if "valid_auc" in values]
+    assert [at for at, _ in epochs] == [11 * (epoch + 1) for epoch in range(12)]
+    assert {"train_loss", "learning_rate", "samples_per_second"} == set(reports[0][1])
+
+
+def test_the_saved_model_is_that_of_the_best_epoch(inputs: Inputs, tmp_path: Path) -> None:
+    config = run_config(max_epochs=6, patience=6, learning_rate=5e-2)
+    summary = train(*inputs, config, tmp_path / "work", tmp_path / "out")
+    epochs = json.loads((tmp_path / "out" / "curves.json").read_text())["epochs"]
+    best = max(epochs, key=lambda row: row["valid_auc"])
+    assert summary["best_epoch"] == best["epoch"]
+    ranker = checkpoint.load(tmp_path / "out" / "model.safetensors", "cpu")
+    rows = RowStore.build(inputs[0] / "valid.parquet", tmp_path / "rows")
+    assert metrics.auc(rows.label, score(ranker, rows)) == pytest.approx(best["valid_auc"], abs=1e-12)
+
+
+def test_a_finished_training_is_returned_at_once(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(*inputs, run_config(), tmp_path / "work", tmp_path / "first")
+    monkeypatch.setattr(step, "LAUNCHERS", {})
+    reports: Reports = []
+    again = train(*inputs, run_config(), tmp_path / "work", tmp_path / "again", lambda *report: reports.append(report))
+    assert again == first
+    assert [at for at, _ in reports] == [11, 22]
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+        tmp_path / "first" / "model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        pytest.param({"launcher": "torchrun", "checkpoint_steps": 5, "restarts": 0}, True, id="how-it-is-run"),
+        pytest.param({"learning_rate": 1e-3}, False, id="how-it-learns"),
+        pytest.param({"seed": 2}, False, id="seed"),
+        pytest.param({"model": replace(MODEL, layers=2)}, False, id="what-learns"),
+    ],
+)
+def test_the_key_follows_what_decides_the_weights(
+    inputs: Inputs, tmp_path: Path, change: dict[str, Any], same: bool
+) -> None:
+    first = prepare_job(*inputs, run_config(), tmp_path / "work")
+    assert (prepare_job(*inputs, run_config(**change), tmp_path / "work").key == first.key) is same
+
+
+@pytest.mark.parametrize("changed", ["train", "quarantine", "embeddings", "levels"])
+def test_the_key_follows_the_data(inputs: Inputs, tmp_path: Path, changed: str) -> None:
+    dataset, validation, embeddings = inputs
+    first = prepare_job(*inputs, run_config(), tmp_path / "work")
+    if changed == "quarantine":
+        (validation / "quarantine.json").write_text('{"train": [3], "valid": []}')
+    else:
+        path = {"train": dataset / "train.parquet", "embeddings": embeddings / "item_info.parquet"}.get(
+            changed, dataset / "item_feature.parquet"
+        )
+        table = pq.read_table(path)
+        if changed == "embeddings":
+            vectors = np.stack(table.column("item_emb_d128").to_numpy())
+            vectors[1:] += 1
+            table = table.set_column(2, "item_emb_d128", pa.array(list(vectors)))
+        else:
+            table = table.set_column(
+                table.schema.get_field_index("likes_level"), "likes_level", pa.array([9] * len(table))
+            )
+        pq.write_table(table, path)
+    assert prepare_job(*inputs, run_config(), tmp_path / "work").key != first.key
+
+
+def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(*inputs, run_config(seed=seed), tmp_path / name, tmp_path / f"out-{name}")
+        ranker = checkpoint.load(tmp_path / f"out-{name}" / "model.safetensors", "cpu")
+        weights.append(ranker.item_encoder.id.weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"precision": "bfloat16"}, id="bfloat16"),
+        pytest.param({"pairwise_weight": 0.2, "embedding_l2": 1e-4, "weight_decay": 1e-3}, id="more-losses"),
+        pytest.param({"model": replace(MODEL, content=("concat", "align")), "align_weight": 0.1}, id="aligned"),
+        pytest.param({"model": replace(MODEL, interest="din")}, id="din"),
+        pytest.param({"model": replace(MODEL, mask="inverted")}, id="inverted-mask"),
+        pytest.param({"model": replace(MODEL, content=("codes",), codebook_size=8)}, id="codes"),
+    ],
+)
+def test_every_kind_of_training_runs(inputs: Inputs, tmp_path: Path, change: dict[str, Any]) -> None:
+    summary = train(*inputs, run_config(**change), tmp_path / "work", tmp_path / "out")
+    assert 0.3 < summary["valid_auc"] < 1.0
+
+
+def test_patience_ends_training(inputs: Inputs, tmp_path: Path) -> None:
+    config = run_config(learning_rate=0.0, max_epochs=50, patience=3)
+    summary = train(*inputs, config, tmp_path / "work", tmp_path / "out")
+    assert (summary["epochs"], summary["best_epoch"], summary["stopped_by"]) == (4, 0, "patience")
+
+
+def test_the_rate_falls_after_each_epoch_without_gain(inputs: Inputs, tmp_path: Path) -> None:
+    config = run_config(learning_rate=1e-5, max_epochs=4, patience=4, learning_rate_decay=0.1)
+    train(*inputs, config, tmp_path / "work", tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "curves.json").read_text())["epochs"]
+    plateau, rate = Plateau(), 1e-5
+    for row in rows:
+        assert row["learning_rate"] == pytest.approx(rate)
+        if not plateau.update(row["valid_auc"], row["epoch"]):
+            rate = max(1e-6, rate * 0.1)
+
+
+def test_plateau() -> None:
+    plateau = Plateau()
+    assert [plateau.update(auc, epoch) for epoch, auc in enumerate((0.6, 0.6, 0.7, 0.65, 0.69))] == [
+        True, False, True, False, False,
+    ]  # fmt: skip
+    assert (plateau.best, plateau.best_epoch, plateau.stale_epochs) == (0.7, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        pytest.param({"learning_rate": 1e30, "gradient_clip": 0.0}, r"lower train\.learning_rate", id="diverged"),
+        pytest.param({"processes": 2}, "use train.launcher=torchrun", id="inline-with-two"),
+        pytest.param({"launcher": "torchrun", "nodes": 2}, "use train.launcher=trainjob", id="torchrun-on-two-nodes"),
+        pytest.param({"batch_size": 10_000, "accumulate": 700}, "cannot be dealt", id="too-many-parts"),
+    ],
+)
+def test_what_a_person_must_fix_is_said(inputs: Inputs, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(StepError, match=message):
+        train(*inputs, run_config(**config), tmp_path / "work", tmp_path / "out")
+
+
+def test_items_that_the_embeddings_lack_are_named(tmp_path: Path) -> None:
+    dataset, validation, embeddings = write_inputs(tmp_path)
+    table = pq.read_table(embeddings / "item_info.parquet")
+    pq.write_table(table.slice(0, ITEMS - 5), embeddings / "item_info.parquet")
+    with pytest.raises(StepError, match=r"train\.parquet names item 49, the embeddings end at 44"):
+        prepare_job(dataset, validation, embeddings, run_config(), tmp_path / "work")
+
+
+def test_a_bucket_is_no_work_folder(inputs: Inputs) -> None:
+    with pytest.raises(StepError, match="so it must be a folder"):
+        prepare_job(*inputs, run_config(), Path("s3://bucket/work"))
+
+
+def test_scores_come_in_row_order(inputs: Inputs, tmp_path: Path) -> None:
+    train(*inputs, run_config(), tmp_path / "work", tmp_path / "out")
+    ranker = checkpoint.load(tmp_path / "out" / "model.safetensors", "cpu")
+    rows = RowStore.build(inputs[0] / "valid.parquet", tmp_path / "rows")
+    whole = score(ranker, rows)
+    np.testing.assert_allclose(score(ranker, rows, batch_size=17), whole, atol=1e-6)
+    some = np.array([200, 3, 77])
+    np.testing.assert_allclose(score(ranker, rows, which=some), whole[some], atol=1e-6)
+    with torch.inference_mode():
+        columns = [torch.from_numpy(c.astype(np.int64)) for c in (rows.item, rows.likes, rows.views)]
+        logits = ranker.eval()(torch.from_numpy(rows.history(12).astype(np.int64)), *columns)
+    np.testing.assert_allclose(whole, torch.sigmoid(logits).numpy(), atol=1e-6)
+
+
+def test_the_item_table_joins_embeddings_and_levels(inputs: Inputs) -> None:
+    table, vocabulary = load_item_table(inputs[2] / "item_info.parquet", inputs[0])
+    features = pq.read_table(inputs[0] / "item_feature.parquet")
+    np.testing.assert_array_equal(table.likes_N[1:], features.column("likes_level").to_numpy())
+    assert (vocabulary.items, vocabulary.content, vocabulary.levels) == (ITEMS, 6, 11)
+    assert vocabulary.tags == int(table.tags_NT.max()) + 1
+
+
+def test_items_seen_in_train_are_marked(job: Job) -> None:
+    rows, _ = job.rows()
+    seen = job.items()["seen"]
+    assert not seen[0]
+    assert set(np.flatnonzero(seen)) == (set(rows.item) | set(rows.history(12).ravel())) - {0}
+
+
+def test_a_job_can_be_opened_from_its_folder_alone(job: Job) -> None:
+    assert open_job(job.folder) == job
+
+
+def test_the_worker_command_trains_a_job(job: Job) -> None:
+    assert worker.main(["--job", str(job.folder)]) == 0
+    assert job.finished
+    lines = [json.loads(line) for line in job.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines if "valid_auc" in line["metrics"]] == [11, 22]
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.5, 100.0])
+def test_clipping_limits_the_norm(limit: float) -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2))]
+    for parameter in parameters:
+        parameter.grad = torch.full_like(parameter, 2.0)
+    arithmetic.clip_gradients(parameters, limit)
+    norm = torch.cat([parameter.grad for parameter in parameters if parameter.grad is not None]).norm()
+    assert norm.item() == pytest.approx(limit if limit == 0.5 else 20**0.5, rel=1e-5)
+
+
+def test_without_weight_decay_the_optimizer_is_adam() -> None:
+    ours, adams = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+    optimizers = [arithmetic.optimizer_for([ours], TRAIN), torch.optim.Adam([adams], lr=TRAIN.learning_rate)]
+    for gradient in ([0.1, -3.0], [2.0, 1e-5]):
+        for parameter, optimizer in zip((ours, adams), optimizers, strict=True):
+            parameter.grad = torch.tensor(gradient)
+            optimizer.step()
+    torch.testing.assert_close(ours, adams, rtol=1e-6, atol=0)
+
+
+def test_compiled_training_is_asked_for_by_config() -> None:
+    module = torch.nn.Linear(2, 2)
+    assert arithmetic.compiled(module, TRAIN) is module
+    assert arithmetic.compiled(module, replace(TRAIN, compile=True)) is not module
