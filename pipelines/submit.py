@@ -44,6 +44,7 @@ def parameters(
         "revision": revision or source.revision,
         "folder": "",  # only a laptop takes a folder as it is
         "workspace": source.workspace,
+        "shards": list(range(config.embed.shards)),
         **more,
     }
     known = parameters_of(pipeline)
