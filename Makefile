@@ -37,12 +37,15 @@ check-infra: $(READY) ## Build every Kubernetes overlay and check each object st
 test-containers: $(READY) ## Build the cpu image and run the pipeline in it
 	$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
 
-lock: $(READY) ## Pin every package anew from pyproject.toml (commit the result)
-	$(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \
-		pyproject.toml | sed 's/+cpu$$//' > requirements.lock.new
-	$(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \
-		--extra dev -c requirements.lock.new pyproject.toml | sed 's/+cpu$$//' > requirements-dev.lock
+# torch pins its CUDA packages itself, to the digit; left out of the lock, one lock serves machines with and without a GPU.
+PIN = $(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+	$(1) | sed -E '/^(cuda-|nvidia-|triton)/d; s/\+cpu$$//' >
+
+lock: $(READY) ## Pin every package anew from pyproject.toml (then commit both locks)
+	$(call PIN,pyproject.toml) requirements.lock.new
+	$(call PIN,--extra dev -c requirements.lock.new pyproject.toml) requirements-dev.lock.new
 	mv requirements.lock.new requirements.lock
+	mv requirements-dev.lock.new requirements-dev.lock
 
 clean: ## Remove caches and local runs (the registry in .mmctr too)
 	rm -rf .mmctr .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -52,6 +55,6 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=python3.11")'
 	@echo "installing the locked requirements into .venv (about two minutes, once)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --no-deps -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

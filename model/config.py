@@ -8,7 +8,7 @@ from model.checks import at_least, between, one_of
 ContentUse = Literal["concat", "init", "align", "codes", "similarity"]
 ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
 ContentMap = Literal["none", "linear", "gated-mlp"]
-Interest = Literal["transformer", "din", "relu", "mean", "none"]
+Interest = Literal["transformer", "din", "relu", "recency", "mean", "none"]
 TargetAttention = Literal["none", "din", "relu"]
 Position = Literal["none", "learned"]
 Cross = Literal["full", "low-rank", "none"]

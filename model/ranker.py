@@ -9,10 +9,11 @@ from model.content import SimilarityHistogram
 from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
 from model.item_encoder import EncodedItems, ItemEncoder, embedding
 from model.items import ItemTable
-from model.target_attention import DinAttention, MeanPool, ReluAttention
+from model.pooling import MeanPool, RecencyPool
+from model.target_attention import DinAttention, ReluAttention
 from model.transformer import InterestTransformer, rows
 
-InterestModule = InterestTransformer | DinAttention | ReluAttention | MeanPool
+InterestModule = InterestTransformer | DinAttention | ReluAttention | RecencyPool | MeanPool
 
 
 def interest_module(kind: Interest | TargetAttention, config: ModelConfig, item_width: int) -> InterestModule | None:
@@ -22,6 +23,8 @@ def interest_module(kind: Interest | TargetAttention, config: ModelConfig, item_
         return DinAttention(config, item_width)
     if kind == "relu":
         return ReluAttention(config, item_width)
+    if kind == "recency":
+        return RecencyPool(config, item_width)
     if kind == "mean":
         return MeanPool(item_width)
     return None

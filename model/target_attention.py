@@ -1,4 +1,4 @@
-"""Sum pooling of a history under the target's attention, and the plain mean it is compared with."""
+"""Sum pooling of a history under the target's attention."""
 
 from itertools import pairwise
 
@@ -104,18 +104,3 @@ class ReluAttention(nn.Module):
 
     def _by_head(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.reshape(*x_BLD.shape[:2], self.heads, self.width // self.heads)
-
-
-class MeanPool(nn.Module):
-    """Blind to the target and to order; an empty history is zero."""
-
-    def __init__(self, item_width: int) -> None:
-        super().__init__()
-        self.width = item_width
-
-    def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:  # noqa: ARG002
-        return real_BL / real_BL.sum(1, keepdim=True).clamp(min=1)
-
-    def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
-        weights_BL = self.attention(items_UD, history_BL, target_BD, real_BL).to(items_UD.dtype)
-        return torch.einsum("bl,bld->bd", weights_BL, rows(items_UD, history_BL))

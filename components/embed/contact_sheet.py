@@ -34,7 +34,7 @@ def draw_contact_sheet(
         for line, view in enumerate(views):
             _neighbours(sheet, items, titles, view, rows, int(query), top + 6 + line * (TILE + CAPTION))
     with atomic_path(path) as scratch:
-        sheet.save(scratch, "PNG", optimize=False, compress_level=4)
+        sheet.save(scratch, "PNG", optimize=False, compress_level=1)
 
 
 def _neighbours(

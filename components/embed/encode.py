@@ -36,27 +36,34 @@ def encode_items(
         keys = item_keys(items, modality, part, config.decoders)
         known = cache.room(variant.id).places
         rows = {key: row for row, key in enumerate(keys) if key is not None and key not in known}
+        loaded = 0.0
         if rows:
             encode = _encode_texts if modality == "text" else _encode_images
             # One row a content: items that share a title or a cover share its vector.
-            encode(items, {key: part.start + row for key, row in rows.items()}, variant, config, cache, scratch)
+            loaded = encode(
+                items, {key: part.start + row for key, row in rows.items()}, variant, config, cache, scratch
+            )
         hits = sum(key is not None and key not in rows for key in keys)
         report[modality] = {
             "variant": variant.id, "hits": hits, "encoded": len(rows), "seconds": time.perf_counter() - started,
+            "load_seconds": loaded,
         }  # fmt: skip
     return report
 
 
 def _encode_texts(
     items: Items, rows: dict[bytes, int], variant: Variant, config: EmbedConfig, cache: VectorCache, scratch: Path
-) -> None:
+) -> float:
+    """Returns the seconds that loading the encoder took."""
     from components.embed.runtime import runtime
     from components.embed.text import TextEncoder
 
+    started = time.perf_counter()
     if not isinstance(variant.spec.preprocessing, TextPreprocessing):
         raise TypeError(f"{variant.spec.name} is no text encoder")
     folder = fetch(variant.spec, config.text_weights, config.text_revision, scratch)
     encoder = TextEncoder(folder, variant.spec.preprocessing, runtime(config), config.text_batch)
+    loaded = time.perf_counter() - started
     keys = list(rows)
     texts = [items.texts[rows[key]] for key in keys]
     with (
@@ -69,16 +76,20 @@ def _encode_texts(
             for position, vector, note in zip(batch.positions, vectors, batch.notes, strict=True):
                 writer.add(Entry(keys[position], vector, note=note))
             bar.advance(len(batch.positions))
+    return loaded
 
 
 def _encode_images(
     items: Items, rows: dict[bytes, int], variant: Variant, config: EmbedConfig, cache: VectorCache, scratch: Path
-) -> None:
+) -> float:
+    """Returns the seconds that loading the encoder took."""
     from components.embed.runtime import runtime
     from components.embed.vision import ImageEncoder
 
+    started = time.perf_counter()
     folder = fetch(variant.spec, config.image_weights, config.image_revision, scratch)
     encoder = ImageEncoder(folder, variant.spec, runtime(config), config.image_batch)
+    loaded = time.perf_counter() - started
 
     def decode(key: bytes) -> Decoded:
         return key, read_picture(items.images.read(items.ids[rows[key]]), encoder.size, config.pixel_limit)
@@ -98,6 +109,7 @@ def _encode_images(
             for (key, picture), vector in zip(batch, vectors, strict=True):
                 writer.add(Entry(key, vector, note=picture.note))
             bar.advance(len(batch))
+    return loaded
 
 
 def _good_batches(

@@ -6,9 +6,11 @@ import typer
 
 from components.errors import StepError
 from pipelines.cli.cluster import compile_pipeline, submit
+from pipelines.cli.data import data_app, import_app
 from pipelines.cli.doctor import doctor
+from pipelines.cli.review import review_app, rollback
 from pipelines.cli.run import run
-from pipelines.cli.schedule import app as schedule
+from pipelines.cli.schedule import app as schedule_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,11 +20,16 @@ app = typer.Typer(
     help="Keeps a multimodal click-through-rate model fresh: validate, embed, train, measure, review, register.",
     epilog="Start with `mmctr run`; it ends with the path of a report. Exit codes: 0 done, 1 failed, 2 wrong use.",
 )
-app.command()(run)
-app.command("compile")(compile_pipeline)
-app.command()(submit)
-app.add_typer(schedule, name="schedule")
-app.command()(doctor)
+_TRAIN, _REVIEW, _DATA, _CLUSTER = "Train", "Review and serve", "Data", "Kubeflow"
+app.command(rich_help_panel=_TRAIN)(run)
+app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
+app.command(rich_help_panel=_REVIEW)(rollback)
+app.add_typer(data_app, name="data", rich_help_panel=_DATA)
+app.add_typer(import_app, name="import", rich_help_panel=_DATA)
+app.command("compile", rich_help_panel=_CLUSTER)(compile_pipeline)
+app.command(rich_help_panel=_CLUSTER)(submit)
+app.add_typer(schedule_app, name="schedule", rich_help_panel=_CLUSTER)
+app.command(rich_help_panel=_CLUSTER)(doctor)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
         item_levels=draw(st.booleans()),
         row_levels=draw(st.booleans()),
         history_length=length,
-        interest=draw(st.sampled_from(["transformer", "din", "relu", "mean", "none"])),
+        interest=draw(st.sampled_from(["transformer", "din", "relu", "recency", "mean", "none"])),
         target_attention=draw(st.sampled_from(["none", "din", "relu"])),
         target_concat=draw(st.booleans()),
         position=draw(st.sampled_from(["none", "learned"])),

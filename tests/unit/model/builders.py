@@ -43,6 +43,7 @@ VARIANTS: dict[str, ModelConfig] = {
     "relu-positions": replace(BASE, interest="relu", position="learned", heads=2),
     "din-positions": replace(BASE, interest="din", position="learned"),
     "mean": replace(BASE, interest="mean"),
+    "recency": replace(BASE, interest="recency", heads=3),
     "din-beside": replace(BASE, target_attention="din"),
     "relu-beside": replace(BASE, target_attention="relu"),
     "low-rank": replace(BASE, cross="low-rank"),

@@ -14,7 +14,11 @@ from model.presets import din, paper, published
         ("content", ("concat", "concat"), "names a use twice"),
         ("content_norm", "batch", "model.content_norm = 'batch': must be one of 'raw'"),
         ("content_map", "mlp", "model.content_map = 'mlp'"),
-        ("interest", "lstm", "model.interest = 'lstm': must be one of 'transformer', 'din', 'relu', 'mean', 'none'"),
+        (
+            "interest",
+            "lstm",
+            "model.interest = 'lstm': must be one of 'transformer', 'din', 'relu', 'recency', 'mean', 'none'",
+        ),
         ("target_attention", "transformer", "model.target_attention = 'transformer': must be one of"),
         ("cross", "half", "model.cross = 'half'"),
         ("mask", "left", "model.mask = 'left'"),

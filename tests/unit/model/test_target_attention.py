@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Position
-from model.target_attention import Dice, DinAttention, MeanPool, ReluAttention
+from model.target_attention import Dice, DinAttention, ReluAttention
 from tests.unit.model.builders import BASE
 
 WIDTH = 6
@@ -85,14 +85,6 @@ def test_relu_attention_weighs_by_positive_dot_products(heads: int, position: Po
     with torch.no_grad():
         found_BD = block(items_UD, history_BL, target_BD, real_BL)
     np.testing.assert_allclose(found_BD.numpy(), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_the_mean_is_over_real_items_alone() -> None:
-    items_UD, history_BL, target_BD, real_BL = case()
-    found_BD = MeanPool(WIDTH)(items_UD, history_BL, target_BD, real_BL)
-    for row in (1, 2):
-        torch.testing.assert_close(found_BD[row], items_UD[history_BL[row][real_BL[row]]].mean(0))
-    assert (found_BD[0] == 0).all()
 
 
 def test_dice_normalises_as_batch_norm_does_over_real_positions() -> None:
