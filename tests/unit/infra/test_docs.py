@@ -56,6 +56,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, d
         yield folder, {**os.environ, "PATH": search, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
+@pytest.mark.integration
 def test_the_commands_work_in_the_order_they_stand(checkout: tuple[Path, dict[str, str]]) -> None:
     folder, environment = checkout
     for page, line in EXECUTED:
