@@ -18,6 +18,7 @@ STEPS = {
     "fetch-champion": "components.register.champion",
     "validate": "components.validate.step",
     "decide": "components.freshness",
+    "encode-shard": "components.embed.step",
     "embed": "components.embed.step",
     "train": "components.train.step",
     "evaluate": "components.evaluate.step",

@@ -21,7 +21,18 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_steps_come_in_the_order_of_the_design(spec: dict[str, Any]) -> None:
     columns = columns_of(nodes_of(spec))
-    road = "ingest fetch-champion validate decide encode-shard embed train evaluate gate register".split()
+    road = [
+        "ingest",
+        "fetch-champion",
+        "validate",
+        "decide",
+        "encode-shard",
+        "embed",
+        "train",
+        "evaluate",
+        "gate",
+        "register",
+    ]
     assert [columns[name] for name in road] == list(range(len(road)))
 
 
