@@ -48,6 +48,7 @@ class ValidatePolicy:
     # Leakage. A split by time shares returning users (42% of MovieLens's in test), one by row shares nearly all.
     max_shared_users: float = 0.8
     max_copied_rows: float = 0.005
+    max_clicked_before: float = 0.1  # people click some things twice
 
     # Shortcuts, as AUC against the label
     max_item_ctr_auc: float = 0.97

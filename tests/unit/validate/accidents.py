@@ -120,7 +120,7 @@ ITEMS = [
     Accident("empty picture", "images-decodable", "empty", by.pictures(lambda i, c: b"" if i == 11 else c)),
     Accident("placeholder picture", "images-differ", "item_images",
              by.placeholder_pictures),
-    Accident("truncated shard", "images-decodable", "cut off", by.cut("item_images-00000.tar", 0.5)),
+    Accident("truncated shard", "images-decodable", "not a readable tar", by.cut("item_images-00000.tar", 0.5)),
 ]  # fmt: skip
 
 
@@ -144,6 +144,7 @@ VECTORS = [
 
 LEAKS = [
     Accident("duplicated users", "users-apart", "test in train", by.users_of_train),
+    Accident("histories from the whole log", "future-apart", "test in train", by.histories_of_the_whole_log),
     Accident("test rows from train", "rows-apart", "test in train", by.rows_of_train(fresh_users=False)),
     Accident("test rows from train, users renewed", "histories-apart", "test in train",
              by.rows_of_train(fresh_users=True)),
