@@ -21,7 +21,7 @@ class ValidatePolicy:
     # Rows
     min_rows: int = 100
     min_history: int = 1  # clicks: fewer count as none
-    max_short_histories: float = 0.2  # MovieLens has 3% of rows whose users begin; the challenge starts at 3 clicks
+    max_short_histories: float = 0.2  # a log from its first day has 2% (MovieLens); the challenge starts at 3 clicks
     max_quarantined: float = 0.01
     min_label_rate: float = 0.01
     max_label_rate: float = 0.6  # the challenge has 0.25; inverted it would be 0.75

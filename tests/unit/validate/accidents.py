@@ -32,6 +32,7 @@ FILES = [
     Accident("text table under a parquet name", "files-readable", "train.parquet",
              by.overwrite("train.parquet", b"user_id,item_id\n1,2\n")),
     Accident("pages overwritten, footer whole", "files-readable", "breaks after row", by.scramble_pages),
+    Accident("titles in another encoding", "files-readable", "UTF8", edit("item_feature", by.latin_titles)),
     Accident("items not uploaded", "files-present", "item_feature.parquet", by.remove("item_feature.parquet")),
     Accident("split not uploaded", "files-present", "valid.parquet", by.remove("valid.parquet")),
     Accident("renamed column", "columns-present", "item_seq",

@@ -118,6 +118,11 @@ def same(column: str, row: int = 0) -> Callable[[pa.Table], pa.Table]:
     return change
 
 
+def latin_titles(table: pa.Table) -> pa.Table:
+    raw = pa.array(["Caf\xe9".encode("latin-1")] * table.num_rows, pa.binary())
+    return with_column(table, layout.TITLE, raw.cast(pa.string(), safe=False))
+
+
 def titles(values: Callable[[int], str]) -> Callable[[pa.Table], pa.Table]:
     return lambda table: with_column(table, layout.TITLE, [values(i) for i in range(table.num_rows)])
 
