@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check picture images services check-infra test-containers lock clean
+.PHONY: help run test check picture images services s3 check-infra test-containers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ images: $(READY) ## Build the cpu and gpu images (ARGS="--registry registry.exam
 
 services: $(READY) ## MLflow, PostgreSQL and S3 on this machine, until Ctrl-C
 	$(BIN)/python -m infra.local.up $(ARGS)
+
+s3: $(READY) ## The S3 server alone, with the DVC remote and the artifact bucket on it, until Ctrl-C
+	$(BIN)/python -m infra.local.s3 $(ARGS)
 
 check-infra: $(READY) ## Build every Kubernetes overlay and check each object strictly
 	$(BIN)/python -m infra.check

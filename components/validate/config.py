@@ -32,7 +32,7 @@ class ValidatePolicy:
     max_top_history: float = 0.5
 
     # Items
-    max_item_id: int = 50_000_000  # 128 float32 an id: 25 GB of vectors, more than a node's GPU keeps
+    max_item_id: int = 20_000_000  # 128 float32 an id: a table of vectors of 10 GB
     min_titles: float = 0.98
     max_same_title: float = 0.5
     min_tagged: float = 0.9

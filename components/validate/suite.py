@@ -172,7 +172,8 @@ IMAGES = (
 )  # fmt: skip
 
 EMBEDDINGS = (
-    Rule("embeddings-finite", "embeddings", none("not_finite"), "stop", "vectors hold no NaN and no infinity",
+    Rule("embeddings-finite", "embeddings", none("not_finite"), "stop",
+         "vectors hold no NaN, no infinity and nothing beyond a million",
          "One NaN makes every weight NaN after one step."),
     Rule("embeddings-width", "embeddings", none("wrong_width"), "stop", "vectors of a column have one width",
          "A short vector shifts all that follow it."),

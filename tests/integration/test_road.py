@@ -18,8 +18,15 @@ from components.sample import SIZES, write_sample
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-# Small enough for seconds; the floor is lowered because two epochs on 1,500 rows learn little.
-QUICK = ("--set", "train.max_epochs=2", "--set", "gate.auc_floor=0.4", "--set", "gate.minimum_rows=100")
+# Two epochs on 1,500 rows learn next to nothing: here the road is tested, not the model.
+SETTINGS = (
+    "train.max_epochs=2",
+    "gate.auc_floor=0.4",
+    "gate.minimum_rows=100",
+    "gate.calibration_ceiling=1",
+    "gate.baseline_margin=-1",
+)
+QUICK = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 @pytest.fixture(scope="module")

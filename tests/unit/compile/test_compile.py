@@ -20,7 +20,6 @@ from pipelines.training import training_pipeline
 
 REPOSITORY = Path(__file__).parents[3]
 GOLDEN = REPOSITORY / "tests/golden"
-ACCELERATED = ("exec-encode-shard", "exec-evaluate", "exec-train")
 DIGESTS = {"cpu": "sha256:" + "a" * 64, "gpu": "sha256:" + "b" * 64}
 
 
@@ -91,6 +90,7 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
             assert (task["retryPolicy"]["backoffDuration"], task["retryPolicy"]["backoffFactor"]) == ("60s", 2.0)
 
 
+ACCELERATED = ("exec-encode-shard", "exec-train", "exec-evaluate")
 STEPS = {
     "ingest",
     "fetch-champion",

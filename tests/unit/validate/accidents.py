@@ -120,7 +120,7 @@ ITEMS = [
     Accident("empty picture", "images-decodable", "empty", by.pictures(lambda i, c: b"" if i == 11 else c)),
     Accident("placeholder picture", "images-differ", "item_images",
              by.placeholder_pictures),
-    Accident("truncated shard", "images-decodable", "tar file", by.cut("item_images-00000.tar", 0.5)),
+    Accident("truncated shard", "images-decodable", "cut off", by.cut("item_images-00000.tar", 0.5)),
 ]  # fmt: skip
 
 

@@ -72,6 +72,15 @@ def right_pad(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, order, axis=1)
 
 
+def right_pad_first(rows: int) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        values = histories(table)
+        values[:rows] = right_pad(values[:rows])
+        return with_histories(table, values)
+
+    return change
+
+
 def hole(values: np.ndarray) -> np.ndarray:
     values[::7, -2] = 0
     return values
@@ -203,6 +212,13 @@ def renumber(table: pa.Table) -> pa.Table:
         values = histories(table)
         table = with_histories(table, np.where(values > 0, values + 1000, 0))
     return table
+
+
+def mirror_ids(table: pa.Table) -> pa.Table:
+    """The same ids, each another item's."""
+    values = histories(table)
+    table = with_column(table, layout.ITEM, 101 - ints(table, layout.ITEM))
+    return with_histories(table, np.where(values > 0, 101 - values, 0))
 
 
 def new_tags(table: pa.Table) -> pa.Table:
