@@ -48,13 +48,16 @@ def config_for(dims: str, batch: int, **settings: Any) -> RunConfig:
     return RunConfig(f"benchmark-{dims}", model=ranker, train=TrainConfig(batch_size=batch, **settings))
 
 
-def measure_ours(data: Path, dims: str, batch: int, precision: str, seconds: float, device: str) -> dict[str, Any]:
+def measure_ours(
+    data: Path, dims: str, batch: int, precision: str, seconds: float, device: str, profile: bool = True
+) -> dict[str, Any]:
     inputs = (data / "dataset", data / "validation", data / "embeddings")
     config = config_for(dims, batch, precision=precision, device=device, compile=device == "cuda")
     job = prepare_job(*inputs, config, data / "work")
     ranks = Ranks(0, 1, pick_device(device))
     timed = _time_steps(job, ranks, warm_up=20 if device == "cuda" else 1, seconds=seconds)
-    timed["profile"] = _profile(job, ranks)
+    if profile:
+        timed["profile"] = _profile(job, ranks)
     timed["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return timed
 
@@ -125,9 +128,10 @@ def compare(fuxictr: str, seconds: float, repeats: int, cases: list[tuple[str, i
                     "bfloat16": [*ours, "--precision", "bfloat16"],
                 }
                 case: dict[str, Any] = {"length": length, "dims": dims, "batch": batch, "runs": {s: [] for s in systems}}
-                for _ in range(repeats):
+                for repeat in range(repeats):
                     for system, command in systems.items():
-                        case["runs"][system].append(_run(command))
+                        profiled = ["--profile"] if repeat == 0 and system != "FuxiCTR" else []
+                        case["runs"][system].append(_run([*command, *profiled]))
                 found.append(case)
                 _say(case)
                 write_json(RESULTS / "training.json", {"machine": machine(), "threads": 1, "cases": found})
@@ -210,6 +214,7 @@ def main() -> None:
     one.add_argument("--dims", choices=("small", "challenge"), required=True)
     one.add_argument("--batch", type=int, required=True)
     one.add_argument("--precision", default="float32")
+    one.add_argument("--profile", action="store_true")
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 8192])
     for command in (both, one, gpu):
@@ -222,7 +227,8 @@ def main() -> None:
         compare(asked.fuxictr, asked.seconds, asked.repeats, cases, asked.lengths)
     elif asked.command == "one":
         torch.set_num_threads(1)
-        print(json.dumps(measure_ours(asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu")))
+        sizes = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
+        print(json.dumps(measure_ours(*sizes)))
     elif asked.command == "gpu":
         measure_gpu(asked.batches, asked.seconds)
     elif asked.command == "ranks":
