@@ -3,6 +3,7 @@
     python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns; see benchmarks/fuxictr/reference.py
     python -m benchmarks.training gpu                               ours at the challenge's size on one CUDA device
     python -m benchmarks.training ranks                             one process against two, same global batch
+    python -m benchmarks.training batch                             AUC at batch 128 and at 4096, on made data
     python -m benchmarks.training table                             benchmarks/README.md from the results
 
 Each measurement is a process of its own with one thread. What is compared is samples a second of CPU time: on one
@@ -28,12 +29,15 @@ from benchmarks.machine import machine
 from benchmarks.rows import write_inputs
 from components.config import RunConfig
 from components.files import write_json
+from components.sample import SampleSpec, write_sample
 from components.train import worker
 from components.train.config import TrainConfig
 from components.train.job import Job, prepare_job
 from components.train.ranks import Ranks, pick_device
+from components.train.rows import RowStore
+from components.train.scoring import score
 from components.train.step import train
-from model import presets
+from model import checkpoint, metrics, presets
 
 RESULTS = Path("benchmarks/results")
 LENGTHS = ("6", "challenge", "100")
@@ -127,7 +131,12 @@ def compare(fuxictr: str, seconds: float, repeats: int, cases: list[tuple[str, i
                     "float32": [*ours, "--precision", "float32"],
                     "bfloat16": [*ours, "--precision", "bfloat16"],
                 }
-                case: dict[str, Any] = {"length": length, "dims": dims, "batch": batch, "runs": {s: [] for s in systems}}
+                case: dict[str, Any] = {
+                    "length": length,
+                    "dims": dims,
+                    "batch": batch,
+                    "runs": {s: [] for s in systems},
+                }
                 for repeat in range(repeats):
                     for system, command in systems.items():
                         profiled = ["--profile"] if repeat == 0 and system != "FuxiCTR" else []
@@ -168,7 +177,11 @@ def measure_gpu(batches: list[int], seconds: float) -> None:
             for batch in batches:
                 run = measure_ours(data, "challenge", batch, "bfloat16", seconds, "cuda")
                 speed = run["samples_per_second"]
-                share = speed * padded_flop(presets.paper("challenge"), int(length)) / peak if peak and length == "100" else None
+                share = (
+                    speed * padded_flop(presets.paper("challenge"), int(length)) / peak
+                    if peak and length == "100"
+                    else None
+                )
                 found.append({"length": length, "batch": batch, "bf16_peak_share": share,
                               "epoch_seconds_3_6m_rows": 3.6e6 / speed, **run})  # fmt: skip
                 print(found[-1], flush=True)
@@ -196,9 +209,31 @@ def measure_ranks(repeats: int) -> None:
                 config = config_for("small", 2048, launcher="torchrun", processes=ranks, max_epochs=1)
                 config = replace(config, train=replace(config.train, seed=repeat + 1))
                 summary = train(*inputs, config, Path(folder, "work"), Path(folder, "out"))
-                runs[str(ranks)].append({name: summary[name] for name in ("seconds", "samples_per_second", "valid_auc")})
+                runs[str(ranks)].append(
+                    {name: summary[name] for name in ("seconds", "samples_per_second", "valid_auc")}
+                )
     write_json(RESULTS / "training-ranks.json", {"machine": machine(), "threads_a_rank": 1, "ranks": runs})
     print({ranks: max(run["samples_per_second"] for run in some) for ranks, some in runs.items()})
+
+
+def measure_batch_sizes(rows: int, seeds: int) -> None:
+    """AUC on test of the sample's world, at one budget of epochs, with and without the rule of docs/training.md."""
+    variants = {"128": (128, 1.0), "4096, rate x sqrt(32)": (4096, 32**0.5), "4096, same rate": (4096, 1.0)}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "data")
+        write_sample(data, SampleSpec(train_rows=rows, valid_rows=5_000, test_rows=20_000, content="item_info"))
+        write_json(data / "quarantine.json", {})
+        test = RowStore.build(data / "test.parquet", Path(folder, "rows"))
+        for seed in range(1, seeds + 1):
+            for name, (batch, factor) in variants.items():
+                config = config_for("small", batch, learning_rate=1e-3 * factor, seed=seed, max_epochs=8, patience=8)
+                summary = train(data, data, data, config, Path(folder, "work"), Path(folder, "out"))
+                ranker = checkpoint.load(Path(folder, "out", "model.safetensors"), "cpu")
+                area = metrics.auc(test.label, score(ranker, test))
+                runs[name].append({"seed": seed, "test_auc": area, **summary})
+                print(name, seed, round(area, 4), summary["best_epoch"], flush=True)
+                write_json(RESULTS / "batch-size.json", {"machine": machine(), "rows": rows, "runs": runs})
 
 
 def main() -> None:
@@ -220,6 +255,9 @@ def main() -> None:
     for command in (both, one, gpu):
         command.add_argument("--seconds", type=float, default=10.0)
     commands.add_parser("ranks").add_argument("--repeats", type=int, default=3)
+    sizes = commands.add_parser("batch")
+    sizes.add_argument("--rows", type=int, default=60_000)
+    sizes.add_argument("--seeds", type=int, default=2)
     commands.add_parser("table")
     asked = parser.parse_args()
     if asked.command == "compare":
@@ -227,10 +265,13 @@ def main() -> None:
         compare(asked.fuxictr, asked.seconds, asked.repeats, cases, asked.lengths)
     elif asked.command == "one":
         torch.set_num_threads(1)
-        sizes = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
-        print(json.dumps(measure_ours(*sizes)))
+        what = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
+        print(json.dumps(measure_ours(*what)))
     elif asked.command == "gpu":
         measure_gpu(asked.batches, asked.seconds)
+    elif asked.command == "batch":
+        torch.set_num_threads(1)
+        measure_batch_sizes(asked.rows, asked.seeds)
     elif asked.command == "ranks":
         os.environ["OMP_NUM_THREADS"] = "1"
         measure_ranks(asked.repeats)
