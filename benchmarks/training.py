@@ -1,10 +1,9 @@
 """Training speed, beside FuxiCTR's own training path on the same rows, dims, batch and thread.
 
-    python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns; see benchmarks/fuxictr/reference.py
+    python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns
     python -m benchmarks.training gpu                               ours at the challenge's size on one CUDA device
-    python -m benchmarks.training ranks                             one process against two, same global batch
-    python -m benchmarks.training batch                             AUC at batch 128 and at 4096, on made data
-    python -m benchmarks.training table                             benchmarks/README.md from the results
+
+How to make F: benchmarks/fuxictr/reference.py.
 
 Each measurement is a process of its own with one thread. What is compared is samples a second of CPU time: on one
 thread that is what a quiet machine's clock would show, and a busy machine disturbs it less. Wall times are kept too.
@@ -19,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +27,11 @@ from benchmarks.machine import machine
 from benchmarks.rows import write_inputs
 from components.config import RunConfig
 from components.files import write_json
-from components.sample import SampleSpec, write_sample
-from components.train import worker
+from components.train import arithmetic, worker
 from components.train.config import TrainConfig
 from components.train.job import Job, prepare_job
 from components.train.ranks import Ranks, pick_device
-from components.train.rows import RowStore
-from components.train.scoring import score
-from components.train.step import train
-from model import checkpoint, metrics, presets
+from model import presets
 
 RESULTS = Path("benchmarks/results")
 LENGTHS = ("6", "challenge", "100")
@@ -83,13 +77,13 @@ def _time_steps(job: Job, ranks: Ranks, warm_up: int, seconds: float) -> dict[st
         taken += 1
     wait()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return {"rows": rows, "steps": taken, "cpu_seconds": cpu, "wall_seconds": wall, "samples_per_cpu_second": rows / cpu,
-            "samples_per_second": rows / wall}  # fmt: skip
+    rates = {"samples_per_cpu_second": rows / cpu, "samples_per_second": rows / wall}
+    return {"rows": rows, "steps": taken, "cpu_seconds": cpu, "wall_seconds": wall, **rates}
 
 
 def _steps(job: Job, ranks: Ranks) -> Iterator[int]:
     """Endless training steps, as the worker makes them; yields the rows of each."""
-    worker.arithmetic.set_up(ranks.device)
+    arithmetic.set_up(ranks.device)
     rows, _ = job.rows()
     state, optimiser = worker.build(job, ranks)
     data = worker.data_of(job, ranks, rows, state.ranker)
@@ -131,16 +125,12 @@ def compare(fuxictr: str, seconds: float, repeats: int, cases: list[tuple[str, i
                     "float32": [*ours, "--precision", "float32"],
                     "bfloat16": [*ours, "--precision", "bfloat16"],
                 }
-                case: dict[str, Any] = {
-                    "length": length,
-                    "dims": dims,
-                    "batch": batch,
-                    "runs": {s: [] for s in systems},
-                }
+                runs: dict[str, list[dict[str, Any]]] = {system: [] for system in systems}
+                case = {"length": length, "dims": dims, "batch": batch, "runs": runs}
                 for repeat in range(repeats):
                     for system, command in systems.items():
                         profiled = ["--profile"] if repeat == 0 and system != "FuxiCTR" else []
-                        case["runs"][system].append(_run([*command, *profiled]))
+                        runs[system].append(_run([*command, *profiled]))
                 found.append(case)
                 _say(case)
                 write_json(RESULTS / "training.json", {"machine": machine(), "threads": 1, "cases": found})
@@ -161,8 +151,8 @@ def best(case: dict[str, Any], system: str) -> float:
 
 def _say(case: dict[str, Any]) -> None:
     speeds = {system: best(case, system) for system in case["runs"]}
-    print(case["dims"], "batch", case["batch"], "length", case["length"],
-          {system: f"{speed:.1f}/s, {speed / speeds['FuxiCTR']:.1f}x" for system, speed in speeds.items()}, flush=True)  # fmt: skip
+    shown = {system: f"{speed:.1f}/s, {speed / speeds['FuxiCTR']:.1f}x" for system, speed in speeds.items()}
+    print(case["dims"], "batch", case["batch"], "length", case["length"], shown, flush=True)
 
 
 def measure_gpu(batches: list[int], seconds: float) -> None:
@@ -196,44 +186,7 @@ def padded_flop(model: Any, length: int) -> float:
     transformer = model.layers * (length * (4 * width**2 + 2 * width * model.ffn_dim) + 2 * length**2 * width)
     deep = sum(a * b for a, b in zip([features, *model.deep_widths], model.deep_widths, strict=False))
     head = (features + model.deep_widths[-1]) * model.head_widths[0]
-    return 6.0 * (transformer + model.cross_layers * features**2 + deep + head)
-
-
-def measure_ranks(repeats: int) -> None:
-    """Wall time, since ranks share it; two ranks have a core each."""
-    runs: dict[str, list[dict[str, Any]]] = {"1": [], "2": []}
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = write_inputs(Path(folder), 60_000, "challenge")
-        for repeat in range(repeats):
-            for ranks in (1, 2):
-                config = config_for("small", 2048, launcher="torchrun", processes=ranks, max_epochs=1)
-                config = replace(config, train=replace(config.train, seed=repeat + 1))
-                summary = train(*inputs, config, Path(folder, "work"), Path(folder, "out"))
-                runs[str(ranks)].append(
-                    {name: summary[name] for name in ("seconds", "samples_per_second", "valid_auc")}
-                )
-    write_json(RESULTS / "training-ranks.json", {"machine": machine(), "threads_a_rank": 1, "ranks": runs})
-    print({ranks: max(run["samples_per_second"] for run in some) for ranks, some in runs.items()})
-
-
-def measure_batch_sizes(rows: int, seeds: int) -> None:
-    """AUC on test of the sample's world, at one budget of epochs, with and without the rule of docs/training.md."""
-    variants = {"128": (128, 1.0), "4096, rate x sqrt(32)": (4096, 32**0.5), "4096, same rate": (4096, 1.0)}
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, "data")
-        write_sample(data, SampleSpec(train_rows=rows, valid_rows=5_000, test_rows=20_000, content="item_info"))
-        write_json(data / "quarantine.json", {})
-        test = RowStore.build(data / "test.parquet", Path(folder, "rows"))
-        for seed in range(1, seeds + 1):
-            for name, (batch, factor) in variants.items():
-                config = config_for("small", batch, learning_rate=1e-3 * factor, seed=seed, max_epochs=8, patience=8)
-                summary = train(data, data, data, config, Path(folder, "work"), Path(folder, "out"))
-                ranker = checkpoint.load(Path(folder, "out", "model.safetensors"), "cpu")
-                area = metrics.auc(test.label, score(ranker, test))
-                runs[name].append({"seed": seed, "test_auc": area, **summary})
-                print(name, seed, round(area, 4), summary["best_epoch"], flush=True)
-                write_json(RESULTS / "batch-size.json", {"machine": machine(), "rows": rows, "runs": runs})
+    return float(6 * (transformer + model.cross_layers * features**2 + deep + head))
 
 
 def main() -> None:
@@ -254,11 +207,6 @@ def main() -> None:
     gpu.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 8192])
     for command in (both, one, gpu):
         command.add_argument("--seconds", type=float, default=10.0)
-    commands.add_parser("ranks").add_argument("--repeats", type=int, default=3)
-    sizes = commands.add_parser("batch")
-    sizes.add_argument("--rows", type=int, default=60_000)
-    sizes.add_argument("--seeds", type=int, default=2)
-    commands.add_parser("table")
     asked = parser.parse_args()
     if asked.command == "compare":
         cases = [(dims, int(batch)) for dims, _, batch in (case.partition(":") for case in asked.cases)]
@@ -267,18 +215,8 @@ def main() -> None:
         torch.set_num_threads(1)
         what = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
         print(json.dumps(measure_ours(*what)))
-    elif asked.command == "gpu":
-        measure_gpu(asked.batches, asked.seconds)
-    elif asked.command == "batch":
-        torch.set_num_threads(1)
-        measure_batch_sizes(asked.rows, asked.seeds)
-    elif asked.command == "ranks":
-        os.environ["OMP_NUM_THREADS"] = "1"
-        measure_ranks(asked.repeats)
     else:
-        from benchmarks.tables import write_tables
-
-        write_tables(RESULTS, Path("benchmarks/README.md"))
+        measure_gpu(asked.batches, asked.seconds)
 
 
 if __name__ == "__main__":
