@@ -113,5 +113,5 @@ class RunScreen:
 
 
 def _auc(metrics: dict[str, Any]) -> str:
-    auc = metrics["auc"]
+    auc = metrics["candidate"]["auc"]
     return f"{auc['value']:.4f} [dim](95% interval {auc['low']:.4f} to {auc['high']:.4f})[/dim]"

@@ -8,7 +8,7 @@ from rich.console import Console
 from pipelines.cli.screen import RunScreen
 
 VERDICT = {"passed": True, "rules": []}
-METRICS = {"auc": {"value": 0.8123, "low": 0.801, "high": 0.823}}
+METRICS = {"candidate": {"auc": {"value": 0.8123, "low": 0.801, "high": 0.823}}}
 REGISTRATION = {"name": "mmctr", "version": "3", "alias": "challenger", "validation_status": "pending"}
 
 
