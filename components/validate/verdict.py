@@ -77,15 +77,20 @@ def _observed(rule: Rule, measured: Measured) -> float | None:
 
 def _found(rule: Rule, judgement: Judgement, count: int, limit: str) -> str:
     shown = judgement.lines[:3]
-    where = "; ".join(f"{next(iter(line.values()))}: {_short(line['value'])}" for line in shown)
+    where = "; ".join(_name(line) + ": " + _short(line["value"]) for line in shown)
     where += f"; and {judgement.unexpected - len(shown)} more" if judgement.unexpected > len(shown) else ""
     if rule.table == "rows":
         return f"{count:,} row{'s do' if count != 1 else ' does'} not ({where})"
     if rule.table in ("items", "images"):
-        return f"{count:,} of {judgement.checked:,} do not ({rule.check.column}: {where}); allowed: {limit}"
+        return f"{count:,} of {judgement.checked:,} do not ({where}); allowed: {limit}"
     if isinstance(rule.check, Between):
-        return f"{rule.check.column} is not {limit} ({where})"
+        return f"the {rule.check.column.replace('_', ' ')} is not {limit} ({where})"
     return f"this was found: {where}"
+
+
+def _name(line: Line) -> str:
+    key, name = next(iter(line.items()))
+    return f"item {name}" if key == "item_id" else str(name)
 
 
 def _short(value: Any) -> str:
