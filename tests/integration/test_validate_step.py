@@ -107,6 +107,7 @@ WARNINGS = {
         "position",
         ValidatePolicy(),
     ),
+    "images-whole": (by.pictures(lambda i, c: c[:-99] if i == 7 else c), "item 7: ", ValidatePolicy()),
     "item-ctr-bounded": (lambda _: None, "item click rate", ValidatePolicy(max_item_ctr_auc=0.5)),
     "items-drift": (
         by.everywhere(by.mirror_ids, ("train",)),
