@@ -34,7 +34,7 @@ from components.train.step import train
 from model import checkpoint, metrics, presets
 
 # One budget for all: what is compared is the ranker, not the patience spent on it.
-BUDGET = TrainConfig(batch_size=1024, learning_rate=1e-3, max_epochs=6, patience=2)
+BUDGET = TrainConfig(batch_size=1024, learning_rate=3e-3, max_epochs=4, patience=2, precision="bfloat16")
 PRIOR_ROWS = 20.0  # of the item's click rate: how many rows of the average rate each item starts with
 
 

@@ -172,7 +172,8 @@ IMAGES = (
 )  # fmt: skip
 
 EMBEDDINGS = (
-    Rule("embeddings-finite", "embeddings", none("not_finite"), "stop", "vectors hold no NaN and no infinity",
+    Rule("embeddings-finite", "embeddings", none("not_finite"), "stop",
+         "vectors hold no NaN, no infinity and nothing beyond a million",
          "One NaN makes every weight NaN after one step."),
     Rule("embeddings-width", "embeddings", none("wrong_width"), "stop", "vectors of a column have one width",
          "A short vector shifts all that follow it."),
@@ -194,6 +195,9 @@ LEAKAGE = (
          "A split by row instead of by user or by time lets the model memorise people."),
     Rule("rows-apart", "pairs", none("identical_rows"), "stop", "no row of valid or test is also in train",
          "The model would be examined on what it was taught."),
+    Rule("future-apart", "pairs", Between("clicked_before", high="max_clicked_before"), "stop",
+         "what returning users click in valid and test is not yet in their histories in train",
+         "Histories made from the whole log, and not up to each click, tell the future that the model is tested on."),
     Rule("histories-apart", "pairs", Between("copied_rows", high="max_copied_rows"), "stop",
          "no (target, history) of valid or test is in train under another user",
          "Rows whose user ids were renewed are still the same rows. Short histories coincide by chance."),
