@@ -36,19 +36,28 @@ class _TailLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         weight, *groups = ctx.saved_tensors
-        to_weight = torch.zeros_like(weight, dtype=ctx.dtype)
+        if groups[-1].shape[1] == weight.shape[1]:  # the widest is the last: its product saves a pass of zeros
+            to_weight = (gradients[-1].t() @ groups[-1]).to(ctx.dtype)
+        else:
+            to_weight = _add_product(torch.zeros_like(weight, dtype=ctx.dtype), gradients[-1], groups[-1], ctx.square)
+        for x, gradient in zip(groups[:-1], gradients[:-1], strict=True):
+            _add_product(to_weight, gradient, x, ctx.square)
         to_bias = weight.new_zeros(weight.shape[0], dtype=ctx.dtype)
         to_groups: list[Tensor | None] = []
         for position, (x, gradient) in enumerate(zip(groups, gradients, strict=True)):
-            corner = _tail(to_weight, x, ctx.square)
-            if gradient.dtype == ctx.dtype:
-                corner.addmm_(gradient.t(), x)
-            else:
-                corner += gradient.t() @ x
             to_bias[-gradient.shape[1] :] += gradient.sum(0)
             needed = ctx.needs_input_grad[3 + position]
             to_groups.append(gradient @ _tail(weight, x, ctx.square) if needed else None)
         return to_weight, to_bias, None, *to_groups
+
+
+def _add_product(to_weight: Tensor, gradient: Tensor, x: Tensor, square: bool) -> Tensor:
+    corner = _tail(to_weight, x, square)
+    if gradient.dtype == to_weight.dtype:
+        corner.addmm_(gradient.t(), x)
+    else:
+        corner += gradient.t() @ x
+    return to_weight
 
 
 def _tail(weight: Tensor, x: Tensor, square: bool) -> Tensor:

@@ -46,9 +46,9 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
         _check_ranks(job, ranks)
         arithmetic.set_up(ranks.device)
         train_rows, valid_rows = job.rows()
-        state, optimiser = _build(job, ranks)
+        state, optimiser = build(job, ranks)
         snapshots = Snapshots(job.folder / "snapshots")
-        data = _data(job, ranks, train_rows, state.ranker)
+        data = data_of(job, ranks, train_rows, state.ranker)
         watch = TrainingWatch(job, ranks, len(train_rows), data.sampler.steps, valid_rows, snapshots, on_metrics)
         if saved := snapshots.read_newest():
             state.restore(saved, ranks)
@@ -69,7 +69,7 @@ def _check_ranks(job: Job, ranks: Ranks) -> None:
         )
 
 
-def _build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
+def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     config, arrays = job.config.train, job.items()
     torch.manual_seed(config.seed)  # the same first weights on every rank
     ranker = Ranker(job.config.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
@@ -80,7 +80,7 @@ def _build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     return TrainState(ranker, optimizer, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
 
 
-def _data(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
+def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
     config = job.config.train
     sampler = Sampler(len(rows), config.batch_size, config.seed, ranks.rank, ranks.count, config.accumulate)
     costs = group_costs(ranker, ranks.device.type)

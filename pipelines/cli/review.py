@@ -103,15 +103,21 @@ def reject_version(
     _conclude(reject(_models(name, workspace), version, Reviewer(by, note)))
 
 
-def rollback(by: By, note: Note, name: Name = "mmctr", workspace: Workspace = Path(".mmctr")) -> None:
-    """Go back to the previous champion, at once; a second rollback goes forward again.
+def rollback(
+    by: By,
+    note: Note,
+    forward: Annotated[bool, typer.Option(help="Undo a rollback: return to the version it took away.")] = False,
+    name: Name = "mmctr",
+    workspace: Workspace = Path(".mmctr"),
+) -> None:
+    """Go back to the previous champion, at once.
 
     Example: `mmctr rollback --by "Ada" --note "click rate fell since noon"`
     """
     from components.review.decide import Reviewer
     from components.review.decide import rollback as roll_back
 
-    _conclude(roll_back(_models(name, workspace), Reviewer(by, note)))
+    _conclude(roll_back(_models(name, workspace), Reviewer(by, note), forward))
 
 
 def _models(name: str, workspace: Path) -> "Models":

@@ -1,94 +1,20 @@
-"""Is everything there that a run needs? Each finding says what was found, and what to do when it is not enough.
-
-Without an environment: this machine, and the servers that its variables name. With one: the cluster too.
-"""
+"""The servers that this machine's variables and DVC's config name: data, MLflow, and whose clock is right."""
 
 import base64
 import configparser
 import email.utils
 import os
-import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
 
 from components.errors import StepError
-from pipelines.environment import Environment
+from pipelines.doctor.finding import Finding
 
-Level = Literal["ok", "warning", "error"]
-GIB = 2**30
-_PYTHON = (3, 11)
-_DISK_LOW, _DISK_TOO_LOW = 20 * GIB, 5 * GIB
 _SKEW, _SKEW_TOO_MUCH = 30.0, 240.0  # seconds; S3 refuses signatures that are 15 minutes off
 _PATIENCE = 5.0  # seconds that a server gets to answer
-
-
-@dataclass(frozen=True)
-class Finding:
-    subject: str
-    level: Level
-    found: str
-    remedy: str = ""
-
-
-def examine(environment: Environment | None, folder: Path, variables: Mapping[str, str]) -> list[Finding]:
-    """All findings; a check that fails in an unforeseen way is a finding as well, never the end of the others."""
-    checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("Python", lambda: python(sys.version_info[:2])),
-        ("disk", lambda: disk(shutil.disk_usage(folder).free, folder)),
-        ("GPU", gpu),
-        ("data", lambda: storage(default_remote(folder))),
-        ("credentials", lambda: credentials(default_remote(folder), variables)),
-        ("MLflow", lambda: mlflow(variables)),
-        ("clock", lambda: clock(variables)),
-    ]
-    if environment is not None:
-        checks += [
-            ("images", lambda: images(environment)),
-            ("Pipelines", lambda: pipelines(environment)),
-            ("Trainer", lambda: trainer(environment)),
-        ]
-    return [_guarded(subject, check) for subject, check in checks]
-
-
-def _guarded(subject: str, check: Callable[[], Finding]) -> Finding:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 (the doctor's business is to report whatever is wrong)
-        words = " ".join(str(error).split())[:200]
-        return Finding(subject, "error", f"{type(error).__name__}: {words}", "report this with `mmctr doctor`'s output")
-
-
-def python(version: tuple[int, ...]) -> Finding:
-    found = ".".join(str(part) for part in version)
-    if version < _PYTHON:
-        return Finding("Python", "error", found, "install Python 3.11 and run `make PYTHON=python3.11`")
-    if version > _PYTHON:
-        return Finding("Python", "warning", found, "requirements.lock is made and tested for 3.11")
-    return Finding("Python", "ok", found)
-
-
-def disk(free: int, folder: Path) -> Finding:
-    found = f"{free / GIB:.0f} GiB free at {folder.resolve()}"
-    remedy = "free space, or give `--workspace` a folder on another disk; `make clean` removes local runs"
-    if free < _DISK_TOO_LOW:
-        return Finding("disk", "error", found, remedy)
-    return Finding("disk", "warning" if free < _DISK_LOW else "ok", found, remedy if free < _DISK_LOW else "")
-
-
-def gpu() -> Finding:
-    import torch
-
-    if not torch.cuda.is_available():
-        return Finding("GPU", "ok", "none; training runs on the CPU, which is enough for the sample")
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    memory = torch.cuda.get_device_properties(0).total_memory / GIB
-    return Finding("GPU", "ok", f"{len(names)} x {names[0]}, {memory:.0f} GiB, CUDA {torch.version.cuda}")
 
 
 def default_remote(folder: Path) -> str | None:
@@ -188,68 +114,6 @@ def skew(seconds: float, address: str) -> Finding:
     if abs(seconds) > _SKEW:
         return Finding("clock", "warning", found, "synchronise the clock: timedatectl set-ntp true")
     return Finding("clock", "ok", found)
-
-
-def images(environment: Environment) -> Finding:
-    unbuilt = environment.images.unbuilt()
-    if unbuilt:
-        return Finding(
-            "images",
-            "warning",
-            f"no digest yet for {' and '.join(unbuilt)} in {environment.name}",
-            "`make images`, push, then give `--images dist/images.json` or run infra/images/pin.py",
-        )
-    return Finding("images", "ok", f"{environment.images.cpu}, {environment.images.gpu}")
-
-
-def pipelines(environment: Environment) -> Finding:
-    from pipelines.kubeflow import Kubeflow
-
-    service = environment.service
-    try:
-        kubeflow = Kubeflow(service, tries=1, wait=lambda _: None)
-        kubeflow.healthy()
-        kubeflow.may_list()
-    except Exception as error:  # noqa: BLE001 (kfp raises many kinds; all mean that runs can't be sent)
-        return Finding(
-            "Pipelines",
-            "error",
-            " ".join(str(error).split())[:200],
-            f"is {service.host} forwarded, is MMCTR_KFP_TOKEN set, may we use {service.namespace}?",
-        )
-    return Finding("Pipelines", "ok", f"{service.host} lets us into {service.namespace}")
-
-
-def trainer(environment: Environment, api: Any = None) -> Finding:
-    """The runtime is there, and we may list TrainJobs; only when steps train in a TrainJob of their own."""
-    import kubernetes
-
-    group, version, namespace = "trainer.kubeflow.org", "v1alpha1", environment.service.namespace
-    try:
-        if api is None:
-            kubernetes.config.load_config()
-            api = kubernetes.client.CustomObjectsApi()
-        api.get_cluster_custom_object(group, version, "clustertrainingruntimes", "mmctr", _request_timeout=_PATIENCE)
-        api.list_namespaced_custom_object(group, version, namespace, "trainjobs", _request_timeout=_PATIENCE)
-    except kubernetes.config.ConfigException:
-        return Finding(
-            "Trainer",
-            "warning",
-            "no kubeconfig here, so the cluster could not be asked",
-            "only train.launcher=trainjob needs it; set KUBECONFIG",
-        )
-    except kubernetes.client.ApiException as error:
-        remedies = {
-            404: f"kubectl apply -k infra/k8s/overlays/{environment.name}, and install Kubeflow Trainer",
-            403: "bind the role mmctr-trainer (infra/k8s/base/accounts.yaml)",
-        }
-        return Finding(
-            "Trainer",
-            "error",
-            f"HTTP {error.status} {error.reason}",
-            remedies.get(error.status, "check KUBECONFIG and the cluster"),
-        )
-    return Finding("Trainer", "ok", f"runtime mmctr is there, TrainJobs of {namespace} can be read")
 
 
 def _get(url: str, variables: Mapping[str, str]) -> tuple[int, str]:
