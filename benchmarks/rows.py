@@ -19,7 +19,7 @@ LOG_MEAN, LOG_DEVIATION, SHORTEST = 1.83, 0.62, 3
 
 
 def write_inputs(folder: Path, rows: int, length: str, seed: int = 0) -> tuple[Path, Path, Path]:
-    """(dataset, validation, embeddings) with `rows` training rows, whose histories have `length` items or `challenge`."""
+    """(dataset, validation, embeddings) with `rows` training rows of one history length, or of the `challenge`'s."""
     dataset, validation, embeddings = (folder / name for name in ("dataset", "validation", "embeddings"))
     for made in (dataset, validation, embeddings):
         made.mkdir(parents=True, exist_ok=True)

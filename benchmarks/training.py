@@ -1,9 +1,9 @@
 """Training speed, beside FuxiCTR's own training path on the same rows, dims, batch and thread.
 
-    python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns; see benchmarks/fuxictr/reference.py
+    python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns
     python -m benchmarks.training gpu                               ours at the challenge's size on one CUDA device
-    python -m benchmarks.training ranks                             one process against two, same global batch
-    python -m benchmarks.training table                             benchmarks/README.md from the results
+
+How to make F: benchmarks/fuxictr/reference.py.
 
 Each measurement is a process of its own with one thread. What is compared is samples a second of CPU time: on one
 thread that is what a quiet machine's clock would show, and a busy machine disturbs it less. Wall times are kept too.
@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,10 @@ from benchmarks.machine import machine
 from benchmarks.rows import write_inputs
 from components.config import RunConfig
 from components.files import write_json
-from components.train import worker
+from components.train import arithmetic, worker
 from components.train.config import TrainConfig
 from components.train.job import Job, prepare_job
 from components.train.ranks import Ranks, pick_device
-from components.train.step import train
 from model import presets
 
 RESULTS = Path("benchmarks/results")
@@ -48,13 +46,16 @@ def config_for(dims: str, batch: int, **settings: Any) -> RunConfig:
     return RunConfig(f"benchmark-{dims}", model=ranker, train=TrainConfig(batch_size=batch, **settings))
 
 
-def measure_ours(data: Path, dims: str, batch: int, precision: str, seconds: float, device: str) -> dict[str, Any]:
+def measure_ours(
+    data: Path, dims: str, batch: int, precision: str, seconds: float, device: str, profile: bool = True
+) -> dict[str, Any]:
     inputs = (data / "dataset", data / "validation", data / "embeddings")
     config = config_for(dims, batch, precision=precision, device=device, compile=device == "cuda")
     job = prepare_job(*inputs, config, data / "work")
     ranks = Ranks(0, 1, pick_device(device))
     timed = _time_steps(job, ranks, warm_up=20 if device == "cuda" else 1, seconds=seconds)
-    timed["profile"] = _profile(job, ranks)
+    if profile:
+        timed["profile"] = _profile(job, ranks)
     timed["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return timed
 
@@ -76,13 +77,13 @@ def _time_steps(job: Job, ranks: Ranks, warm_up: int, seconds: float) -> dict[st
         taken += 1
     wait()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return {"rows": rows, "steps": taken, "cpu_seconds": cpu, "wall_seconds": wall, "samples_per_cpu_second": rows / cpu,
-            "samples_per_second": rows / wall}  # fmt: skip
+    rates = {"samples_per_cpu_second": rows / cpu, "samples_per_second": rows / wall}
+    return {"rows": rows, "steps": taken, "cpu_seconds": cpu, "wall_seconds": wall, **rates}
 
 
 def _steps(job: Job, ranks: Ranks) -> Iterator[int]:
     """Endless training steps, as the worker makes them; yields the rows of each."""
-    worker.arithmetic.set_up(ranks.device)
+    arithmetic.set_up(ranks.device)
     rows, _ = job.rows()
     state, optimiser = worker.build(job, ranks)
     data = worker.data_of(job, ranks, rows, state.ranker)
@@ -124,10 +125,12 @@ def compare(fuxictr: str, seconds: float, repeats: int, cases: list[tuple[str, i
                     "float32": [*ours, "--precision", "float32"],
                     "bfloat16": [*ours, "--precision", "bfloat16"],
                 }
-                case: dict[str, Any] = {"length": length, "dims": dims, "batch": batch, "runs": {s: [] for s in systems}}
-                for _ in range(repeats):
+                runs: dict[str, list[dict[str, Any]]] = {system: [] for system in systems}
+                case = {"length": length, "dims": dims, "batch": batch, "runs": runs}
+                for repeat in range(repeats):
                     for system, command in systems.items():
-                        case["runs"][system].append(_run(command))
+                        profiled = ["--profile"] if repeat == 0 and system != "FuxiCTR" else []
+                        runs[system].append(_run([*command, *profiled]))
                 found.append(case)
                 _say(case)
                 write_json(RESULTS / "training.json", {"machine": machine(), "threads": 1, "cases": found})
@@ -148,8 +151,8 @@ def best(case: dict[str, Any], system: str) -> float:
 
 def _say(case: dict[str, Any]) -> None:
     speeds = {system: best(case, system) for system in case["runs"]}
-    print(case["dims"], "batch", case["batch"], "length", case["length"],
-          {system: f"{speed:.1f}/s, {speed / speeds['FuxiCTR']:.1f}x" for system, speed in speeds.items()}, flush=True)  # fmt: skip
+    shown = {system: f"{speed:.1f}/s, {speed / speeds['FuxiCTR']:.1f}x" for system, speed in speeds.items()}
+    print(case["dims"], "batch", case["batch"], "length", case["length"], shown, flush=True)
 
 
 def measure_gpu(batches: list[int], seconds: float) -> None:
@@ -164,7 +167,11 @@ def measure_gpu(batches: list[int], seconds: float) -> None:
             for batch in batches:
                 run = measure_ours(data, "challenge", batch, "bfloat16", seconds, "cuda")
                 speed = run["samples_per_second"]
-                share = speed * padded_flop(presets.paper("challenge"), int(length)) / peak if peak and length == "100" else None
+                share = (
+                    speed * padded_flop(presets.paper("challenge"), int(length)) / peak
+                    if peak and length == "100"
+                    else None
+                )
                 found.append({"length": length, "batch": batch, "bf16_peak_share": share,
                               "epoch_seconds_3_6m_rows": 3.6e6 / speed, **run})  # fmt: skip
                 print(found[-1], flush=True)
@@ -179,22 +186,7 @@ def padded_flop(model: Any, length: int) -> float:
     transformer = model.layers * (length * (4 * width**2 + 2 * width * model.ffn_dim) + 2 * length**2 * width)
     deep = sum(a * b for a, b in zip([features, *model.deep_widths], model.deep_widths, strict=False))
     head = (features + model.deep_widths[-1]) * model.head_widths[0]
-    return 6.0 * (transformer + model.cross_layers * features**2 + deep + head)
-
-
-def measure_ranks(repeats: int) -> None:
-    """Wall time, since ranks share it; two ranks have a core each."""
-    runs: dict[str, list[dict[str, Any]]] = {"1": [], "2": []}
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = write_inputs(Path(folder), 60_000, "challenge")
-        for repeat in range(repeats):
-            for ranks in (1, 2):
-                config = config_for("small", 2048, launcher="torchrun", processes=ranks, max_epochs=1)
-                config = replace(config, train=replace(config.train, seed=repeat + 1))
-                summary = train(*inputs, config, Path(folder, "work"), Path(folder, "out"))
-                runs[str(ranks)].append({name: summary[name] for name in ("seconds", "samples_per_second", "valid_auc")})
-    write_json(RESULTS / "training-ranks.json", {"machine": machine(), "threads_a_rank": 1, "ranks": runs})
-    print({ranks: max(run["samples_per_second"] for run in some) for ranks, some in runs.items()})
+    return float(6 * (transformer + model.cross_layers * features**2 + deep + head))
 
 
 def main() -> None:
@@ -210,28 +202,21 @@ def main() -> None:
     one.add_argument("--dims", choices=("small", "challenge"), required=True)
     one.add_argument("--batch", type=int, required=True)
     one.add_argument("--precision", default="float32")
+    one.add_argument("--profile", action="store_true")
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 8192])
     for command in (both, one, gpu):
         command.add_argument("--seconds", type=float, default=10.0)
-    commands.add_parser("ranks").add_argument("--repeats", type=int, default=3)
-    commands.add_parser("table")
     asked = parser.parse_args()
     if asked.command == "compare":
         cases = [(dims, int(batch)) for dims, _, batch in (case.partition(":") for case in asked.cases)]
         compare(asked.fuxictr, asked.seconds, asked.repeats, cases, asked.lengths)
     elif asked.command == "one":
         torch.set_num_threads(1)
-        print(json.dumps(measure_ours(asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu")))
-    elif asked.command == "gpu":
-        measure_gpu(asked.batches, asked.seconds)
-    elif asked.command == "ranks":
-        os.environ["OMP_NUM_THREADS"] = "1"
-        measure_ranks(asked.repeats)
+        what = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
+        print(json.dumps(measure_ours(*what)))
     else:
-        from benchmarks.tables import write_tables
-
-        write_tables(RESULTS, Path("benchmarks/README.md"))
+        measure_gpu(asked.batches, asked.seconds)
 
 
 if __name__ == "__main__":

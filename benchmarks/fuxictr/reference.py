@@ -49,7 +49,8 @@ class Rows(Dataset):  # type: ignore[type-arg]
         return len(self.array)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self.array[index]
+        row: np.ndarray = self.array[index]
+        return row
 
 
 class Collate:
