@@ -11,16 +11,12 @@ number is the median of `--repeats` calls after three to warm up, on one thread.
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.machine import machine
 from components.files import write_json
 from components.layout import HISTORY, ITEM, LIKES, VIEWS
 from components.predict.online import OnlineScorer
@@ -138,12 +135,7 @@ def main() -> None:
         for length in (8, 50):
             results.append(measure(name, config, table, length, given.repeats))
             print(json.dumps(results[-1]))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, 1 thread used, torch {torch.__version__}, no GPU"
-    report = {
-        "date": date.today().isoformat(), "commit": commit, "seed": given.seed, "machine": machine,
-        "repeats": given.repeats, "results": results,
-    }  # fmt: skip
+    report = {**machine(), "threads": 1, "seed": given.seed, "repeats": given.repeats, "results": results}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(report, indent=2) + "\n")
 
