@@ -4,10 +4,10 @@ import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import components
-from components.files import sha256_file, write_json
+from components.files import read_json, sha256_file, write_json
 
 FILE_NAME = "lineage.json"
 COMMIT_VARIABLE = "MMCTR_COMMIT"  # set in an image, which has no .git
@@ -43,6 +43,10 @@ class Lineage:
 
     def write(self, folder: Path) -> None:
         write_json(folder / FILE_NAME, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        return cls(**read_json(folder / FILE_NAME))
 
 
 def code_facts() -> dict[str, Any]:
