@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check picture lock clean
+.PHONY: help run test check picture images services s3 check-infra test-containers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ check: $(READY) ## Lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests benchmarks
+	$(BIN)/mypy tests benchmarks infra
 	$(BIN)/lint-imports
 
 test: check ## What CI runs: checks, then the tests
@@ -24,6 +24,21 @@ test: check ## What CI runs: checks, then the tests
 
 picture: $(READY) ## Draw docs/pipeline.svg from the compiled pipeline
 	$(BIN)/python -m pipelines.picture docs/pipeline.svg
+
+images: $(READY) ## Build the cpu and gpu images (ARGS="--registry registry.example.com/mmctr --push")
+	$(BIN)/python infra/images/build.py $(ARGS)
+
+services: $(READY) ## MLflow, PostgreSQL and S3 on this machine, until Ctrl-C
+	$(BIN)/python -m infra.local.up $(ARGS)
+
+s3: $(READY) ## The S3 server alone, with the DVC remote and the artifact bucket on it, until Ctrl-C
+	$(BIN)/python -m infra.local.s3 $(ARGS)
+
+check-infra: $(READY) ## Build every Kubernetes overlay and check each object strictly
+	$(BIN)/python -m infra.check
+
+test-containers: $(READY) ## Build the cpu image and run the pipeline in it
+	$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
 
 # torch pins its CUDA packages itself, to the digit; left out of the lock, one lock serves machines with and without a GPU.
 PIN = $(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \

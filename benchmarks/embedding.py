@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from components.embed.registry import REGISTRY, TextPreprocessing
 from components.embed.step import embed
 from components.embed.weights import fetch
 from components.files import write_json
+
+if TYPE_CHECKING:
+    from components.embed.runtime import Runtime
 
 NOBODY = Path("no-champion")
 
@@ -71,7 +74,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _bare_text(data: Path, config: EmbedConfig) -> Callable[[], dict[str, float]]:
-    """The network alone, on tensors made before the clock starts, with torch's own threads."""
+    """The network alone, on tensors made before the clock starts."""
     import torch
 
     from components.embed.runtime import runtime
@@ -81,42 +84,39 @@ def _bare_text(data: Path, config: EmbedConfig) -> Callable[[], dict[str, float]
     assert isinstance(spec.preprocessing, TextPreprocessing)
     encoder = TextEncoder(fetch(spec, "", "", data), spec.preprocessing, runtime(config), config.text_batch)
     texts = list(dict.fromkeys(read_items(data, config).texts))
-    tokens, _ = encoder.tokenise(texts)
     prepared = []
     for batch in encoder.batches(texts):
-        ids = torch.full((len(batch.tokens), batch.length), 0)
+        ids = torch.full((config.text_batch, batch.length), 0)
         for row, own in enumerate(batch.tokens):
             ids[row, : len(own)] = torch.tensor(own)
         prepared.append((ids, (ids != 0).long()))
-
-    def loop() -> dict[str, float]:
-        seconds, _ = _timed(lambda: [encoder.embed(*tensors) for tensors in prepared])
-        return {f"batch {config.text_batch}": len(tokens) / seconds}
-
-    return loop
+    return lambda: _rates(lambda tensors: encoder.embed(*tensors), prepared, len(texts) / len(prepared), encoder.where)
 
 
 def _bare_image(data: Path, config: EmbedConfig) -> Callable[[], dict[str, float]]:
-    import torch
-
     from components.embed.runtime import runtime
     from components.embed.vision import ImageEncoder
 
     spec = REGISTRY["efficientnet-lite0"]
     encoder = ImageEncoder(fetch(spec, "", "", data), spec, runtime(config), config.image_batch)
     items = read_items(data, config)
-    some = [read_picture(items.images.read(item), encoder.size, config.pixel_limit).pixels for item in items.ids[:128]]
-    pixels = encoder.prepare(np.stack([one for one in some if one is not None]))
+    prepared = []
+    for at in range(0, 128, config.image_batch):
+        batch = items.ids[at : at + config.image_batch]
+        some = [read_picture(items.images.read(item), encoder.size, config.pixel_limit).pixels for item in batch]
+        prepared.append(encoder.prepare(np.stack([one for one in some if one is not None])))
+    return lambda: _rates(encoder.embed, prepared, config.image_batch, encoder.where)
 
-    def loop() -> dict[str, float]:
-        rates = {}
-        for batch in (1, config.image_batch, 16):
-            parts = torch.split(pixels, batch)
-            seconds, _ = _timed(lambda parts=parts: [encoder.embed(part) for part in parts])  # type: ignore[misc]
-            rates[f"batch {batch}"] = len(pixels) / seconds
-        return rates
 
-    return loop
+def _rates(
+    forward: Callable[[Any], Any], batches: list[Any], items_a_batch: float, where: "Runtime"
+) -> dict[str, float]:
+    """Items a second in two kinds of loop: torch's own threads on one batch, and batches side by side."""
+    few = batches[:8]  # torch's threads wait for each other, which takes long on a busy machine
+    plain, _ = _timed(lambda: [forward(batch) for batch in few])
+    with where.pool() as pool:
+        side_by_side, _ = _timed(lambda: list(pool.map(forward, batches)))
+    return {"plain": len(few) * items_a_batch / plain, "side by side": len(batches) * items_a_batch / side_by_side}
 
 
 def measure_genres(dataset: Path, labels: Path | None, cache: Path, least: int) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _record(command: str, found: dict[str, Any]) -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, no GPU"
     entry = {
         "command": command, "date": date, "commit": commit.stdout.strip(), "machine": machine,
-        "load_before": os.getloadavg()[2], **found,
+        "threads": os.environ.get("OMP_NUM_THREADS", "torch's own"), "load_average": os.getloadavg(), **found,
     }  # fmt: skip
     path = Path(__file__).parent / "results" / f"embedding-{date}.json"
     write_json(path, [*(json.loads(path.read_text()) if path.exists() else []), entry])

@@ -33,7 +33,7 @@ class FreshnessPolicy:
 def judge(
     dataset: Path, validation: Path, champion: Path, config: RunConfig, code: str, policy: FreshnessPolicy
 ) -> Freshness:
-    """Whether to train. `code` names this version of the code: an image's digest, or a commit; empty when unknown."""
+    """Whether to train. `code` is the digest of the image that runs, or empty."""
     standing = read_json(champion / "champion.json")
     if standing.get("version") is None:
         return Freshness(True, "there is no champion yet")
@@ -55,10 +55,18 @@ def _changed(dataset: Path, champion: Path, standing: dict[str, Any], config: Ru
     package = champion / "package"
     if config_hash(config) != config_hash(from_dict(RunConfig, read_json(package / "config.json"))):
         return "config"
-    if not code or code != standing.get("code"):
+    now, then = read_json(dataset / "lineage.json"), read_json(package / "lineage.json")
+    ours = _code(now, code)
+    if not ours or ours != _code(then, str(standing.get("code", ""))):
         return "code"
-    now, then = read_json(dataset / "lineage.json").get("md5"), read_json(package / "lineage.json").get("md5")
-    return "" if now and now == then else "data"
+    return "" if now["data_md5"] == then["data_md5"] else "data"
+
+
+def _code(lineage: dict[str, Any], image: str) -> str:
+    """The image's digest, or the commit where there is no image; empty when what ran is in no commit."""
+    if image.startswith("sha256:"):
+        return image
+    return "" if lineage.get("code_changed", True) else str(lineage.get("code_commit") or "")
 
 
 def _drifted(verdict: dict[str, Any], limit: float, name: str) -> Freshness:

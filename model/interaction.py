@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+
+from model.dropout import Dropout
+from model.grouped import tail_linear
 
 
 class CrossNetwork(nn.Module):
@@ -18,6 +22,15 @@ class CrossNetwork(nn.Module):
         for layer in self.layers:
             crossed_BF = features_BF * layer(crossed_BF) + crossed_BF
         return crossed_BF
+
+    def grouped(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """The same for groups of rows without their leading features, which are zero and stay so."""
+        crossed = list(features)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            mixed = tail_linear(crossed, layer.weight, layer.bias, square=True)
+            crossed = [f * m + c for f, m, c in zip(features, mixed, crossed, strict=True)]
+        return crossed
 
 
 class LowRankCrossNetwork(nn.Module):
@@ -42,6 +55,15 @@ class DeepNetwork(nn.Sequential):
     def __init__(self, width: int, widths: Sequence[int], dropout: float) -> None:
         blocks: list[nn.Module] = []
         for width_in, width_out in zip([width, *widths], widths, strict=False):
-            blocks += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(dropout)]
+            blocks += [nn.Linear(width_in, width_out), nn.ReLU(), Dropout(dropout)]
         super().__init__(*blocks)
         self.width = widths[-1] if widths else width
+
+    def grouped(self, features: Sequence[Tensor]) -> Tensor:
+        """The same for groups of rows without their leading features, which are zero."""
+        first = self[0]
+        assert isinstance(first, nn.Linear)
+        hidden = torch.cat(tail_linear(features, first.weight, first.bias, square=False))
+        for module in list(self)[1:]:
+            hidden = module(hidden)
+        return hidden

@@ -1,5 +1,7 @@
 """The ranker: item encoder, interest, cross network beside deep network, head. One logit a row."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -60,6 +62,7 @@ class Ranker(nn.Module):
             self.cross = CrossNetwork(width, config.cross_layers)
         elif config.cross == "low-rank":
             self.cross = LowRankCrossNetwork(width, config.cross_layers, config.cross_rank)
+        self.features = width
         self.deep = DeepNetwork(width, config.deep_widths, config.deep_dropout)
         crossed = width if self.cross is not None else 0
         hidden = DeepNetwork(crossed + self.deep.width, config.head_widths, 0.0)
@@ -85,6 +88,20 @@ class Ranker(nn.Module):
         """`forward` with histories and targets as positions in `encoded`, where position 0 is the padding."""
         history_BL = self._fit_length(history_BL)
         return self._score(encoded, history_BL, history_BL != 0, item_B, likes_B, views_B)
+
+    def score_groups(
+        self, encoded: EncodedItems, histories: Sequence[Tensor], item_B: Tensor, likes_B: Tensor, views_B: Tensor
+    ) -> Tensor:
+        """`score_encoded` of rows in consecutive groups, each history as wide as its group needs."""
+        if len(histories) == 1:
+            return self.score_encoded(encoded, histories[0], item_B, likes_B, views_B)
+        sizes = [len(history) for history in histories]
+        fitted = [self._fit_length(history) for history in histories]
+        columns = [torch.split(column, sizes) for column in (item_B, likes_B, views_B)]
+        features = [
+            self._features(encoded, history, history != 0, *row) for history, *row in zip(fitted, *columns, strict=True)
+        ]
+        return self._interact_groups(features, [history.shape[1] for history in fitted])
 
     @torch.no_grad()
     def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
@@ -125,17 +142,44 @@ class Ranker(nn.Module):
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
+        return self._interact(self._features(encoded, history_BL, real_BL, item_B, likes_B, views_B))
+
+    def _features(
+        self,
+        encoded: EncodedItems,
+        history_BL: Tensor,
+        real_BL: Tensor,
+        item_B: Tensor,
+        likes_B: Tensor,
+        views_B: Tensor,
+    ) -> Tensor:
+        """The interest comes first: what a short history leaves zero then leads, see `model.grouped`."""
         items_UD, content_UC = encoded
         target_BD = rows(items_UD, item_B)
-        parts = [target_BD]
+        modules = [module for module in (self.interest, self.beside) if module is not None]
+        parts = [module(items_UD, history_BL, target_BD, real_BL) for module in modules]
         if self.config.row_levels:
-            parts = [self.likes(likes_B), self.views(views_B), target_BD]
-        for module in (self.interest, self.beside):
-            if module is not None:
-                parts.append(module(items_UD, history_BL, target_BD, real_BL))
+            parts += [self.likes(likes_B), self.views(views_B)]
+        parts.append(target_BD)
         if "similarity" in self.config.content:
             parts.append(self.similarity(rows(content_UC, history_BL), rows(content_UC, item_B), real_BL))
-        features_BF = torch.cat(parts, dim=1)
+        return torch.cat(parts, dim=1)
+
+    def leading_zeros(self, length: int) -> int:
+        """How many of the first features are zero for every history of at most `length` items."""
+        if not isinstance(self.interest, InterestTransformer) or self.config.mask != "right":
+            return 0
+        return max(0, self.config.last_k - length) * self.interest.model_width
+
+    def _interact_groups(self, features: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
+        if not isinstance(self.cross, CrossNetwork) or not self.config.deep_widths:
+            return self._interact(torch.cat(list(features)))
+        short = [f[:, self.leading_zeros(length) :] for f, length in zip(features, lengths, strict=True)]
+        crossed = [F.pad(c, (self.cross.width - c.shape[1], 0)) for c in self.cross.grouped(short)]
+        logits_B: Tensor = self.head(torch.cat([torch.cat(crossed), self.deep.grouped(short)], dim=1))[:, 0]
+        return logits_B
+
+    def _interact(self, features_BF: Tensor) -> Tensor:
         joined = [self.deep(features_BF)]
         if self.cross is not None:
             joined = [self.cross(features_BF), *joined]

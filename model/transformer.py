@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.dropout import Dropout, dropout
 
 
 def rows(items_UX: Tensor, positions_BL: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class TransformerLayer(nn.Module):
         self.narrow = nn.Linear(ffn_width, width)
         self.norm_attention = nn.LayerNorm(width)
         self.norm_ffn = nn.LayerNorm(width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def _split(self, qkv_BLP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = (
@@ -57,9 +58,11 @@ class TransformerLayer(nn.Module):
 
     def forward(self, z_BLM: Tensor, qkv_BLP: Tensor, attend_BL: Tensor) -> Tensor:
         query, key, value = self._split(qkv_BLP)
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, attend_BL[:, None, None, :], dropout_p=self.dropout if self.training else 0.0
-        )
+        if self.training and self.dropout and z_BLM.device.type == "cpu":  # for the cheaper dropout
+            mixed = dropout(self.weights(qkv_BLP, attend_BL), self.dropout, True) @ value
+        else:
+            share = self.dropout if self.training else 0.0
+            mixed = F.scaled_dot_product_attention(query, key, value, attend_BL[:, None, None, :], dropout_p=share)
         z_BLM = self.norm_attention(z_BLM + self.drop(self.project_out(mixed.transpose(1, 2).flatten(2))))
         hidden = self.narrow(self.drop(torch.relu(self.widen(z_BLM))))
         normed: Tensor = self.norm_ffn(z_BLM + self.drop(hidden))

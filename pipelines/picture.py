@@ -5,14 +5,15 @@ python -m pipelines.picture docs/pipeline.svg
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import yaml
 
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 46, 44, 26, 24  # pixels
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 46, 44, 30, 24  # pixels
+WRAP = 5  # boxes on a line: a page is narrower than a pipeline is long
 
 _STYLE = """
   text { font: 500 14px system-ui, sans-serif; fill: #1f2328; text-anchor: middle; dominant-baseline: central }
@@ -35,27 +36,47 @@ class Node:
 
 
 def nodes_of(spec: dict[str, Any]) -> list[Node]:
-    """The tasks of a compiled pipeline in topological order; groups such as conditions are opened."""
-    nodes: list[Node] = []
-    root = spec["root"]["dag"]["tasks"]
-    for name, task in root.items():
-        trigger = task.get("triggerPolicy", {}).get("strategy")
-        if trigger == "ALL_UPSTREAM_TASKS_COMPLETED":
-            nodes.append(Node(name, frozenset(), "exit"))
-        else:
-            nodes.extend(_open(spec, name, task, frozenset(), "step"))
-    return _sorted(nodes)
+    """The tasks of a compiled pipeline in topological order; groups such as conditions and loops are opened."""
+    opened = [node for name, task in _tasks(spec["root"]) for node in _open(spec, name, task, "step").nodes]
+    return _sorted(opened)
 
 
-def _open(spec: dict[str, Any], name: str, task: dict[str, Any], outer: frozenset[str], kind: str) -> list[Node]:
-    needs = outer | _producers(task)
+@dataclass(frozen=True)
+class _Group:
+    """A task, or what a task that is a group of tasks was opened into."""
+
+    nodes: list[Node]
+    last: frozenset[str]  # the nodes that whoever needs the group waits for
+
+
+def _open(spec: dict[str, Any], name: str, task: dict[str, Any], kind: str) -> _Group:
+    if task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED":
+        return _Group([Node(name, frozenset(), "exit")], frozenset())
     component = spec["components"][task["componentRef"]["name"]]
     if "dag" not in component:
-        return [Node(name, needs, kind)]
-    guarded = "guarded" if task["taskInfo"]["name"] == "passed" else kind
-    inner = [_open(spec, n, t, frozenset(), guarded) for n, t in component["dag"]["tasks"].items()]
-    opened = [node for group in inner for node in group]
-    return [Node(n.name, n.needs or needs, n.kind) for n in opened]
+        return _Group([Node(name, _producers(task), kind)], frozenset({name}))
+    if "triggerPolicy" in task:
+        kind = "guarded" if kind == "chosen" else "chosen"
+    elif "parameterIterator" in task:
+        kind = "many"
+    groups = {n: _open(spec, n, t, kind) for n, t in _tasks(component)}
+    outer = _producers(task)
+    nodes = [
+        replace(node, needs=_through(groups, node.needs) | (outer if not node.needs else frozenset()))
+        for group in groups.values()
+        for node in group.nodes
+    ]
+    inner = {need for node in nodes for need in node.needs}
+    return _Group(nodes, frozenset(node.name for node in nodes if node.name not in inner))
+
+
+def _tasks(component: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return list(component["dag"]["tasks"].items())
+
+
+def _through(groups: dict[str, _Group], needs: frozenset[str]) -> frozenset[str]:
+    """Needs of a group become needs of its last nodes."""
+    return frozenset(name for need in needs for name in (groups[need].last if need in groups else {need}))
 
 
 def _producers(task: dict[str, Any]) -> frozenset[str]:
@@ -71,7 +92,10 @@ def _sorted(nodes: list[Node]) -> list[Node]:
     done: list[Node] = []
     while len(done) < len(nodes):
         names = {node.name for node in done}
-        done += [n for n in nodes if n not in done and n.needs <= names]
+        ready = [n for n in nodes if n not in done and n.needs <= names]
+        if not ready:
+            raise ValueError(f"the tasks {[n.name for n in nodes if n not in done]} wait for tasks that are not there")
+        done += ready
     return sorted(done, key=lambda node: node.kind == "exit")
 
 
@@ -86,12 +110,10 @@ def columns_of(nodes: list[Node]) -> dict[str, int]:
 
 def draw(nodes: list[Node]) -> str:
     columns = columns_of(nodes)
-    row: dict[str, int] = {}
-    for node in nodes:
-        row[node.name] = sum(1 for other in row if columns[other] == columns[node.name])
-    at = {n.name: _corner(columns[n.name], row[n.name]) for n in nodes}
-    width = MARGIN * 2 + (max(columns.values()) + 1) * (BOX_WIDTH + GAP_X) - GAP_X
-    height = MARGIN * 2 + (max(row.values()) + 1) * (BOX_HEIGHT + GAP_Y)
+    lane = {n.name: sum(1 for m in nodes[:i] if columns[m.name] == columns[n.name]) for i, n in enumerate(nodes)}
+    at = {n.name: _corner(columns[n.name], lane[n.name]) for n in nodes}
+    width = 2 * MARGIN + WRAP * (BOX_WIDTH + GAP_X) - GAP_X
+    height = MARGIN + max(y for _, y in at.values()) + BOX_HEIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-label="The training pipeline">',
@@ -115,19 +137,25 @@ def _direct(node: Node, nodes: list[Node]) -> set[str]:
     return set(node.needs) - {name for need in node.needs for name in implied(need)}
 
 
-def _corner(column: int, row: int) -> tuple[int, int]:
-    return MARGIN + column * (BOX_WIDTH + GAP_X), MARGIN + row * (BOX_HEIGHT + GAP_Y)
+def _corner(column: int, lane: int) -> tuple[int, int]:
+    line, place = divmod(column, WRAP)
+    return MARGIN + place * (BOX_WIDTH + GAP_X), MARGIN + (line + lane) * (BOX_HEIGHT + GAP_Y)
 
 
 def _arrow(source: tuple[int, int], target: tuple[int, int]) -> str:
     x1, y1 = source[0] + BOX_WIDTH, source[1] + BOX_HEIGHT // 2
     x2, y2 = target[0] - 2, target[1] + BOX_HEIGHT // 2
-    middle = (x1 + x2) // 2
-    return f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+    if x2 > x1:
+        middle = (x1 + x2) // 2
+        return f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+    # To the next line: out of the box's foot, along the gap, into the head of the first box.
+    foot, head = source[0] + BOX_WIDTH // 2, target[0] + BOX_WIDTH // 2
+    down, along, up = source[1] + BOX_HEIGHT, source[1] + BOX_HEIGHT + GAP_Y // 2, target[1] - 2
+    return f'<path d="M{foot},{down} V{along} H{head} V{up}"/>'
 
 
 def _box(node: Node, x: int, y: int) -> str:
-    notes = {"guarded": "if the gate passed", "exit": "always, at the end"}
+    notes = {"guarded": "if the gate passed", "many": "shards side by side", "exit": "always, at the end"}
     middle, note = x + BOX_WIDTH // 2, notes.get(node.kind)
     name_y = y + BOX_HEIGHT // 2 - (7 if note else 0)
     words = f'<text x="{middle}" y="{name_y}">{escape(node.name)}</text>'

@@ -44,6 +44,7 @@ def parameters(
         "revision": revision or source.revision,
         "folder": "",  # only a laptop takes a folder as it is
         "workspace": source.workspace,
+        "shards": list(range(config.embed.shards)),
         **more,
     }
     known = parameters_of(pipeline)
@@ -98,10 +99,14 @@ def follow(
     run_id: str,
     show: Callable[[str, str], None],
     interval: float = 10.0,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], None] | None = None,
 ) -> str:
-    """Tells each change of state, of the run and of its steps, as `show(step, state)`; returns the final state."""
+    """Tells each change of state, of the run and of its steps, as `show(step, state)`; returns the final state.
+
+    It looks every second at first, when most mistakes show, and every `interval` seconds in the end.
+    """
     seen: dict[str, str] = {}
+    pause = 1.0
     while True:
         run = kubeflow.get_run(run_id)
         states = {str(task.display_name): str(task.state) for task in _tasks(run) if task.state}
@@ -111,7 +116,8 @@ def follow(
                 show(step, state)
         if run.state in ENDED:
             return str(run.state)
-        wait(interval)
+        (wait or time.sleep)(pause)
+        pause = min(interval, pause * 1.1)
 
 
 def failure_of(run: Any) -> str:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.services.s3"]
+pytest_plugins = ["tests.services.mlflow", "tests.services.s3"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,13 +18,14 @@ class World:
     candidate_noise: float = 0.5
     champion_noise: float | None = 1.0  # None: no model serves yet
     rows: int = 4000
+    rows_a_user: int = 4
     seed: int = 1
 
 
 def measured(world: World | None = None) -> dict[str, Any]:
     world = world or World()
     random = np.random.default_rng(world.seed)
-    users, items = np.repeat(np.arange(world.rows // 4), 4), random.integers(1, 200, world.rows)
+    users, items = np.arange(world.rows) // world.rows_a_user, random.integers(1, 200, world.rows)
     pull, taste = random.normal(size=200), random.normal(size=world.rows)
     labels = (random.random(world.rows) < _rate(pull[items] + 1.2 * taste)).astype(np.int64)
 

@@ -19,7 +19,8 @@ def traces() -> Evidence:
     return Evidence(
         validation=checked_data(),
         manifest={
-            "source": "encoded", "items": 300, "encoders": {"text": "MiniLM-L6", "image": "EfficientNet-Lite0"},
+            "source": "encoded", "items": 300,
+            "encoders": {"text": {"encoder": "minilm"}, "image": {"column": "img_emb_CLIPRN50"}},
             "imputed": {"text": [], "image": [3, 9]}, "imputed_counts": {"text": 0, "image": 2}, "tag_names": [],
         },
         curves={"steps": [], "epochs": epochs},

@@ -10,7 +10,7 @@ import numpy as np
 from components.embed.bad_input import account, enforce
 from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
-from components.embed.contact_sheet import draw_contact_sheet
+from components.embed.contact_sheet import Captions, draw_contact_sheet
 from components.embed.item_info import write_item_info
 from components.embed.items import Items, ids_in_split
 from components.embed.projection import BLOCK, Projection, fit_projection, load_projection
@@ -49,11 +49,8 @@ def assemble_items(
     projection.save(out / "projection.npz")
     seconds.lap("write")
     views, rows = _views(sources, vectors)
-    quality = tag_agreement(views, np.array(items.tags, dtype=np.int64)[rows])
-    complete = np.flatnonzero(np.logical_and.reduce([one.usable for one in views]))
-    draw_contact_sheet(
-        items, titles(items), views, rows, spread(complete, QUERIES_DRAWN + 2)[1:-1], out / "contact_sheet.png"
-    )
+    captions = Captions([items.ids[row] for row in rows], [items.titles[row] for row in rows], items.images)
+    quality = show_neighbours(views, np.array(items.tags, dtype=np.int64)[rows], captions, out)
     seconds.lap("neighbours")
 
     manifest = {
@@ -151,8 +148,11 @@ def _views(sources: Sequence[Source], vectors: np.ndarray) -> tuple[list[View], 
     return views, rows
 
 
-def titles(items: Items) -> list[str]:
-    return items.texts or [""] * len(items)
+def show_neighbours(views: list[View], tags_NT: np.ndarray, captions: Captions, out: Path) -> dict[str, Any]:
+    complete = np.flatnonzero(np.logical_and.reduce([one.usable for one in views]))
+    queries = spread(complete, QUERIES_DRAWN + 2)[1:-1]  # the first and the last id are seldom typical
+    draw_contact_sheet(captions, views, queries, out / "contact_sheet.png")
+    return tag_agreement(views, tags_NT)
 
 
 class _Stopwatch:

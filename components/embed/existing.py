@@ -1,17 +1,24 @@
 """An item_info that comes with the data: checked against the contract, then taken as it is."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.embed.assemble import show_neighbours
 from components.embed.config import EmbedConfig
+from components.embed.contact_sheet import Captions
+from components.embed.item_info import write_item_info
 from components.embed.items import PRECOMPUTED
+from components.embed.projection import Projection
+from components.embed.quality import CANDIDATES, spread, view
 from components.errors import StepError
+from components.files import sha256_file, write_json
 from components.images import ImageFolder
-from components.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, item_feature_path, item_info_path
+from components.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, TITLE, item_feature_path, item_info_path
 
 
 def takes_existing(dataset: Path, config: EmbedConfig) -> bool:
@@ -36,6 +43,40 @@ def _has_raw(dataset: Path, config: EmbedConfig) -> bool:
     text = config.text_encoder == "none" or "text" in given or set(config.text_columns) <= set(columns)
     image = config.image_encoder == "none" or "image" in given or len(ImageFolder(dataset)) > 0
     return text and image
+
+
+def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any]:
+    """The data's own item_info, checked; its projection is the identity, so that the step's files are all there."""
+    tags, vectors = read_existing(dataset)
+    out.mkdir(parents=True, exist_ok=True)
+    write_item_info(out / "item_info.parquet", np.arange(len(tags)), tags, vectors, len(tags) - 1)
+    width = vectors.shape[1]
+    facts = {"fusion": "none", "standardise": "none", "inputs": [], "fitted_on": 0, "explained_variance": 1.0}
+    projection = Projection(np.zeros(width), np.ones(width), None, facts)
+    projection.save(out / "projection.npz")
+    rows = spread(np.arange(1, len(tags)), CANDIDATES)
+    views = [view("both", vectors[rows], vectors[rows].any(1))]
+    manifest: dict[str, Any] = {
+        "source": "existing", "items": len(tags) - 1, "rows": len(tags), "dimension": width, "encoders": {},
+        "bad_input": {"policy": config.bad_input, "limit": config.bad_input_limit, "items": 0, "share": 0.0,
+                      "causes": {}, "notes": {}},
+        "imputed": {}, "imputed_counts": {}, "same_as_mean": (np.flatnonzero(~vectors[1:].any(1)) + 1).tolist(),
+        "projection": {"origin": "existing", "policy": config.projection, "hash": projection.hash, **facts},
+        "tag_names": [], "neighbours": show_neighbours(views, tags[rows], _captions(dataset, rows), out),
+        "item_info_sha256": sha256_file(out / "item_info.parquet"), "cache": {}, "shards": 1, "damaged_shards": [],
+        "seconds": {},
+    }  # fmt: skip
+    write_json(out / "manifest.json", manifest)
+    return manifest
+
+
+def _captions(dataset: Path, rows: np.ndarray) -> Captions:
+    titles: dict[int, str] = {}
+    path = item_feature_path(dataset)
+    if path.exists() and TITLE in pq.read_schema(path).names:
+        table = pq.read_table(path, columns=[ITEM, TITLE])
+        titles = dict(zip(table.column(ITEM).to_pylist(), table.column(TITLE).to_pylist(), strict=True))
+    return Captions(rows.tolist(), [titles.get(int(row)) or "" for row in rows], ImageFolder(dataset))
 
 
 def read_existing(dataset: Path) -> tuple[np.ndarray, np.ndarray]:

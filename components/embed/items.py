@@ -21,6 +21,7 @@ from components.layout import (
     MAX_TAGS,
     TAGS,
     TEXT_EMBEDDING,
+    TITLE,
     item_feature_path,
     split_path,
 )
@@ -34,6 +35,7 @@ class Items:
 
     ids: list[int]
     texts: list[str]  # "" where there is none, which `bad["text"]` explains
+    titles: list[str]  # to show, not to encode
     tags: list[list[int]]
     columns: dict[Modality, pa.ChunkedArray]  # vectors that came with the data
     images: ImageFolder
@@ -59,7 +61,10 @@ def read_items(dataset: Path, config: EmbedConfig) -> Items:
         if config.use_precomputed and name in table.column_names
     }
     tags, tag_names, notes = _tags(table)
-    items = Items(table.column(ITEM).to_pylist(), [], tags, columns, ImageFolder(dataset), tag_names, notes=notes)
+    titles = [title or "" for title in table.column(TITLE).to_pylist()] if TITLE in table.column_names else []
+    titles = titles or [""] * table.num_rows
+    ids = table.column(ITEM).to_pylist()
+    items = Items(ids, [], titles, tags, columns, ImageFolder(dataset), tag_names, notes=notes)
     items.bad["item"] = bad
     if "text" not in columns and config.text_encoder != "none":
         _read_texts(items, table, config.text_columns)
@@ -94,7 +99,8 @@ def _first_of_each_id(table: pa.Table, bad: dict[int, str]) -> pa.Table:
     first = np.ones(len(order), dtype=bool)
     first[1:] = ids[order][1:] != ids[order][:-1]
     repeated = np.unique(ids[order][~first])
-    kept = table.take(pa.array(order[first]))
+    chosen = order[first]
+    kept = table if np.array_equal(chosen, np.arange(len(ids))) else table.take(pa.array(chosen))
     if len(repeated):
         again = {int(ids[row]): table.slice(int(row), 1).to_pylist()[0] for row in order[~first]}
         rows = dict(zip(kept.column(ITEM).to_pylist(), range(kept.num_rows), strict=True))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.embed.cache import VectorCache, content_key
 from components.embed.config import EmbedConfig
@@ -101,16 +103,16 @@ def from_cache(items: Items, modality: Modality, variant: Variant, cache: Vector
 def from_column(items: Items, modality: Modality, scratch: Path) -> Source:
     """Vectors that came with the data, as they are."""
     name, column = PRECOMPUTED[modality], items.columns[modality]
-    lengths = np.array([len(v) if v is not None else 0 for v in column.to_pylist()]) if len(column) else np.zeros(0)
-    width = int(np.bincount(lengths.astype(np.int64)).argmax())
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy()
+    width = int(np.bincount(lengths).argmax())
     if width == 0:
         raise StepError(
             f"item_feature.parquet: most of {name} is null; remove the column or set embed.use_precomputed=false"
         )
     vectors = _matrix(scratch / f"{modality}.f32", len(items), width)
     usable = lengths == width
-    for place in np.flatnonzero(usable).tolist():
-        vectors[place] = column[place].as_py()
+    given = column.filter(pa.array(usable)).combine_chunks().flatten()
+    vectors[usable] = given.to_numpy(zero_copy_only=False).reshape(-1, width)  # a null inside a vector becomes NaN
     finite = np.isfinite(vectors).all(1)
     for row, item in enumerate(items.ids):
         if not (usable[row] and finite[row]):

@@ -1,0 +1,1 @@
+"""Measures a candidate: how good, how surely, where, and beside the champion and two baselines on the same rows."""

@@ -53,7 +53,9 @@ def measure(
         "candidate": scorecard(labels, users, scored.candidate, bootstrap, 0, config),
         "baselines": {name: _baseline(scored, score, config) for name, score in baselines.items()},
         "slices": [
-            measure_slice(s, labels, users, scored.candidate, scored.champion, config) for s in slices if s.mask.any()
+            measure_slice(s, labels, users, scored.candidate, scored.champion, config)
+            for s in slices
+            if 0 < s.mask.sum() < len(labels)
         ],
         "roc": {
             name: roc_points(labels, score) for name, score in [("candidate", scored.candidate), *baselines.items()]

@@ -21,7 +21,7 @@ class Entry:
 def read_manifest(data: bytes) -> list[Entry]:
     try:
         entries = [Entry(str(one["relpath"]), str(one["md5"])) for one in json.loads(data)]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise StepError("the data's manifest is not a list of files: dvc push it again from a good copy") from None
     for entry in entries:
         path = PurePosixPath(entry.path)

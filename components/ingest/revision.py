@@ -49,21 +49,21 @@ def resolve(repository: str, revision: str, cache: Path) -> Revision:
         raise StepError(
             f"{commit[:12]} of {redact(repository)} has no {DATA_FILE}: mmctr data add data, then commit it"
         )
-    md5, size = _parse(text, commit)
+    md5, size = parse_pointer(text, commit)
     config = (found.read(_CONFIG) or b"").decode("utf-8", "replace")
     return Revision(git, checkout, commit, md5, size, config)
 
 
-def _parse(text: bytes, commit: str) -> tuple[str, int]:
+def parse_pointer(text: bytes, commit: str) -> tuple[str, int]:
     try:
         (out,) = yaml.safe_load(text)["outs"]
         md5, size, path = str(out["md5"]), int(out.get("size", 0)), str(out["path"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
         raise StepError(f"{DATA_FILE} at {commit[:12]} is not what `dvc add data` writes: write it anew") from None
     if out.get("hash") != "md5":
         raise StepError(f"{DATA_FILE} at {commit[:12]} was written by DVC 2: `dvc add data` with DVC 3 and commit it")
     digest, dot, kind = md5.partition(".")
-    if path.rstrip("/") != "data" or dot + kind != ".dir" or not is_md5(digest):
+    if size < 0 or path.rstrip("/") != "data" or dot + kind != ".dir" or not is_md5(digest):
         raise StepError(f"{DATA_FILE} at {commit[:12]} versions {path!r} (md5 {md5}): it must version the folder data/")
     return digest, size
 

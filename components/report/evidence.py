@@ -86,7 +86,9 @@ def content_view(evidence: Evidence) -> Json:
     if manifest["source"] == "existing":
         made = "came with the data"
     else:
-        made = " and ".join(f"{origin} for {modality}" for modality, origin in sorted(manifest["encoders"].items()))
+        made = " and ".join(
+            f"{_source(origin)} for {modality}" for modality, origin in sorted(manifest["encoders"].items())
+        )
         made = f"were made from {made}"
     parts = [f"The content vectors of {count(manifest['items'])} items {made}."]
     parts += [
@@ -95,6 +97,10 @@ def content_view(evidence: Evidence) -> Json:
         if number
     ]
     return {"sentence": " ".join(parts), "sheet": evidence.contact_sheet}
+
+
+def _source(origin: Json) -> str:
+    return f"the encoder {origin['encoder']}" if "encoder" in origin else "the vectors in the data"
 
 
 def origin_view(evidence: Evidence) -> list[tuple[str, Json]]:

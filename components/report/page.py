@@ -9,7 +9,7 @@ from markupsafe import Markup
 from components.report import charts
 from components.report.evidence import Evidence, content_view, data_view, origin_view, training_view
 from components.report.headline import headline
-from components.report.words import SHOWN, SHOWN_WITH_DIGITS, fixed, percent, signed
+from components.report.words import SHOWN, SHOWN_WITH_DIGITS, chance, fixed, percent, signed
 
 Json = dict[str, Any]
 
@@ -99,7 +99,7 @@ def models_view(metrics: Json) -> Json:
     if metrics["oracle"] is not None:
         exact = {"value": metrics["oracle"]["auc"], "low": None, "high": None}
         estimates.append(("Best possible", "truth", "oracle.auc", exact))
-    scale = charts.track([e for *_, e in estimates], [], 0.01)
+    scale = charts.track([e for *_, e in estimates], [], reach=1.0)
     ours = metrics["candidate"]["auc"]["value"]
     return {
         "scale": scale.scale(lambda tick: f"{tick:.2f}"),
@@ -123,14 +123,16 @@ def luck_view(metrics: Json, policy: Json) -> Json:
     ]
     if metrics["comparison"]["grouped"] is not None:
         lines.append(("Within users", "comparison.grouped", "comparing rows of one user only: what a user notices"))
-    if metrics["comparison"]["known_items"] is not None:
+    if metrics["champion"]["unknown_rows"] and metrics["comparison"]["known_items"] is not None:
         share = percent(metrics["comparison"]["known_share"], 0)
         lines.append(("Items it knows", "comparison.known_items", f"the {share} of rows whose item the champion knows"))
     estimates = [lookup(metrics, path) for _, path, _ in lines]
     bar = 0.0 if policy["comparison"] == "superior" else -policy["delta"]
-    scale = charts.track(estimates, [0.0, bar], 0.01)
+    scale = charts.track(estimates, [0.0, bar], reach=1.0)
     marks = [(0.0, "zero"), (bar, "limit")]
+    gain = metrics["comparison"][policy["unit"]]
     return {
+        "sentence": _chance_sentence(gain["value"], gain["p_better"]),
         "scale": scale.scale(_tick_of_difference),
         "lines": [
             {
@@ -142,6 +144,13 @@ def luck_view(metrics: Json, policy: Json) -> Json:
             for (name, path, hint), e in zip(lines, estimates, strict=True)
         ],
     }
+
+
+def _chance_sentence(gain: float, p_better: float) -> str:
+    if gain == 0:
+        return "The two rank these rows equally well."
+    kind, p = ("gain", p_better) if gain > 0 else ("loss", 1 - p_better)
+    return f"If the two were equally good, chance alone would show a {kind} this large with probability {chance(p)}."
 
 
 def figures_view(metrics: Json) -> list[Json]:
@@ -160,7 +169,9 @@ def forest_view(metrics: Json, policy: Json) -> Json:
         part["estimate"] = lookup(metrics, part["paths"][3] if scored else part["paths"][1])
     overall = slices[0]["estimate"]["value"]
     bar = -policy["slice_epsilon"]
-    scale = charts.track([p["estimate"] for p in slices if p["estimate"]], [0.0, bar] if scored else [overall], 0.05)
+    scale = charts.track(
+        [p["estimate"] for p in slices if p["estimate"]], [0.0, bar] if scored else [overall], reach=0.1
+    )
     marks = [(0.0, "zero"), (bar, "limit")] if scored else [(overall, "zero")]
     groups = [
         {"name": name, "lines": [_forest_line(part, kind, scale, marks) for part in parts]}

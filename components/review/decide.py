@@ -63,14 +63,28 @@ def reject(models: Models, number: int, reviewer: Reviewer) -> Outcome:
     return _decide(registry, "reject", number, reviewer, _evidence(version), mended)
 
 
-def rollback(models: Models, reviewer: Reviewer) -> Outcome:
-    """The champion and the one before it change places. It waits for no check: what is approved was checked."""
+def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> Outcome:
+    """The champion and the one before it change places. No check is waited for: what was approved was checked.
+
+    After a rollback the previous champion is the one that was taken out of service. Going there again must be asked
+    for (`forward`), lest two people who roll back in the same minute undo each other.
+    """
     registry, mended = settle(models)
-    if registry.book.previous is None:
+    book = registry.book
+    if book.previous is None:
         raise StepError(
             f"{models.name} has no previous champion to go back to; `mmctr review list` shows what there is"
         )
-    target = registry.version(registry.book.previous)
+    rolled_back = registry.status(book.previous) == "rolled_back"
+    if rolled_back and not forward:
+        number, decision = book.decision_on(book.previous) or (0, None)
+        raise StepError(
+            f"version {book.champion} is back in service already, by decision {number} "
+            f"({decision.sentence() if decision else ''}); to return to version {book.previous} use --forward"
+        )
+    if forward and not rolled_back:
+        raise StepError(f"--forward undoes a rollback, and the last change of {models.name}'s champion was none")
+    target = registry.version(book.previous)
     return _decide(registry, "rollback", target.number, reviewer, _evidence(target), mended)
 
 

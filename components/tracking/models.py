@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.tracking.server import AlreadyThereError, NotThereError, Server, connect
+from components.tracking.server import AlreadyThereError, ConflictError, NotThereError, Server, connect
 
 PACKAGE = "artifacts/package"  # where MLflow's pyfunc layout puts the model package of docs/steps.md
 _PAGE = 1000
@@ -73,7 +73,7 @@ class Models:
         """
         made = self.server.call(
             "create_model_version", self.name, source, run_id=run_id, tags=dict(tags), description=description,
-            model_id=model_id,
+            model_id=model_id, await_creation_for=0,
         )  # fmt: skip
         return int(made.version)
 
@@ -81,10 +81,10 @@ class Models:
         self.server.call("delete_model_version", self.name, str(number))
 
     def set_tag(self, number: int, key: str, value: str) -> None:
-        self.server.call("set_model_version_tag", self.name, str(number), key, value)
+        self._put("set_model_version_tag", self.name, str(number), key, value)
 
     def set_alias(self, alias: str, number: int) -> None:
-        self.server.call("set_registered_model_alias", self.name, alias, str(number))
+        self._put("set_registered_model_alias", self.name, alias, str(number))
 
     def delete_alias(self, alias: str) -> None:
         self.server.call("delete_registered_model_alias", self.name, alias)
@@ -93,6 +93,16 @@ class Models:
         """Brings the model package of a version under `out`, and returns where it lies."""
         root = self.server.call("get_model_version_download_uri", self.name, str(number))
         return self.server.download(f"{root}/{PACKAGE}", out)
+
+    def _put(self, method: str, *args: str) -> None:
+        """MLflow looks whether a row is there and then inserts it; two clients at once make one of them fail.
+
+        The second time the row is there, and is updated.
+        """
+        try:
+            self.server.call(method, *args)
+        except ConflictError:
+            self.server.call(method, *args)
 
     def _version(self, found: object) -> Version:
         version, tags, created = (getattr(found, name) for name in ("version", "tags", "creation_timestamp"))

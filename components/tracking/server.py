@@ -27,6 +27,10 @@ class NotThereError(StepError):
     """The server answered that there is no such thing."""
 
 
+class ConflictError(StepError):
+    """Another client wrote the same row between the server's look at it and its insert."""
+
+
 class RefusedError(StepError):
     """The server knows the user and does not let them."""
 
@@ -84,6 +88,8 @@ class Server:
                 return NotThereError(line)
             if error.error_code == "RESOURCE_ALREADY_EXISTS":
                 return AlreadyThereError(line)
+            if any(words in str(error) for words in _DUPLICATE_ROW):
+                return ConflictError(f"MLflow at {self.uri}: someone else did {action!r} at the same moment ({line})")
             status = error.get_http_status_code()
             if status in (401, 403):
                 return RefusedError(
@@ -100,6 +106,7 @@ class Server:
         )
 
 
+_DUPLICATE_ROW = ("UniqueViolation", "UNIQUE constraint failed")  # PostgreSQL's words, SQLite's words
 _TRANSPORTS = ("botocore", "boto3", "requests", "urllib3", "sqlalchemy")
 
 

@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from components.train.grouping import GroupCosts, group_bounds
 from components.train.rows import RowStore, gather_history
 from components.train.sampler import Sampler
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
-
-# Where a batch may be cut: finer where most histories are.
-WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 100, 128, 192, 256])
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Collator:
     store: RowStore
     history_length: int
     items: int
-    group_cost: float = 512  # positions that one more group is worth: its launches against the padding it saves
+    costs: GroupCosts | None = None  # None: one group
     _seen: Array = field(init=False)
     _position: Array = field(init=False)
 
@@ -77,7 +75,7 @@ class Collator:
         records, lengths = records[order], lengths[order]
         histories = [
             gather_history(self.store.history_flat, records[first:end], max(1, int(lengths[end - 1])))
-            for first, end in group_bounds(lengths, self.group_cost)
+            for first, end in group_bounds(lengths, self.costs)
         ]
         distinct, position = self._distinct(histories, records["item"])
         return Batch(
@@ -100,22 +98,6 @@ class Collator:
         distinct = np.flatnonzero(self._seen)
         self._position[distinct] = np.arange(len(distinct))
         return distinct, self._position
-
-
-def group_bounds(ascending: Array, group_cost: float) -> list[tuple[int, int]]:
-    """Cuts rows of ascending length into groups: a cut stays where it saves more padding than a group costs."""
-    ends = np.unique(np.searchsorted(ascending, WIDTHS, side="right"))
-    ends = np.unique(np.append(ends[ends > 0], len(ascending)))
-    bounds: list[tuple[int, int]] = []
-    first = 0
-    for end, next_end in zip(ends, [*ends[1:], None], strict=True):
-        if next_end is not None:
-            padding = (end - first) * (int(ascending[next_end - 1]) - int(ascending[end - 1]))
-            if padding < group_cost:
-                continue
-        bounds.append((first, int(end)))
-        first = int(end)
-    return bounds
 
 
 def epoch_batches(

@@ -14,21 +14,13 @@ from components.train.config import TrainConfig
 from components.train.loader import Batch
 from components.train.ranks import Ranks
 from model import losses
-from model.config import ModelConfig
 from model.ranker import Ranker
 
 
 def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
     """Logits of a batch, each distinct item encoded once and each group at its own width."""
     encoded = ranker.encode(batch.distinct_U)
-    sizes = [len(history) for history in batch.histories]
-    columns = (torch.split(column, sizes) for column in (batch.item_B, batch.likes_B, batch.views_B))
-    return torch.cat([ranker.score_encoded(encoded, *group) for group in zip(batch.histories, *columns, strict=True)])
-
-
-def groups_are_exact(model: ModelConfig) -> bool:
-    """Whether rows may be scored apart. Not where a batch statistic or a fixed width ties them together."""
-    return "din" not in (model.interest, model.target_attention) and model.mask == "right"
+    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B)
 
 
 class Objective(nn.Module):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from components.train.grouping import group_costs
 from components.train.loader import Collator
 from components.train.objective import score_batch
 from components.train.rows import RowStore
@@ -21,7 +22,8 @@ def score(
     """Click probabilities of all rows, or of the row numbers in `which`, in that order."""
     device = torch.device(device)
     numbers = np.arange(len(rows)) if which is None else which
-    collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items)
+    costs = group_costs(ranker, device.type)
+    collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs)
     probabilities = np.empty(len(numbers), dtype=np.float32)
     place = np.empty(len(rows), dtype=np.int64)
     place[numbers] = np.arange(len(numbers))

@@ -20,11 +20,12 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from components.errors import StepError
 from components.files import sha256_file, write_json
 from components.train import arithmetic
+from components.train.grouping import group_costs
 from components.train.items import table_from, vocabulary_of
 from components.train.job import Job, open_job
 from components.train.loader import Collator
 from components.train.loop import Data, fit
-from components.train.objective import Objective, Optimiser, groups_are_exact
+from components.train.objective import Objective, Optimiser
 from components.train.ranks import Ranks, joined
 from components.train.rows import RowStore
 from components.train.sampler import Sampler
@@ -35,7 +36,6 @@ from model.ranker import Ranker
 
 NEEDS_A_PERSON = 2
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-GROUP_COST = {"cpu": 512.0, "cuda": 65536.0}  # positions; a GPU's launches cost more than its arithmetic
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
         _check_ranks(job, ranks)
         arithmetic.set_up(ranks.device)
         train_rows, valid_rows = job.rows()
-        state, optimiser = _build(job, ranks)
+        state, optimiser = build(job, ranks)
         snapshots = Snapshots(job.folder / "snapshots")
-        data = _data(job, ranks, train_rows, state.ranker)
+        data = data_of(job, ranks, train_rows, state.ranker)
         watch = TrainingWatch(job, ranks, len(train_rows), data.sampler.steps, valid_rows, snapshots, on_metrics)
         if saved := snapshots.read_newest():
             state.restore(saved, ranks)
@@ -69,7 +69,7 @@ def _check_ranks(job: Job, ranks: Ranks) -> None:
         )
 
 
-def _build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
+def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     config, arrays = job.config.train, job.items()
     torch.manual_seed(config.seed)  # the same first weights on every rank
     ranker = Ranker(job.config.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
@@ -80,11 +80,11 @@ def _build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     return TrainState(ranker, optimizer, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
 
 
-def _data(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
+def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
     config = job.config.train
     sampler = Sampler(len(rows), config.batch_size, config.seed, ranks.rank, ranks.count, config.accumulate)
-    group_cost = GROUP_COST[ranks.device.type] if groups_are_exact(job.config.model) else float("inf")
-    collate = Collator(rows, job.config.model.history_length, ranker.vocabulary.items, group_cost)
+    costs = group_costs(ranker, ranks.device.type)
+    collate = Collator(rows, job.config.model.history_length, ranker.vocabulary.items, costs)
     return Data(sampler, collate, ahead=ranks.device.type == "cuda")
 
 

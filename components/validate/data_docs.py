@@ -6,18 +6,19 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from components import layout
 from components.files import atomic_path
 from components.validate.measured import Measured
 
 _STORIES = (  # table -> how a person calls it; `rows`, `items` and `images` are too long to show line by line
     ("Splits", ("splits",)),
     ("Leakage", ("pairs",)),
-    ("Shortcuts", ("baselines",)),
+    ("Shortcuts: what one column knows, as AUC", ("baselines",)),
     ("Drift against the champion", ("drift",)),
-    ("Content", ("content", "items_whole", "images_whole", "embeddings", "item_info")),
+    ("Content", ("content", "embeddings", "items_whole", "images_whole", "item_info")),
     ("Files", ("files",)),
 )
-_HIDDEN = {"feature_auc", "row_order_auc", "item_ctr_auc"}  # the column `auc` shows them
+_WIDE = 8  # columns: a wider table is shown on its side
 _TEMPLATE = Path(__file__).with_name("data_docs.html.j2")
 
 
@@ -48,14 +49,27 @@ def _by_table(rules: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def _cells(measured: Measured, table: str) -> dict[str, Any]:
     frame = measured.tables[table]
-    shown = [column for column in frame.columns if column not in _HIDDEN]
     if table == "drift":
-        shown = ["feature", "measure", "value"]
+        frame = frame[["feature", "measure", "value"]]
+    elif table == "baselines":
+        frame = _by_split(frame)
+    if len(frame.columns) > _WIDE:
+        key = measured.keys[table]
+        frame = frame.set_index(key).T.rename_axis(index="", columns=None).reset_index()
     return {
         "name": table,
-        "columns": [column.replace("_", " ") for column in shown],
-        "lines": [[_text(value) for value in line] for line in frame[shown].itertuples(index=False)],
+        "columns": [str(column).replace("_", " ") for column in frame.columns],
+        "lines": [[_text(value) for value in line] for line in frame.itertuples(index=False)],
     }
+
+
+def _by_split(baselines: pd.DataFrame) -> pd.DataFrame:
+    """One line a baseline, one column a split."""
+    shown = baselines[baselines["auc"].notna()]
+    names = [name.removesuffix(f", {split}") for name, split in zip(shown["baseline"], shown["on"], strict=True)]
+    table = shown.assign(baseline=names).pivot(index="baseline", columns="on", values="auc")
+    splits = [split for split in layout.SPLITS if split in table.columns]
+    return table.loc[list(dict.fromkeys(names)), splits].rename_axis(columns=None).reset_index()
 
 
 def _text(value: Any) -> str:

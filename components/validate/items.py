@@ -13,6 +13,7 @@ from components.validate.measured import Measured
 from components.validate.parquet import Bools, Ints, Source, is_text
 
 _UNKNOWN = -1
+Levels = npt.NDArray[np.int16]
 
 
 @dataclass
@@ -21,8 +22,8 @@ class Catalogue:
 
     ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     readable: bool = False
-    likes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # -1: no such item
-    views: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    likes: Levels = field(default_factory=lambda: np.zeros(0, np.int16))  # -1: no such item
+    views: Levels = field(default_factory=lambda: np.zeros(0, np.int16))
     tag_codes: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # tags of all items end to end
     tag_counts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # of each row of item_feature
     tag_names: list[str] = field(default_factory=list)  # code -> the tag, as text
@@ -38,12 +39,12 @@ class Catalogue:
     def place(self, ids: Ints) -> Ints:
         """The row of item_feature that describes each id; -1 without any."""
         places = np.full(len(self.likes) + 1, _UNKNOWN, np.int64)
-        small = self.ids < len(self.likes)
+        small = (self.ids >= 0) & (self.ids < len(self.likes))
         places[self.ids[small]] = np.flatnonzero(small)
-        return self._look(places[:-1], ids)
+        return np.asarray(self._look(places[:-1], ids), np.int64)
 
     @staticmethod
-    def _look(table: npt.NDArray[np.int64], ids: Ints) -> npt.NDArray[np.int64]:
+    def _look(table: Levels | Ints, ids: Ints) -> Levels | Ints:
         if not len(table):
             return np.full(len(ids), _UNKNOWN, np.int64)
         inside = (ids >= 0) & (ids < len(table))
@@ -103,11 +104,11 @@ def _catalogue(items: pd.DataFrame, tag_parts: list[tuple[pa.Array, Ints]], max_
     inside = (ids >= 0) & (ids <= max_item_id)
     size = int(ids[inside].max()) + 1 if inside.any() else 0
     catalogue = Catalogue(
-        ids, True, np.full(size, _UNKNOWN, np.int64), np.full(size, _UNKNOWN, np.int64), codes, counts, names
+        ids, True, np.full(size, _UNKNOWN, np.int16), np.full(size, _UNKNOWN, np.int16), codes, counts, names
     )
-    # Levels are small; a wrong one such as -1 must not read as "no such item".
-    catalogue.likes[ids[inside]] = np.where(likes[inside] == _UNKNOWN, -2, likes[inside])
-    catalogue.views[ids[inside]] = views[inside]
+    # A level out of range is another rule's matter, but -1 must not read as "no such item".
+    for table, levels in ((catalogue.likes, likes), (catalogue.views, views)):
+        table[ids[inside]] = np.where((levels < 0) | (levels >= layout.LEVELS), layout.LEVELS, levels)[inside]
     return catalogue
 
 

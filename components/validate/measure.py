@@ -65,7 +65,7 @@ def _compare(splits: dict[str, SplitRows], sources: dict[str, Source], catalogue
              before: dict[str, Any] | None, policy: ValidatePolicy, measured: Measured) -> dict[str, Any]:  # fmt: skip
     """Measures what needs several files at once; returns the statistics of this dataset."""
     train = splits.get("train")
-    leakage.measure_leakage(splits, measured, policy.examples)
+    leakage.measure_leakage(splits, sources["train"], measured, policy.examples)
     shortcuts.measure_shortcuts(splits, sources["train"], catalogue, vectors, measured)
     coherence.measure_coherence(train, catalogue, vectors, measured)
     now = statistics.collect(splits, catalogue, vectors, measured)

@@ -79,6 +79,7 @@ class Source:
         try:
             for group in range(self.file.metadata.num_row_groups):
                 for batch in self.file.iter_batches(batch_rows, row_groups=[group], columns=columns):
+                    batch.validate(full=True)  # texts that are no UTF-8, lists that point outside their values
                     yield group, row, batch
                     row += batch.num_rows
         except READ_ERRORS as error:

@@ -34,7 +34,7 @@ def collect(splits: dict[str, SplitRows], catalogue: Catalogue, vectors: list[Ve
         "embeddings": {
             column.column: {"mean": column.mean.tolist(), "spread": column.spread, "vectors": column.rows}
             for column in vectors
-            if column.rows and np.isfinite(column.mean).all()
+            if column.rows
         },
         "baselines": _baselines(measured),
     }
@@ -45,13 +45,14 @@ def collect(splits: dict[str, SplitRows], catalogue: Catalogue, vectors: list[Ve
 
 
 def _describe(train: SplitRows, catalogue: Catalogue) -> dict[str, Any]:
+    shown = np.unique(train.items)
     return {
         layout.LIKES: _histogram(train.likes, layout.LEVELS),
         layout.VIEWS: _histogram(train.views, layout.LEVELS),
         "history_length": _histogram(train.lengths.astype(np.int64), layout.MAX_HISTORY + 1),
         "tags": _top(tag_counts(train, catalogue)),
         "items": _top(item_counts(train)),
-        "items_seen": pack_ids(np.unique(train.items)),
+        "items_seen": pack_ids(shown[catalogue.knows(shown)]),
     }
 
 

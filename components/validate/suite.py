@@ -40,6 +40,7 @@ class Empty:
     """Each text of `column` is empty: the measurement writes there what it found wrong."""
 
     column: str
+    mostly: float | str = 1.0
 
 
 @dataclass(frozen=True)
@@ -165,14 +166,18 @@ ITEMS = (
 IMAGES = (
     Rule("images-present", "items", Between("has_image", low=1, mostly="min_images"), "stop", "items have a picture",
          "A missing shard leaves a whole range of items without one."),
-    Rule("images-decodable", "images", Empty("problem"), "stop", "pictures can be decoded to their last line",
-         "The image encoder would stop at the first one, hours later; an HTML error page often sits in its place."),
+    Rule("images-whole", "images", Empty("problem"), "warn", "every picture can be decoded to its last line",
+         "The embedding step gives such an item an average picture."),
+    Rule("images-decodable", "images", Empty("problem", mostly="min_decodable"), "stop",
+         "nearly all pictures can be decoded",
+         "A cut transfer damages many, and an error page that was saved as a picture repeats."),
     Rule("images-differ", "images_whole", Between("top_image_share", high="max_same_image"), "stop",
          "pictures differ from item to item", "A placeholder in place of pictures has one and the same vector."),
 )  # fmt: skip
 
 EMBEDDINGS = (
-    Rule("embeddings-finite", "embeddings", none("not_finite"), "stop", "vectors hold no NaN and no infinity",
+    Rule("embeddings-finite", "embeddings", none("not_finite"), "stop",
+         "vectors hold no NaN, no infinity and nothing beyond a million",
          "One NaN makes every weight NaN after one step."),
     Rule("embeddings-width", "embeddings", none("wrong_width"), "stop", "vectors of a column have one width",
          "A short vector shifts all that follow it."),
@@ -194,6 +199,9 @@ LEAKAGE = (
          "A split by row instead of by user or by time lets the model memorise people."),
     Rule("rows-apart", "pairs", none("identical_rows"), "stop", "no row of valid or test is also in train",
          "The model would be examined on what it was taught."),
+    Rule("future-apart", "pairs", Between("clicked_before", high="max_clicked_before"), "stop",
+         "what returning users click in valid and test is not yet in their histories in train",
+         "Histories made from the whole log, and not up to each click, tell the future that the model is tested on."),
     Rule("histories-apart", "pairs", Between("copied_rows", high="max_copied_rows"), "stop",
          "no (target, history) of valid or test is in train under another user",
          "Rows whose user ids were renewed are still the same rows. Short histories coincide by chance."),

@@ -12,6 +12,7 @@ from components.validate.parquet import Ints, Source
 
 Floats = npt.NDArray[np.float64]
 _BATCH_ROWS = 4096  # x 1024 dimensions x 8 bytes: 34 MB
+_ABSURD = 1e6  # no encoder means it; its square would leave float32's range after a few products
 _PROJECTED = 64  # dimensions kept of each vector to compare items with
 
 
@@ -31,7 +32,7 @@ class Vectors:
     high: Floats = field(default_factory=lambda: np.zeros(0))
     hashes: list[npt.NDArray[np.uint64]] = field(default_factory=list)
     ids: list[Ints] = field(default_factory=list)
-    small: list[npt.NDArray[np.float32]] = field(default_factory=list)  # randomly projected: keeps likeness
+    small: list[Floats] = field(default_factory=list)  # randomly projected: keeps likeness
     bad_items: list[int] = field(default_factory=list)
 
     def add(self, ids: Ints, flat: Floats, lengths: Ints) -> None:
@@ -41,15 +42,18 @@ class Vectors:
             self.low, self.high = np.full(self.width, np.inf), np.full(self.width, -np.inf)
         right = lengths == self.width
         self.wrong_width += int((~right).sum())
-        values = flat[np.repeat(right, lengths)].reshape(-1, self.width) if self.width else np.zeros((len(ids), 0))
+        if not self.width:
+            self.wrong_width += len(ids)  # lists without a single number
+            return
+        values = flat[np.repeat(right, lengths)].reshape(-1, self.width)
         ids = ids[right]
-        finite = np.isfinite(values).all(axis=1)
+        finite = (np.abs(values) < _ABSURD).all(axis=1)  # False for NaN as well
         self.not_finite += int((~finite).sum())
         self.bad_items += ids[~finite][:10].tolist()
         values, ids = values[finite], ids[finite]
         self.rows += len(values)
         self.zero += int((~values.any(axis=1)).sum())
-        if not len(values) or not self.width:
+        if not len(values):
             return
         self.total += values.sum(axis=0)
         self.squares += (values**2).sum(axis=0)
@@ -59,7 +63,7 @@ class Vectors:
         self.hashes.append((np.ascontiguousarray(values).view(np.uint64) * multipliers).sum(axis=1, dtype=np.uint64))
         self.ids.append(ids)
         kept = min(_PROJECTED, self.width)
-        self.small.append((values @ random.standard_normal((self.width, kept))).astype(np.float32))
+        self.small.append(values @ random.standard_normal((self.width, kept)))
 
     @property
     def mean(self) -> Floats:
@@ -95,7 +99,7 @@ class Vectors:
         places = [np.searchsorted(ids[order], wanted).clip(max=len(ids) - 1) for wanted in (first, second)]
         found = [ids[order][place] == wanted for place, wanted in zip(places, (first, second), strict=True)]
         a, b = (unit[order][place] for place in places)
-        return np.where(found[0] & found[1], (a * b).sum(axis=1), np.nan).astype(np.float64)
+        return np.where(found[0] & found[1], (a * b).sum(axis=1), np.nan)
 
 
 def read_vectors(source: Source, column: str, skip_padding: bool) -> Vectors:
@@ -103,7 +107,8 @@ def read_vectors(source: Source, column: str, skip_padding: bool) -> Vectors:
     for _, _, batch in source.batches([layout.ITEM, column], batch_rows=_BATCH_ROWS):
         ids = source.integers(batch, layout.ITEM)
         flat, lengths = source.lists(batch, column)
-        values = flat.to_numpy(zero_copy_only=False).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # some NaN say so while they are widened
+            values = flat.to_numpy(zero_copy_only=False).astype(np.float64)
         if skip_padding:
             real = ids != 0
             values, ids, lengths = values[np.repeat(real, lengths)], ids[real], lengths[real]

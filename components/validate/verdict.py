@@ -1,6 +1,5 @@
 """From judgements to a verdict: what failed, by how much, with examples, and what happens now."""
 
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -10,45 +9,36 @@ from components.validate.expectations import Judgement
 from components.validate.measured import Line, Measured
 from components.validate.suite import Between, Rule, Severity
 
+Outcome = dict[str, Any]  # as the verdict holds it
 Status = Literal["clean", "warned", "quarantined", "stopped"]
-_LEFT_ASIDE: dict[Severity, Status] = {"warn": "warned", "quarantine": "quarantined", "stop": "stopped"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one rule. `measured` is empty, or says why there was nothing to judge."""
-
-    name: str
-    table: str
-    severity: Severity
-    passed: bool
-    not_measured: str
-    observed: float | None
-    limit: str
-    count: int
-    examples: list[Line]
-    message: str
-    what: str
-    why: str
-    expectation: str
+_BECOMES: dict[Severity, Status] = {"warn": "warned", "quarantine": "quarantined", "stop": "stopped"}
 
 
 def outcome(rule: Rule, judgement: Judgement | None, measured: Measured, policy: ValidatePolicy) -> Outcome:
-    severity, limit = policy.severity(rule), limit_in_words(rule, policy)
-    place = f"{rule.table}.{rule.check.column}"
+    """What became of one rule. `not_measured` is empty, or says why there was nothing to judge."""
+    limit = limit_in_words(rule, policy)
+    found: Outcome = {
+        "name": rule.name,
+        "table": rule.table,
+        "severity": policy.severity(rule),
+        "what": rule.what,
+        "why": rule.why,
+        "limit": limit,
+    }
     if judgement is None:
         reason = measured.why_absent(rule.table, rule.check.column)
-        return Outcome(rule.name, rule.table, severity, True, reason, None, limit, 0, [],
-                       f"{rule.name}: not measured, because {reason}", rule.what, rule.why, "")  # fmt: skip
+        message = f"{rule.name}: not measured, because {reason}"
+        return {**found, "passed": True, "not_measured": reason, "observed": None, "count": 0, "examples": [],
+                "message": message, "expectation": ""}  # fmt: skip
+    place = f"{rule.table}.{rule.check.column}"
     count = measured.counts.get(place, judgement.unexpected)
     examples = (measured.examples.get(place) or judgement.lines)[: policy.examples] if judgement.unexpected else []
-    observed = _observed(rule, measured)
-    if judgement.success and not judgement.unexpected:
-        message = f"{rule.name}: {rule.what}"
-    else:
+    message = f"{rule.name}: {rule.what}"
+    if judgement.unexpected:
         message = f"{rule.name}: expected that {rule.what}, but {_found(rule, judgement, count, limit)}"
-    return Outcome(rule.name, rule.table, severity, judgement.success, "", observed, limit, count, examples, message,
-                   rule.what, rule.why, judgement.expectation)  # fmt: skip
+    return {**found, "passed": judgement.success, "not_measured": "", "observed": _observed(rule, judgement, measured),
+            "count": count, "examples": examples, "message": message,
+            "expectation": judgement.expectation}  # fmt: skip
 
 
 def limit_in_words(rule: Rule, policy: ValidatePolicy) -> str:
@@ -65,27 +55,34 @@ def limit_in_words(rule: Rule, policy: ValidatePolicy) -> str:
     )
 
 
-def _observed(rule: Rule, measured: Measured) -> float | None:
-    """The value that lies nearest to breaking the rule, or furthest beyond."""
+def _observed(rule: Rule, judgement: Judgement, measured: Measured) -> float | None:
+    """The value that breaks the rule, or lies nearest to it."""
     if not isinstance(rule.check, Between):
         return None
     values = measured.tables[rule.table][rule.check.column].dropna().to_numpy(dtype=np.float64)
     if rule.table == "rows":
         return float(values.sum())
+    if judgement.lines:
+        values = np.array([line["value"] for line in judgement.lines], np.float64)
     return float(values.min() if rule.check.high is None else values.max())
 
 
 def _found(rule: Rule, judgement: Judgement, count: int, limit: str) -> str:
     shown = judgement.lines[:3]
-    where = "; ".join(f"{next(iter(line.values()))}: {_short(line['value'])}" for line in shown)
+    where = "; ".join(_name(line) + ": " + _short(line["value"]) for line in shown)
     where += f"; and {judgement.unexpected - len(shown)} more" if judgement.unexpected > len(shown) else ""
     if rule.table == "rows":
         return f"{count:,} row{'s do' if count != 1 else ' does'} not ({where})"
     if rule.table in ("items", "images"):
-        return f"{count:,} of {judgement.checked:,} do not ({rule.check.column}: {where}); allowed: {limit}"
+        return f"{count:,} of {judgement.checked:,} do not ({where}); allowed: {limit}"
     if isinstance(rule.check, Between):
-        return f"{rule.check.column} is not {limit} ({where})"
+        return f"the {rule.check.column.replace('_', ' ')} is not {limit} ({where})"
     return f"this was found: {where}"
+
+
+def _name(line: Line) -> str:
+    key, name = next(iter(line.items()))
+    return f"item {name}" if key == "item_id" else str(name)
 
 
 def _short(value: Any) -> str:
@@ -94,13 +91,12 @@ def _short(value: Any) -> str:
 
 
 def compile_verdict(outcomes: list[Outcome], quarantined: dict[str, int], version: str) -> dict[str, Any]:
-    failed = [o for o in outcomes if not o.passed]
-    left = {_LEFT_ASIDE[o.severity] for o in failed}
+    left = {_BECOMES[rule["severity"]] for rule in outcomes if not rule["passed"]}
     status: Status = next((s for s in ("stopped", "quarantined", "warned") if s in left), "clean")
     return {
         "passed": status != "stopped",
         "status": status,
-        "rules": [asdict(o) for o in outcomes],
+        "rules": outcomes,
         "quarantined": quarantined,
         "great_expectations": version,
     }
@@ -113,7 +109,9 @@ def stop_message(verdict: dict[str, Any]) -> str:
     lines = [f"  {rule['message']}" for rule in [*stopped, *aside]]
     return "\n".join(
         [
-            f"the data breaks {len(stopped)} rule{'s' * (len(stopped) != 1)} that stop a run:",
+            "the data breaks a rule that stops a run:"
+            if len(stopped) == 1
+            else f"the data breaks {len(stopped)} rules that stop a run:",
             *lines,
             "Examples are in verdict.json and data_docs.html. Mend the data and commit a new revision; a limit that is "
             "wrong for this data is set with --set validate.<field>, a severity with "

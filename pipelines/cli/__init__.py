@@ -8,6 +8,7 @@ from components.errors import StepError
 from pipelines.cli.cluster import compile_pipeline, submit
 from pipelines.cli.data import data_app, import_app
 from pipelines.cli.doctor import doctor
+from pipelines.cli.predict import predict
 from pipelines.cli.review import review_app, rollback
 from pipelines.cli.run import run
 from pipelines.cli.schedule import app as schedule_app
@@ -24,6 +25,7 @@ _TRAIN, _REVIEW, _DATA, _CLUSTER = "Train", "Review and serve", "Data", "Kubeflo
 app.command(rich_help_panel=_TRAIN)(run)
 app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)
+app.command(rich_help_panel=_REVIEW)(predict)
 app.add_typer(data_app, name="data", rich_help_panel=_DATA)
 app.add_typer(import_app, name="import", rich_help_panel=_DATA)
 app.command("compile", rich_help_panel=_CLUSTER)(compile_pipeline)

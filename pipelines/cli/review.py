@@ -1,5 +1,6 @@
 """`mmctr review` and `mmctr rollback`: a person decides which version serves."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,15 +104,48 @@ def reject_version(
     _conclude(reject(_models(name, workspace), version, Reviewer(by, note)))
 
 
-def rollback(by: By, note: Note, name: Name = "mmctr", workspace: Workspace = Path(".mmctr")) -> None:
-    """Go back to the previous champion, at once; a second rollback goes forward again.
+@review_app.command("listen")
+def listen(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any.")] = 8099,
+    name: Name = "mmctr",
+    workspace: Workspace = Path(".mmctr"),
+) -> None:
+    """Approve versions that get the tag `mmctr.promote` in MLflow, told by its signed webhook.
+
+    The secret that MLflow signs with stands in MMCTR_WEBHOOK_SECRET. The webhook's event is `model_version_tag.set`.
+
+    Example: `mmctr review listen --host 0.0.0.0 --port 8099`
+    """
+    import logging
+
+    from components.review.webhook import SECRET_VARIABLE, Gatekeeper, Receiver
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    gatekeeper = Gatekeeper(os.environ.get(SECRET_VARIABLE, ""))
+    receiver = Receiver(_models(name, workspace), gatekeeper, host, port)
+    Console(highlight=False).print(f"listening at {receiver.url} for {name}; stop with Ctrl-C")
+    try:
+        receiver.run()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def rollback(
+    by: By,
+    note: Note,
+    forward: Annotated[bool, typer.Option(help="Undo a rollback: return to the version it took away.")] = False,
+    name: Name = "mmctr",
+    workspace: Workspace = Path(".mmctr"),
+) -> None:
+    """Go back to the previous champion, at once.
 
     Example: `mmctr rollback --by "Ada" --note "click rate fell since noon"`
     """
     from components.review.decide import Reviewer
     from components.review.decide import rollback as roll_back
 
-    _conclude(roll_back(_models(name, workspace), Reviewer(by, note)))
+    _conclude(roll_back(_models(name, workspace), Reviewer(by, note), forward))
 
 
 def _models(name: str, workspace: Path) -> "Models":

@@ -102,8 +102,10 @@ class RunScreen:
                 f"[bold]registered[/bold] {registration['name']} version {registration['version']}, "
                 f"alias {registration['alias']}, validation {registration['validation_status']}"
             )
-        gate = "[green]pass[/green]" if verdict["passed"] else "[red]fail[/red]: the champion stays"
-        say(f"gate       {gate}")
+        say(f"gate       {'[green]pass[/green]' if verdict['passed'] else '[red]fail[/red]: the champion stays'}")
+        for rule in verdict["rules"]:
+            if not rule["passed"]:
+                say(f"           {escape(rule['sentence'])}", soft_wrap=True)
         if metrics:
             say(f"AUC        {_auc(metrics)}")
         say(f"report     {found['report']}", soft_wrap=True)
@@ -113,5 +115,5 @@ class RunScreen:
 
 
 def _auc(metrics: dict[str, Any]) -> str:
-    auc = metrics["auc"]
+    auc = metrics["candidate"]["auc"]
     return f"{auc['value']:.4f} [dim](95% interval {auc['low']:.4f} to {auc['high']:.4f})[/dim]"

@@ -9,9 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, pairwise
-
-from croniter import croniter
+from itertools import groupby, islice, pairwise, product
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -20,6 +18,7 @@ _MONTH_NAMES = ("January", "February", "March", "April", "May", "June", "July", 
                 "November", "December")  # fmt: skip
 _PART = re.compile(r"^(?P<first>\*|\?|\w+)(-(?P<last>\w+))?(/(?P<step>\d+))?$")
 _SHORTEST = timedelta(minutes=5)  # between two runs; a training takes longer
+_HORIZON_DAYS = 9 * 366  # 29 February may be eight years away
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,10 @@ class Cron:
 
     def __post_init__(self) -> None:
         _refuse_other_forms(self.text)
-        for field, text in zip(FIELDS, self.text.split(), strict=True):
-            _values(self.text, field, text)
-        gap = min(later - earlier for earlier, later in pairwise(self._sample()))
+        sample = self.times(datetime(2026, 1, 1, tzinfo=UTC), 50)
+        if len(sample) < 2:
+            raise ValueError(f"cron {self.text!r}: never runs, no date is like that")
+        gap = min(later - earlier for earlier, later in pairwise(sample))
         if gap < _SHORTEST:
             raise ValueError(
                 f"cron {self.text!r}: runs {gap.total_seconds():.0f} s apart, sooner than a training ends; "
@@ -58,23 +58,38 @@ class Cron:
             )
 
     def times(self, after: datetime, count: int = 5) -> list[datetime]:
-        """The next times, in UTC."""
-        clock = croniter(self.text, after.astimezone(UTC), second_at_beginning=True)
-        return [clock.get_next(datetime) for _ in range(count)]
+        """The next times, in UTC; fewer only when there are no more in the next years."""
+        return list(islice(self._times(after.astimezone(UTC)), count))
 
     def words(self) -> str:
         """Such as `at 03:00:00 UTC on Monday to Friday`."""
         second, minute, hour, day, month, weekday = (
-            None if text in ("*", "?") else _values(self.text, field, text)
-            for field, text in zip(FIELDS, self.text.split(), strict=True)
+            None if text in ("*", "?") else values
+            for text, values in zip(self.text.split(), self._fields(), strict=True)
         )
-        return " ".join([_time_of_day(second, minute, hour), "UTC", *_days(day, month, weekday)])
+        return " ".join([_time_of_day(second, minute, hour), "UTC", *_days(day, month, weekday, self._either)])
 
-    def _sample(self) -> list[datetime]:
-        try:
-            return self.times(datetime(2026, 1, 1, tzinfo=UTC), 50)
-        except ValueError as error:  # of croniter: 30 February
-            raise ValueError(f"cron {self.text!r}: never runs ({error})") from None
+    def _times(self, after: datetime) -> Iterator[datetime]:
+        seconds, minutes, hours, days, months, weekdays = self._fields()
+        first = after.replace(hour=0, minute=0, second=0, microsecond=0)
+        for offset in range(_HORIZON_DAYS):
+            date = first + timedelta(days=offset)
+            on_day, on_weekday = date.day in days, date.isoweekday() % 7 in weekdays
+            if date.month not in months or not ((on_day or on_weekday) if self._either else (on_day and on_weekday)):
+                continue
+            for hour, minute, second in product(hours, minutes, seconds):
+                time = date.replace(hour=hour, minute=minute, second=second)
+                if time > after:
+                    yield time
+
+    def _fields(self) -> list[list[int]]:
+        return [_values(self.text, field, text) for field, text in zip(FIELDS, self.text.split(), strict=True)]
+
+    @property
+    def _either(self) -> bool:
+        """Days of the month and of the week both given: the scheduler takes either. A `*`, also `*/2`, gives none."""
+        day, _, weekday = self.text.split()[3:]
+        return not any(part[0] in "*?" for part in f"{day},{weekday}".split(",") if part)
 
 
 def _refuse_other_forms(text: str) -> None:
@@ -138,13 +153,13 @@ def _of(unit: str, values: list[int] | None) -> str:
     return f"{unit} {_list(_spans(values, [str(v) for v in range(span)]))}"
 
 
-def _days(day: list[int] | None, month: list[int] | None, weekday: list[int] | None) -> Iterator[str]:
+def _days(day: list[int] | None, month: list[int] | None, weekday: list[int] | None, either: bool) -> Iterator[str]:
     days = []
     if day is not None:
         days.append(f"day {_list(_spans(day, [str(d) for d in range(32)]))} of the month")
     if weekday is not None:
         days.append(_list(_spans(weekday, list(_DAY_NAMES))))
-    yield f"on {' or '.join(days)}" if days else "every day"  # both given: either is enough
+    yield f"on {(' or ' if either else ', if that is ').join(days)}" if days else "every day"
     if month is not None:
         yield "in " + _list(_spans([m - 1 for m in month], list(_MONTH_NAMES)))
 

@@ -10,7 +10,7 @@ import pytest
 from components.gate.config import GatePolicy
 from components.gate.verdict import decide
 from components.report.page import lookup, render
-from tests.browser.chromium import Browser, chromium
+from tests.browser.chromium import Browser, chromium, find
 from tests.measured import World, measured, unreadable_champion
 from tests.traces import traces
 
@@ -91,6 +91,11 @@ def test_a_request_and_an_error_would_be_noticed(browser: Browser, tmp_path: Pat
     assert any("127.0.0.1:9" in url for url in browser.requests())
     assert any("loud" in entry["message"] for entry in browser.console())
     assert browser.run("return document.documentElement.scrollWidth") > 390
+
+
+def test_a_missing_browser_is_said_with_its_remedy() -> None:
+    with pytest.raises(RuntimeError, match=r"no-such-browser is on the PATH: install it .*apt-get install chromium"):
+        find("no-such-browser")
 
 
 def test_dark_and_light_differ(browser: Browser, pages: dict[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """Ingest from a real S3 server that checks signatures: two revisions, wrong keys, power cuts, sixteen at once."""
 
 import contextlib
+import hashlib
 import logging
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from tests.unit.ingest.conftest import IMPATIENT, commit_data, git
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("as_writer")]
 
 
+BALLAST = 24 * 2**20  # bytes of the largest object: more than the sockets between client and server hold
 BUCKET = "ingest"  # it stands in the committed config, so every test finds it filled anew
 
 
@@ -44,8 +46,8 @@ def _template(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     s3.make_bucket(BUCKET)
     with pytest.MonkeyPatch.context() as patch:
         use_identity(patch, s3, s3.writer, root)
-        for tag, rows in (("one", 80), ("two", 120)):
-            commit_data(root, SampleSpec(items=40, train_rows=rows, valid_rows=40, test_rows=40), tag)
+        for tag, rows, ballast in (("one", 80, 0), ("two", 120, BALLAST)):
+            commit_data(root, SampleSpec(items=40, train_rows=rows, valid_rows=40, test_rows=40), tag, ballast)
     shutil.rmtree(root / ".dvc" / "cache")
     keys = [entry["Key"] for entry in s3.client().list_objects_v2(Bucket=BUCKET)["Contents"]]
     return root, {key: s3.client().get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
@@ -54,8 +56,12 @@ def _template(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 @pytest.fixture
 def pushed(s3: S3Server, _template: tuple[Path, dict[str, bytes]], tmp_path: Path) -> Path:
     root, content = _template
+    client = s3.client()
+    listed = client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    there = {entry["Key"]: entry["ETag"].strip('"') for entry in listed}
     for key, body in content.items():
-        s3.client().put_object(Bucket=BUCKET, Key=key, Body=body)
+        if there.get(key) != hashlib.md5(body, usedforsecurity=False).hexdigest():  # what an earlier test spoilt
+            client.put_object(Bucket=BUCKET, Key=key, Body=body)
     shutil.copytree(root, tmp_path / "repository", symlinks=True)
     return tmp_path / "repository"
 
@@ -138,20 +144,25 @@ def test_a_corrupt_object(pushed: Path, tmp_path: Path, s3: S3Server) -> None:
 
 
 @contextlib.contextmanager
-def _killed_during_the_third_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Kills the server just before an object is asked for; the event is set then."""
-    fetch, begun, killed = Remote.fetch, [], threading.Event()
+def _killed_within_an_object(
+    pushed: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[threading.Event]:  # fmt: skip
+    """Kills the server once the first bytes of the largest object have come; the event is set then."""
+    fetch, killed = Remote.fetch, threading.Event()
+    large = md5_file(pushed / "data" / "ballast.bin")
 
     def watched(self: Remote, name: str, path: Path, on_bytes: Any) -> None:
-        begun.append(name)
-        if len(begun) == 3:
-            s3.kill()
-            killed.set()
-        fetch(self, name, path, on_bytes)
+        def kills(count: int) -> None:
+            on_bytes(count)
+            if name == large and not killed.is_set():
+                s3.kill()
+                killed.set()
+
+        fetch(self, name, path, kills)
 
     monkeypatch.setattr(Remote, "fetch", watched)
+    monkeypatch.setattr("components.ingest.objects.PARALLEL", 1)  # what came before the cut is known then
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own patience would only make the test longer
-    monkeypatch.setattr("components.ingest.objects.PARALLEL", 1)
     try:
         yield killed
     finally:
@@ -168,7 +179,7 @@ def test_a_server_killed_in_the_middle_and_back_again(
     pushed: Path, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It comes back within the patience of the pull: nothing is to be seen but a later end."""
-    with _killed_during_the_third_object(s3, monkeypatch) as killed:
+    with _killed_within_an_object(pushed, s3, monkeypatch) as killed:
         back = threading.Thread(target=_start_after, args=(s3, killed))
         back.start()
         ingest(str(pushed), "two", tmp_path / "out", tmp_path / "cache", patience=Patience(20, 0.2))
@@ -180,12 +191,13 @@ def test_a_server_killed_in_the_middle_and_back_again(
 def test_a_server_that_stays_away(
     pushed: Path, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    with _killed_during_the_third_object(s3, monkeypatch):
+    with _killed_within_an_object(pushed, s3, monkeypatch):
         with pytest.raises(StepError, match=r"can't be fetched from s3://.*: check the endpoint and the network"):
             ingest(str(pushed), "two", tmp_path / "out", tmp_path / "cache", patience=IMPATIENT)
         assert not (tmp_path / "out").exists()
-        kept = [path for path in (tmp_path / "cache" / "files").rglob("*") if path.is_file()]
-        assert len(kept) == 2
+        assert not list((tmp_path / "cache" / "partial").iterdir())
+        kept = {md5_file(path) for path in (tmp_path / "cache" / "files").rglob("*") if path.is_file()}
+        assert md5_file(pushed / "data" / "ballast.bin") not in kept
     ingest(str(pushed), "two", tmp_path / "out", tmp_path / "cache")
     assert _train_rows(tmp_path / "out") == 120
 

@@ -1,24 +1,19 @@
 """Proof by mutation: each accident stops the real step, by the rule meant for it, with a message that names it."""
 
-import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from markupsafe import escape
 
 from components.errors import StepError
 from components.files import read_json
-from components.validate import expectations
 from components.validate.config import ValidatePolicy
-from components.validate.expectations import Judgement
 from components.validate.step import validate
 from components.validate.suite import BY_NAME, RULES
 from tests.unit.validate.accidents import ACCIDENTS, Accident
-from tests.unit.validate.good_data import write_champion, write_good_data, write_no_champion
+from tests.unit.validate.good_data import Good, tables_judged_once, write_all
 
 pytestmark = pytest.mark.integration
 # Rules that no accident above is meant for, because they warn: test_step.py shows each of them.
@@ -27,53 +22,31 @@ _WARN = {rule.name for rule in RULES if rule.severity == "warn"}
 
 @pytest.fixture(scope="module", autouse=True)
 def judged_once() -> Iterator[None]:
-    """An accident leaves most tables as they were: Great Expectations, two thirds of the time, judges each once."""
-    known: dict[bytes, dict[str, Judgement]] = {}
-    judge_table = expectations._judge_table
-
-    def once(gx: Any, context: Any, source: Any, frame: pd.DataFrame, *rest: Any) -> dict[str, Judgement]:
-        content = pickle.dumps((frame, rest))
-        if content not in known:
-            known[content] = judge_table(gx, context, source, frame, *rest)
-        return known[content]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(expectations, "_judge_table", once)
+    with tables_judged_once():
         yield
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """The data, a champion that was trained on it, and no champion."""
-    folder = tmp_path_factory.mktemp("good")
-    data = write_good_data(folder)
-    (folder / "none").mkdir()
-    (folder / "champion").mkdir()
-    none = write_no_champion(folder / "none")
-    validate(data, none, ValidatePolicy(), folder / "out")
-    return data, write_champion(folder / "champion", folder / "out" / "statistics.json"), none
+def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
+    return write_all(tmp_path_factory.mktemp("good"))
 
 
-def test_good_data_passes_with_no_warning_and_every_rule_measured(
-    good: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
-    data, champion, _ = good
-    verdict = validate(data, champion, ValidatePolicy(), tmp_path)
+def test_good_data_passes_with_no_warning_and_every_rule_measured(good: Good, tmp_path: Path) -> None:
+    verdict = validate(good.data, good.champion, ValidatePolicy(), tmp_path)
     assert verdict["status"] == "clean"
     assert verdict["quarantined"] == {"train": 0, "valid": 0, "test": 0}
     assert [rule["name"] for rule in verdict["rules"] if not rule["passed"] or rule["count"]] == []
-    # Nothing warns about extra columns, so that rule too has looked; none may pass because nobody measured it.
-    assert [rule["name"] for rule in verdict["rules"] if rule["not_measured"]] == []
+    # No rule may pass because nobody measured it. The sample's splits share no user, who alone could click again.
+    assert [rule["name"] for rule in verdict["rules"] if rule["not_measured"]] == ["future-apart"]
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS, ids=lambda accident: accident.name)
-def test_accident_is_caught(accident: Accident, good: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    data, champion, none = good
-    shutil.copytree(data, tmp_path / "data")
+def test_accident_is_caught(accident: Accident, good: Good, tmp_path: Path) -> None:
+    shutil.copytree(good.data, tmp_path / "data")
     accident.damage(tmp_path / "data")
     out = tmp_path / "out"
     with pytest.raises(StepError) as stopped:
-        validate(tmp_path / "data", champion if accident.champion else none, ValidatePolicy(), out)
+        validate(tmp_path / "data", good.champion if accident.champion else good.no_champion, ValidatePolicy(), out)
     rules = {rule["name"]: rule for rule in read_json(out / "verdict.json")["rules"]}
     caught = rules[accident.rule]
     assert not caught["passed"], [rule["message"] for rule in rules.values() if not rule["passed"]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,6 +30,8 @@ def _file(form: str, width: int, height: int) -> bytes:
     return buffer.getvalue()
 
 
+# Pillow warns of damaged metadata beside pixels that it can still read.
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from(FORMS), st.integers(1, 40), st.integers(1, 40))
 def test_a_mangled_picture_has_pixels_or_a_cause(data: st.DataObject, form: str, width: int, height: int) -> None:

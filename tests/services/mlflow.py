@@ -11,12 +11,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from infra.local.s3 import S3Server
+
+WEBHOOKS_TO_THIS_MACHINE = {
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
+    "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "cGxlYXNlLWRvLW5vdC11c2UtdGhpcy1pbi1zZXJ2aWM=",
+}
 READY_SECONDS = 90  # a loaded machine of two cores takes 20
 
 
@@ -76,14 +85,10 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) ->
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, how)
-            process.wait(10)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    """At once: what a test's server holds is thrown away, and a polite MLflow takes ten seconds to go."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @contextmanager
@@ -129,7 +134,10 @@ def mlflow_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflo
 
 
 @pytest.fixture(scope="session")
-def mlflow_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def mlflow_on_postgres(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[MlflowServer]:
+    """As in production: PostgreSQL behind it, artifacts on S3, and clients that know neither."""
+    artifacts = f"s3://{s3.make_bucket()}/mlflow"
+    env = {**s3.writer.environment(s3.endpoint), **WEBHOOKS_TO_THIS_MACHINE}
     folder = tmp_path_factory.mktemp("mlflow-postgres")
-    with running_postgres() as backend, running_mlflow(folder, backend, str(folder / "artifacts")) as server:
+    with running_postgres() as backend, running_mlflow(folder, backend, artifacts, env=env) as server:
         yield server

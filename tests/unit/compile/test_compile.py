@@ -61,7 +61,7 @@ def test_kfp_reads_it_back() -> None:
 
 def test_images_are_digests_and_follow_the_step(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
     executors = prod[0]["deploymentSpec"]["executors"]
-    kinds = {label: ("gpu" if label in ("exec-train", "exec-evaluate") else "cpu") for label in executors}
+    kinds = {label: ("gpu" if label in ACCELERATED else "cpu") for label in executors}
     for label, executor in executors.items():
         container = executor["container"]
         assert container["image"] == f"registry.example.com/mmctr/{kinds[label]}@{DIGESTS[kinds[label]]}"
@@ -90,7 +90,20 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
             assert (task["retryPolicy"]["backoffDuration"], task["retryPolicy"]["backoffFactor"]) == ("60s", 2.0)
 
 
-STEPS = {"ingest", "fetch-champion", "validate", "decide", "encode-shard", "embed", "train", "evaluate", "gate", "register", "notify"}
+ACCELERATED = ("exec-encode-shard", "exec-train", "exec-evaluate")
+STEPS = {
+    "ingest",
+    "fetch-champion",
+    "validate",
+    "decide",
+    "encode-shard",
+    "embed",
+    "train",
+    "evaluate",
+    "gate",
+    "register",
+    "notify",
+}
 
 
 def tasks_of(pipeline: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +119,7 @@ def test_the_gpu_steps_ask_for_gpus_and_tolerate_their_nodes(prod: tuple[dict[st
         if "accelerator" in executor["container"]["resources"]
     }
     one = {"resourceType": "nvidia.com/gpu", "resourceCount": "1"}
-    assert accelerated == {"exec-train": one, "exec-evaluate": one}
+    assert accelerated == dict.fromkeys(ACCELERATED, one)
     settings = platform["deploymentSpec"]["executors"]["exec-train"]
     assert settings["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert settings["nodeSelector"] == {"labels": {"accelerator": "nvidia"}}

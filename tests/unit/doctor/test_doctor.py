@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from pipelines import doctor
 from pipelines.cli.doctor import doctor as command
-from pipelines.doctor import GIB, Finding
+from pipelines.doctor import Finding, cluster, machine, servers
+from pipelines.doctor.machine import GIB
 from pipelines.environment import Environment, Images, load_environment
 from tests.services.kfp_api import kfp_api
 
@@ -30,25 +31,25 @@ def environment() -> Environment:
 @pytest.mark.parametrize(
     ("finding", "level", "remedy"),
     [
-        (doctor.python((3, 11)), "ok", ""),
-        (doctor.python((3, 10)), "error", "install Python 3.11"),
-        (doctor.python((3, 13)), "warning", "tested for 3.11"),
-        (doctor.disk(100 * GIB, Path()), "ok", ""),
-        (doctor.disk(10 * GIB, Path()), "warning", "free space"),
-        (doctor.disk(1 * GIB, Path()), "error", "free space"),
-        (doctor.skew(3.0, "http://s3"), "ok", ""),
-        (doctor.skew(-60.0, "http://s3"), "warning", "timedatectl"),
-        (doctor.skew(900.0, "http://s3"), "error", "S3 refuses signatures"),
-        (doctor.storage(None), "ok", ""),
-        (doctor.storage("/data/remote"), "ok", ""),
-        (doctor.credentials("s3://data", {}), "error", "export them"),
-        (doctor.credentials("s3://data", {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}), "ok", ""),
-        (doctor.credentials("s3://data", {"AWS_PROFILE": "ctr"}), "ok", ""),
-        (doctor.credentials(None, {"MLFLOW_TRACKING_USERNAME": "a"}), "error", "export them"),
-        (doctor.credentials(None, {}), "ok", ""),
-        (doctor.mlflow({}), "ok", ""),
-        (doctor.mlflow({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}), "error", "start it (`make services`)"),
-        (doctor.clock({}), "ok", ""),
+        (machine.python((3, 11)), "ok", ""),
+        (machine.python((3, 10)), "error", "install Python 3.11"),
+        (machine.python((3, 13)), "warning", "tested for 3.11"),
+        (machine.disk(100 * GIB, Path()), "ok", ""),
+        (machine.disk(10 * GIB, Path()), "warning", "free space"),
+        (machine.disk(1 * GIB, Path()), "error", "free space"),
+        (servers.skew(3.0, "http://s3"), "ok", ""),
+        (servers.skew(-60.0, "http://s3"), "warning", "timedatectl"),
+        (servers.skew(900.0, "http://s3"), "error", "S3 refuses signatures"),
+        (servers.storage(None), "ok", ""),
+        (servers.storage("/data/remote"), "ok", ""),
+        (servers.credentials("s3://data", {}), "error", "export them"),
+        (servers.credentials("s3://data", {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}), "ok", ""),
+        (servers.credentials("s3://data", {"AWS_PROFILE": "ctr"}), "ok", ""),
+        (servers.credentials(None, {"MLFLOW_TRACKING_USERNAME": "a"}), "error", "export them"),
+        (servers.credentials(None, {}), "ok", ""),
+        (servers.mlflow({}), "ok", ""),
+        (servers.mlflow({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}), "error", "start it (`make services`)"),
+        (servers.clock({}), "ok", ""),
     ],
 )
 def test_a_finding_has_its_level_and_its_remedy(finding: Finding, level: str, remedy: str) -> None:
@@ -88,32 +89,32 @@ def server(statuses: dict[str, int], date: str = "") -> Iterator[str]:
 )  # fmt: skip
 def test_an_mlflow_server_that_does_not_know_us_is_an_error(search: int, level: str, remedy: str) -> None:
     with server({"/health": 200, "/api/2.0/mlflow/experiments/search": search}) as address:
-        finding = doctor.mlflow({"MLFLOW_TRACKING_URI": address})
+        finding = servers.mlflow({"MLFLOW_TRACKING_URI": address})
     assert finding.level == level
     assert remedy in finding.remedy
 
 
 def test_the_clock_is_compared_with_the_store() -> None:
     with server({}, "Sun, 06 Nov 1994 08:49:37 GMT") as address:
-        assert doctor.clock({"AWS_ENDPOINT_URL": address}).level == "error"
+        assert servers.clock({"AWS_ENDPOINT_URL": address}).level == "error"
 
 
 @pytest.mark.parametrize("quoted", ["'remote \"store\"'", 'remote "store"'])
 def test_the_remote_is_read_from_dvcs_config(tmp_path: Path, quoted: str) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text(f"[core]\n    remote = store\n[{quoted}]\n    url = s3://data\n")
-    assert doctor.default_remote(tmp_path) == "s3://data"
-    assert doctor.default_remote(tmp_path / "elsewhere") is None
+    assert servers.default_remote(tmp_path) == "s3://data"
+    assert servers.default_remote(tmp_path / "elsewhere") is None
 
 
 def test_pipelines_are_asked_for_the_namespace(environment: Environment, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with kfp_api() as (address, state):
         here = replace(environment, service=replace(environment.service, host=address, request_seconds=1))
-        assert doctor.pipelines(here) == Finding("Pipelines", "ok", f"{address} lets us into mmctr-dev")
+        assert cluster.pipelines(here) == Finding("Pipelines", "ok", f"{address} lets us into mmctr-dev")
         state.inject("GET", "/experiments$", "unavailable")
-        assert doctor.pipelines(here).level == "error"
-    finding = doctor.pipelines(here)
+        assert cluster.pipelines(here).level == "error"
+    finding = cluster.pipelines(here)
     assert finding.level == "error"
     assert "MMCTR_KFP_TOKEN" in finding.remedy
 
@@ -138,20 +139,20 @@ class Cluster:
      (500, "error", "KUBECONFIG")],
 )  # fmt: skip
 def test_the_trainer_is_asked_for_the_runtime(environment: Environment, status: int, level: str, remedy: str) -> None:
-    finding = doctor.trainer(environment, Cluster(status))
+    finding = cluster.trainer(environment, Cluster(status))
     assert finding.level == level
     assert remedy in finding.remedy
 
 
 def test_no_kubeconfig_is_a_warning(environment: Environment, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    assert doctor.trainer(environment).level == "warning"
+    assert cluster.trainer(environment).level == "warning"
 
 
 def test_unbuilt_images_are_a_warning(environment: Environment) -> None:
-    assert doctor.images(environment).level == "warning"
+    assert cluster.images(environment).level == "warning"
     digest = "@sha256:" + "a" * 64
-    assert doctor.images(replace(environment, images=Images(f"a{digest}", f"b{digest}"))).level == "ok"
+    assert cluster.images(replace(environment, images=Images(f"a{digest}", f"b{digest}"))).level == "ok"
 
 
 def test_one_broken_check_does_not_hide_the_others(monkeypatch: Any, tmp_path: Path) -> None:

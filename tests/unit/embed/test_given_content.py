@@ -90,6 +90,7 @@ def write_item_info(folder: Path, change: Any = lambda table: table) -> Path:
     return data
 
 
+@pytest.mark.usefixtures("real_picture")
 def test_a_ready_item_info_passes_through_when_there_is_nothing_to_encode(tmp_path: Path) -> None:
     data = write_item_info(tmp_path / "data")  # titles, but no images
     manifest = embed(data, NOBODY, EmbedConfig(), tmp_path / "cache", tmp_path / "out")
@@ -97,6 +98,7 @@ def test_a_ready_item_info_passes_through_when_there_is_nothing_to_encode(tmp_pa
     written = pq.read_table(tmp_path / "out/item_info.parquet")
     assert written.to_pylist() == pq.read_table(data / "item_info.parquet").to_pylist()
     assert written.column("item_emb_d128").type == pa.list_(pa.float32())
+    assert (tmp_path / "out/contact_sheet.png").exists()
     assert load_projection((tmp_path / "out/projection.npz").read_bytes(), "").matrix is None
     assert encode_shard(data, EmbedConfig(), tmp_path / "cache", 0, 2)["items"] == 0
     assert assemble(data, NOBODY, EmbedConfig(), tmp_path / "cache", tmp_path / "out")["source"] == "existing"

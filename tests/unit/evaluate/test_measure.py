@@ -46,6 +46,15 @@ def test_without_a_champion_there_is_no_comparison() -> None:
     assert all(part["champion"] is None for part in metrics["slices"])
 
 
+def test_users_with_one_row_have_no_auc_of_their_own() -> None:
+    metrics = measured(World(rows_a_user=1))
+    assert metrics["candidate"]["grouped_auc"] is None
+    assert metrics["comparison"]["grouped"] is None
+    # Then every row is its own user, and both ways of counting chance agree.
+    by_rows, by_users = metrics["comparison"]["rows"], metrics["comparison"]["users"]
+    assert by_users["error"] == pytest.approx(by_rows["error"], rel=0.15)
+
+
 def test_the_same_rows_give_the_same_numbers(metrics: Any) -> None:
     assert measured() == metrics
 

@@ -16,16 +16,17 @@ SKIP = FreshnessPolicy(skip_unchanged=True)
 
 
 def scene(
-    tmp_path: Path, *, md5: str | None = "m1", drift: dict[str, float | None] | None = None, **champion: Any
+    tmp_path: Path, *, md5: str = "m1", drift: dict[str, float | None] | None = None, then: str = "c1", **champion: Any
 ) -> tuple[Path, Path, Path]:
     """The folders of a run whose champion was made from CONFIG, CODE and data m1."""
     dataset, validation, standing = (tmp_path / name for name in ("dataset", "validation", "champion"))
-    write_json(dataset / "lineage.json", {"md5": md5})
+    write_json(dataset / "lineage.json", {"data_md5": md5, "code_commit": "c1", "code_changed": False})
     rules = [{"name": name, "observed": value} for name, value in (drift or {}).items()]
     write_json(validation / "verdict.json", {"rules": [{"name": "min-rows", "observed": 9.0}, *rules]})
     write_json(standing / "champion.json", {"version": "3", "code": CODE, **champion})
     write_json(standing / "package/config.json", to_dict(CONFIG))
-    write_json(standing / "package/lineage.json", {"md5": "m1"})
+    lineage = {"data_md5": "m1", "code_commit": then, "code_changed": then == "dirty"}
+    write_json(standing / "package/lineage.json", lineage)
     return dataset, validation, standing
 
 
@@ -34,18 +35,23 @@ def test_an_unchanged_champion_is_not_trained_again(tmp_path: Path) -> None:
     assert (found.train, found.reason) == (False, "data, config and code are those of champion 3")
 
 
+def test_without_images_the_commit_is_the_code(tmp_path: Path) -> None:
+    assert not judge(*scene(tmp_path, code="none: a local run"), CONFIG, "", SKIP).train
+
+
 @pytest.mark.parametrize(
     ("changes", "config", "code", "reason"),
     [
         ({"md5": "m2"}, CONFIG, CODE, "the data differs from champion 3's"),
-        ({"md5": None}, CONFIG, CODE, "the data differs from champion 3's"),
         ({}, replace(CONFIG, preset="best"), CODE, "the config differs from champion 3's"),
         ({}, CONFIG, "sha256:" + "b" * 64, "the code differs from champion 3's"),
         ({}, CONFIG, "", "the code differs from champion 3's"),
-        ({"code": None}, CONFIG, CODE, "the code differs from champion 3's"),
+        ({"code": "none: a local run"}, CONFIG, CODE, "the code differs from champion 3's"),
+        ({"code": "", "then": "c2"}, CONFIG, "", "the code differs from champion 3's"),
+        ({"code": "", "then": "dirty"}, CONFIG, "", "the code differs from champion 3's"),
         ({"version": None}, CONFIG, CODE, "there is no champion yet"),
     ],
-    ids=["data", "folder without md5", "config", "code", "code unknown here", "code unknown there", "first run"],
+    ids=["data", "config", "code", "no image here", "no image there", "commit", "uncommitted", "first run"],
 )
 def test_what_changed_or_is_unknown_is_trained(
     tmp_path: Path, changes: dict[str, Any], config: RunConfig, code: str, reason: str

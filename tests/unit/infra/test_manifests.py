@@ -1,16 +1,19 @@
 """The overlays are what a cluster would take; each of many ways to break them is refused, and named."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from infra.check.__main__ import errors_of
 from infra.check.build import K8S, OVERLAYS, Manifest, build
-from infra.check.policies import policy_errors
+from infra.check.policies import containers, policy_errors
 from infra.check.schemas import schema_errors
+from pipelines.cli.predict import predict
 
 Objects = list[Manifest]
 
@@ -69,6 +72,33 @@ def test_the_account_of_the_pipeline_makes_training_jobs_and_nothing_else(built:
         ("trainjobs", "create"), ("trainjobs", "delete"),
         ("workflowtaskresults", "create"), ("workflowtaskresults", "patch"),
     }  # fmt: skip
+
+
+def options_of(words: list[str]) -> set[str]:
+    """The options that a command of ours or of MLflow's knows."""
+    if words[:2] == ["mmctr", "predict"]:
+        alone = typer.Typer()
+        alone.command()(predict)
+        command: Any = typer.main.get_command(alone)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # MLflow's about its own type hints
+            from mlflow.cli import cli
+
+        command = cli
+    for word in words[1:]:
+        if not hasattr(command, "commands"):
+            break
+        command = command.commands[word]
+    return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.mark.parametrize("title", ["Deployment mlflow", "InferenceService mmctr", "CronJob mmctr-batch"])
+def test_the_commands_of_the_pods_have_the_options_they_are_given(built: dict[str, Objects], title: str) -> None:
+    for _, container, _ in containers(find(built["prod"], title)):
+        given = {word.partition("=")[0] for word in container["command"] if word.startswith("--")}
+        assert given
+        assert given <= options_of([word for word in container["command"] if not word.startswith("--")])
 
 
 def find(objects: Objects, title: str) -> Any:
@@ -132,7 +162,7 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     "api token": (drop("Deployment mlflow", "spec/template/spec/automountServiceAccountToken"), "token of the API"),
     "no memory limit": (drop("Deployment mlflow", f"{MLFLOW}/resources/limits/memory"), "limits.memory is missing"),
     "no limits in a runtime": (drop("ClusterTrainingRuntime mmctr", f"{NODE}/containers/0/resources"), "is missing"),
-    "endless scratch": (put("CronJob mmctr-batch", f"{BATCH}/volumes/0/emptyDir", {}), "has no sizeLimit"),
+    "endless scratch": (put("CronJob mmctr-batch", f"{BATCH}/volumes/1/emptyDir", {}), "has no sizeLimit"),
     "a secret's value": (put("Deployment mlflow", f"{MLFLOW}/env/2", {"name": "DB_PASSWORD", "value": "x"}),
                        "in the open"),
     "a password in a url": (put("Deployment mlflow", f"{MLFLOW}/env/0/value", "postgresql://u:pw@db/x"), "credentials"),

@@ -1,6 +1,7 @@
 """A small repository with two revisions of its data, tagged one and two, and its remote inside."""
 
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,9 +27,12 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def commit_data(root: Path, spec: SampleSpec, tag: str) -> str:
+def commit_data(root: Path, spec: SampleSpec, tag: str, ballast: int = 0) -> str:
+    """`ballast` bytes of noise come along: an object that takes a while."""
     shutil.rmtree(root / "data", ignore_errors=True)
     write_sample(root / "data", spec)
+    if ballast:
+        (root / "data" / "ballast.bin").write_bytes(random.Random(0).randbytes(ballast))
     versioning.add(root, root / "data")
     versioning.push(root, root / "data.dvc")
     git(root, "add", "-A")

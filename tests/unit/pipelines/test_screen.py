@@ -8,7 +8,7 @@ from rich.console import Console
 from pipelines.cli.screen import RunScreen
 
 VERDICT = {"passed": True, "rules": []}
-METRICS = {"auc": {"value": 0.8123, "low": 0.801, "high": 0.823}}
+METRICS = {"candidate": {"auc": {"value": 0.8123, "low": 0.801, "high": 0.823}}}
 REGISTRATION = {"name": "mmctr", "version": "3", "alias": "challenger", "validation_status": "pending"}
 
 
@@ -35,8 +35,15 @@ def test_a_registered_model_ends_with_version_alias_verdict_and_report() -> None
 
 
 def test_a_failed_gate_registers_nothing_and_says_so() -> None:
-    text = _concluded([], {"verdict": {"passed": False}, "metrics": METRICS, "report": Path("r.html")})
+    rules = [
+        {"passed": False, "sentence": "AUC is 0.81; the floor is 0.90."},
+        {"passed": True, "sentence": "Enough rows."},
+    ]
+    verdict = {"passed": False, "rules": rules}
+    text = _concluded([], {"verdict": verdict, "metrics": METRICS, "report": Path("r.html")})
     assert "the champion stays" in text
+    assert "the floor is 0.90" in text
+    assert "Enough rows" not in text
     assert "registered" not in text
 
 

@@ -17,8 +17,16 @@ BETTER = measured()
 FIRST = measured(World(champion_noise=None))
 WORSE = measured(World(candidate_noise=1.4, champion_noise=0.4))
 EQUAL = measured(World(candidate_noise=0.7, champion_noise=0.7, seed=2))
+STRANGERS = measured(World(rows_a_user=1))  # nobody has rows to be compared within
 UNREADABLE = unreadable_champion(BETTER, "its file is <b>truncated</b>")
-CASES = {"better": BETTER, "first": FIRST, "worse": WORSE, "equal": EQUAL, "unreadable": UNREADABLE}
+CASES = {
+    "better": BETTER,
+    "first": FIRST,
+    "worse": WORSE,
+    "equal": EQUAL,
+    "strangers": STRANGERS,
+    "unreadable": UNREADABLE,
+}
 
 
 def page_of(metrics: dict[str, Any], policy: GatePolicy | None = None, **changes: Any) -> str:
@@ -80,7 +88,7 @@ def test_the_numbers_that_matter_are_there() -> None:
         "auc.value", "grouped_auc.value", "log_loss", "calibration_error", "operating_point.precision")]  # fmt: skip
     rest = [
         "rows", "users", "items", "left_out_rows", "oracle.auc", "comparison.users.low", "comparison.rows.value",
-        "comparison.users.p_better", "baselines.item_click_rate.auc.value", "baselines.history_blind.auc.value",
+        "baselines.item_click_rate.auc.value", "baselines.history_blind.auc.value",
     ]  # fmt: skip
     slices = [f"slices.{n}.difference.value" for n, part in enumerate(BETTER["slices"]) if part["measured"]]
     assert {*cards, *rest, *slices} <= paths
@@ -159,6 +167,26 @@ def test_a_failed_data_check_is_told_and_a_held_one_folded_away() -> None:
     assert "1 checks that hold" in page
     assert "Drift since the champion" not in page  # the only drift rule is among the concerns
     assert "Drift since the champion" in page_of(BETTER)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "sentence"),
+    [
+        (BETTER, "a gain this large with probability less than 0.0001"),
+        (WORSE, "a loss this large with probability less than 0.0001"),
+    ],
+    ids=["better", "worse"],
+)
+def test_luck_is_told_in_the_right_direction(metrics: dict[str, Any], sentence: str) -> None:
+    assert sentence in page_of(metrics)
+
+
+def test_content_is_named_by_where_it_came_from() -> None:
+    page = page_of(BETTER)
+    assert "300 items were made from the vectors in the data for image and the encoder minilm for text" in page
+    assert "2 items had no usable image" in page
+    existing = traces().manifest | {"source": "existing", "encoders": {}, "imputed_counts": {}}
+    assert "300 items came with the data" in page_of(BETTER, manifest=existing)
 
 
 def test_slices_too_small_are_said_to_be() -> None:

@@ -46,8 +46,12 @@ def test_approving_keeps_the_way_back_and_rollback_takes_it(models: Models, tmp_
     assert rollback(models, BOB).sentence == "Bob rolled back to version 1: as agreed."
     assert champions(models) == (1, 2)
     assert models.version(2).tags[STATUS] == "rolled_back"
-    rollback(models, BOB)
+    with pytest.raises(StepError, match=r"version 1 is back in service already, by decision 3 \(Bob rolled back"):
+        rollback(models, ADA)
+    rollback(models, BOB, forward=True)
     assert champions(models) == (2, 1)
+    with pytest.raises(StepError, match="--forward undoes a rollback, and the last change"):
+        rollback(models, BOB, forward=True)
 
 
 def test_rejecting_leaves_the_champion(models: Models, tmp_path: Path) -> None:

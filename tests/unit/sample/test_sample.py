@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from components.files import read_json, sha256_file
 from components.images import ImageFolder
@@ -16,6 +17,7 @@ from components.layout import SPLITS, item_feature_path, item_info_path, split_p
 from components.sample import SIZES, SampleSpec, write_sample
 from components.sample.clicks import draw_rows
 from components.sample.spec import Content
+from components.sample.truth import Truth
 from components.sample.world import make_world
 
 MEDIUM = SampleSpec(train_rows=20_000, valid_rows=2_500, test_rows=5_000)
@@ -95,10 +97,21 @@ def test_popularity_content_and_oracle_are_clearly_apart(tmp_path: Path, seed: i
         assert 0.249 < truth["positive_share"] < 0.251
 
 
+def test_taste_is_readable_from_history_and_content_in_the_files_alone(tmp_path: Path) -> None:
+    """The likeness of an item's vector to those of the history, and nothing else, ranks far above popularity."""
+    write_sample(tmp_path, dataclasses.replace(MEDIUM, content="item_info"))
+    vectors = np.stack(pq.read_table(item_info_path(tmp_path))["item_emb_d128"].to_numpy())
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
+    frame, history = _frame(tmp_path, "test"), _histories(tmp_path, "test")
+    likeness = np.einsum("bld,bd->bl", vectors[history], vectors[frame.item_id]).sum(axis=1) / (history > 0).sum(axis=1)
+    truth = read_json(tmp_path / "truth.json")["splits"]["test"]["auc"]
+    assert roc_auc_score(frame.label, likeness) > truth["popularity"] + 0.1
+
+
 def test_the_click_probability_is_calibrated() -> None:
     """Of rows said to be clicked with probability p, a share p is: the oracle's AUC is that of the true model."""
     world = make_world(MEDIUM)
-    rows = list(draw_rows(world, dataclasses.replace(MEDIUM, train_rows=100_000), "train"))
+    rows = list(draw_rows(world, dataclasses.replace(MEDIUM, train_rows=60_000), "train"))
     probability = np.concatenate([r.probability for r in rows])
     label = np.concatenate([r.label for r in rows])
     edges = np.quantile(probability, np.linspace(0, 1, 11)[1:-1])
@@ -106,6 +119,17 @@ def test_the_click_probability_is_calibrated() -> None:
         inside = np.digitize(probability, edges) == group
         p, share, n = probability[inside].mean(), label[inside].mean(), inside.sum()
         assert abs(share - p) < 4 * np.sqrt(p * (1 - p) / n) + 1e-3, (group, p, share)
+
+
+def test_the_aucs_are_those_of_an_independent_implementation() -> None:
+    world = make_world(MEDIUM)
+    truth = Truth(world)
+    rows = list(draw_rows(world, MEDIUM, "train"))
+    for chunk in rows:
+        truth.add("train", chunk)
+    label, probability = (np.concatenate([getattr(r, name) for r in rows]) for name in ("label", "probability"))
+    expected = roc_auc_score(label, probability.astype(np.float32))
+    assert truth.summary()["train"]["auc"]["oracle"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_same_spec_same_bytes_and_another_seed_another_world(tmp_path: Path) -> None:

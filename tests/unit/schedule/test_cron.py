@@ -20,6 +20,10 @@ FRIDAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
         ("0 0 4 1 * ?", "at 04:00:00 UTC on day 1 of the month", "2026-12-01T04:00:00"),
         ("0 0 4 1 JAN,JUL *", "at 04:00:00 UTC on day 1 of the month in January and July", "2027-01-01T04:00:00"),
         ("0 0 0 1,15 * SUN", "at 00:00:00 UTC on day 1 and 15 of the month or Sunday", "2026-11-22T00:00:00"),
+        ("0 0 4 */10 * MON", "at 04:00:00 UTC on day 1, 11, 21 and 31 of the month, if that is Monday",
+         "2026-12-21T04:00:00"),
+        ("0 0 4 29 2 *", "at 04:00:00 UTC on day 29 of the month in February", "2028-02-29T04:00:00"),
+        ("0 0 9-9 * * *", "at 09:00:00 UTC every day", "2026-11-21T09:00:00"),
         ("0 15 8-18 * * 1-5", "at second 0 of minute 15 of hour 8 to 18 UTC on Monday to Friday",
          "2026-11-20T12:15:00"),
     ],
@@ -29,7 +33,7 @@ def test_an_expression_is_said_in_words_and_in_times(cron: str, words: str, firs
     assert clock.words() == words
     times = clock.times(FRIDAY)
     assert times[0].isoformat() == f"{first}+00:00"
-    assert len(times) == 5
+    assert 2 <= len(times) <= 5, "29 February comes twice in nine years"
     assert times == sorted(set(times))
 
 
@@ -53,7 +57,7 @@ def test_an_expression_is_said_in_words_and_in_times(cron: str, words: str, firs
         ("0 0 */0 * * *", r"the hour '\*/0' is empty"),
         ("0 0 *-5 * * *", r"mixes \* with a range"),
         ("0 0 3 * * MON#1", r"the day of week 'MON#1' is none of"),
-        ("0 0 3 30 2 *", "never runs"),
+        ("0 0 3 30 2 *", "never runs, no date is like that"),
     ],
 )
 def test_what_the_scheduler_would_misread_is_refused(cron: str, message: str) -> None:

@@ -44,6 +44,7 @@ def test_a_submission_uploads_a_version_and_starts_one_run(api: tuple[Environmen
     (version,) = state.versions.values()
     assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
     assert version["name"] == sent.version
+    assert run["runtime_config"]["parameters"]["shards"] == [0]
     assert run["service_account"] == environment.service.service_account
     assert sent.link == f"{environment.service.host}/#/runs/details/{run['run_id']}"
     assert sent.new_run

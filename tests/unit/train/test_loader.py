@@ -5,14 +5,18 @@ import numpy as np
 import pytest
 import torch
 
+from components.train.grouping import GroupCosts
 from components.train.items import table_from, vocabulary_of
 from components.train.job import Job
-from components.train.loader import Batch, Collator, epoch_batches, group_bounds, in_background
+from components.train.loader import Batch, Collator, epoch_batches, in_background
 from components.train.objective import score_batch
 from components.train.sampler import Sampler
 from model.config import ModelConfig
 from model.ranker import Ranker
 from tests.tiny_training import ITEMS, MODEL
+
+# Groups cost nothing: one for each length.
+EAGER = GroupCosts(np.arange(13.0), np.zeros(13))
 
 
 def ids_of(batch: Batch, length: int) -> np.ndarray:
@@ -25,7 +29,7 @@ def ids_of(batch: Batch, length: int) -> np.ndarray:
 def test_a_batch_holds_its_rows(job: Job) -> None:
     store, _ = job.rows()
     rows = np.random.default_rng(0).permutation(len(store))[:100]
-    batch = Collator(store, history_length=12, items=ITEMS, group_cost=10)(rows)
+    batch = Collator(store, history_length=12, items=ITEMS, costs=EAGER)(rows)
     assert len(batch.histories) > 2
     assert set(batch.rows_B) == set(rows)
     np.testing.assert_array_equal(ids_of(batch, 12), store.history(12, batch.rows_B))
@@ -54,6 +58,11 @@ def test_histories_keep_their_newest_items(job: Job) -> None:
         pytest.param(MODEL, id="transformer"),
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "relu"}), id="relu"),
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "din"}), id="din"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "cross": "low-rank"}), id="low-rank"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "cross": "none"}), id="no-cross"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "last_k": 12, "row_levels": False}), id="all-kept"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "content": ("concat", "similarity")}), id="similarity"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "target_attention": "relu"}), id="beside"),
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "mean", "last_k": 0}), id="mean"),
     ],
 )
@@ -62,7 +71,7 @@ def test_scores_and_gradients_are_those_of_the_padded_batch(job: Job, model: Mod
     arrays = job.items()
     ranker = Ranker(model, vocabulary_of(arrays), table_from(arrays)).double().eval()
     store, _ = job.rows()
-    batch = Collator(store, 12, ITEMS, group_cost=1)(np.arange(200))
+    batch = Collator(store, 12, ITEMS, EAGER)(np.arange(200))
     assert len(batch.histories) >= 8
 
     grouped = score_batch(ranker, batch)
@@ -79,20 +88,6 @@ def test_scores_and_gradients_are_those_of_the_padded_batch(job: Job, model: Mod
     torch.testing.assert_close(grouped, padded, rtol=1e-9, atol=1e-9)
     for parameter, gradient in zip(ranker.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("lengths", "cost", "bounds"),
-    [
-        pytest.param([5] * 9, 1, [(0, 9)], id="one-length"),
-        pytest.param([2, 2, 2, 50], 100, [(0, 3), (3, 4)], id="a-long-one-apart"),
-        pytest.param([2, 2, 2, 50], 200, [(0, 4)], id="too-dear"),
-        pytest.param([0, 3], 1, [(0, 1), (1, 2)], id="an-empty-one"),
-        pytest.param([300, 300], 1, [(0, 2)], id="beyond-the-widths"),
-    ],
-)
-def test_groups(lengths: list[int], cost: float, bounds: list[tuple[int, int]]) -> None:
-    assert group_bounds(np.array(lengths), cost) == bounds
 
 
 def test_an_epoch_can_be_entered_midway(job: Job) -> None:

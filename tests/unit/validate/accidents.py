@@ -32,6 +32,7 @@ FILES = [
     Accident("text table under a parquet name", "files-readable", "train.parquet",
              by.overwrite("train.parquet", b"user_id,item_id\n1,2\n")),
     Accident("pages overwritten, footer whole", "files-readable", "breaks after row", by.scramble_pages),
+    Accident("titles in another encoding", "files-readable", "UTF8", edit("item_feature", by.latin_titles)),
     Accident("items not uploaded", "files-present", "item_feature.parquet", by.remove("item_feature.parquet")),
     Accident("split not uploaded", "files-present", "valid.parquet", by.remove("valid.parquet")),
     Accident("renamed column", "columns-present", "item_seq",
@@ -114,13 +115,13 @@ ITEMS = [
     Accident("one tag list for all", "tags-differ", "item_feature", edit("item_feature", by.same("item_tags"))),
     Accident("pictures lost", "images-present", "60 of 100", by.pictures(lambda i, c: c if i <= 40 else None)),
     Accident("truncated picture", "images-decodable", "7: ",
-             by.pictures(lambda i, c: c[: len(c) // 2] if i == 7 else c)),
+             by.pictures(lambda i, c: c[: len(c) // 2] if i % 20 == 7 else c)),
     Accident("error page as picture", "images-decodable", "markup",
-             by.pictures(lambda i, c: b"<html>404</html>" if i == 9 else c)),
-    Accident("empty picture", "images-decodable", "empty", by.pictures(lambda i, c: b"" if i == 11 else c)),
+             by.pictures(lambda i, c: b"<html>404</html>" if i % 20 == 9 else c)),
+    Accident("empty picture", "images-decodable", "empty", by.pictures(lambda i, c: b"" if i % 20 == 11 else c)),
     Accident("placeholder picture", "images-differ", "item_images",
              by.placeholder_pictures),
-    Accident("truncated shard", "images-decodable", "tar file", by.cut("item_images-00000.tar", 0.5)),
+    Accident("truncated shard", "images-decodable", "not a readable tar", by.cut("item_images-00000.tar", 0.5)),
 ]  # fmt: skip
 
 
@@ -144,6 +145,7 @@ VECTORS = [
 
 LEAKS = [
     Accident("duplicated users", "users-apart", "test in train", by.users_of_train),
+    Accident("histories from the whole log", "future-apart", "test in train", by.histories_of_the_whole_log),
     Accident("test rows from train", "rows-apart", "test in train", by.rows_of_train(fresh_users=False)),
     Accident("test rows from train, users renewed", "histories-apart", "test in train",
              by.rows_of_train(fresh_users=True)),

@@ -72,6 +72,15 @@ def right_pad(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, order, axis=1)
 
 
+def right_pad_first(rows: int) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        values = histories(table)
+        values[:rows] = right_pad(values[:rows])
+        return with_histories(table, values)
+
+    return change
+
+
 def hole(values: np.ndarray) -> np.ndarray:
     values[::7, -2] = 0
     return values
@@ -107,6 +116,11 @@ def same(column: str, row: int = 0) -> Callable[[pa.Table], pa.Table]:
         return with_column(table, column, table.column(column).take(np.full(table.num_rows, row)).combine_chunks())
 
     return change
+
+
+def latin_titles(table: pa.Table) -> pa.Table:
+    raw = pa.array(["Caf\xe9".encode("latin-1")] * table.num_rows, pa.binary())
+    return with_column(table, layout.TITLE, raw.cast(pa.string(), safe=False))
 
 
 def titles(values: Callable[[int], str]) -> Callable[[pa.Table], pa.Table]:
@@ -160,6 +174,23 @@ def users_of_train(data: Path) -> None:
     edit("test", lambda t: with_column(t, layout.USER, users[: t.num_rows]))(data)
 
 
+def histories_of_the_whole_log(data: Path) -> None:
+    """Split by time, so half of test's users return; but train's histories were made after test."""
+    train, test = pq.read_table(data / "train.parquet"), pq.read_table(data / "test.parquet")
+    users, returning = ints(test, layout.USER), np.unique(ints(train, layout.USER))[:75]
+    some = np.unique(users)[:75]
+    renamed = np.where(np.isin(users, some), returning[np.searchsorted(some, users).clip(max=74)], users)
+    test = with_column(test, layout.USER, renamed)
+    pq.write_table(test, data / "test.parquet")
+    clicked = dict(zip(renamed[ints(test, layout.LABEL) == 1].tolist(), test.filter(pa.array(
+        ints(test, layout.LABEL) == 1)).column(layout.ITEM).to_pylist(), strict=True))  # fmt: skip
+    values, targets = histories(train), ints(train, layout.ITEM)
+    for row, user in enumerate(ints(train, layout.USER).tolist()):
+        if user in clicked and clicked[user] != targets[row]:
+            values[row, :-1], values[row, -1] = values[row, 1:].copy(), clicked[user]
+    pq.write_table(with_histories(train, values), data / "train.parquet")
+
+
 def rows_of_train(fresh_users: bool) -> Damage:
     def damage(data: Path) -> None:
         train = pq.read_table(data / "train.parquet").slice(0, 60)
@@ -203,6 +234,13 @@ def renumber(table: pa.Table) -> pa.Table:
         values = histories(table)
         table = with_histories(table, np.where(values > 0, values + 1000, 0))
     return table
+
+
+def mirror_ids(table: pa.Table) -> pa.Table:
+    """The same ids, each another item's."""
+    values = histories(table)
+    table = with_column(table, layout.ITEM, 101 - ints(table, layout.ITEM))
+    return with_histories(table, np.where(values > 0, 101 - values, 0))
 
 
 def new_tags(table: pa.Table) -> pa.Table:

@@ -1,0 +1,81 @@
+"""What more processes and larger batches bring.
+
+python -m benchmarks.scaling ranks      one process against two, same global batch
+python -m benchmarks.scaling batch      AUC at batch 128 and at 4096, on the sample's world
+"""
+
+import argparse
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import machine
+from benchmarks.rows import write_inputs
+from benchmarks.training import RESULTS, config_for
+from components.files import write_json
+from components.sample import SampleSpec, write_sample
+from components.train.rows import RowStore
+from components.train.scoring import score
+from components.train.step import train
+from model import checkpoint, metrics
+
+
+def measure_ranks(repeats: int) -> None:
+    """Wall time, since ranks share it; two ranks have a core each."""
+    runs: dict[str, list[dict[str, Any]]] = {"1": [], "2": []}
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = write_inputs(Path(folder), 60_000, "challenge")
+        for repeat in range(repeats):
+            for ranks in (1, 2):
+                config = config_for("small", 2048, launcher="torchrun", processes=ranks, max_epochs=1)
+                config = replace(config, train=replace(config.train, seed=repeat + 1))
+                summary = train(*inputs, config, Path(folder, "work"), Path(folder, "out"))
+                runs[str(ranks)].append(
+                    {name: summary[name] for name in ("seconds", "samples_per_second", "valid_auc")}
+                )
+    write_json(RESULTS / "training-ranks.json", {"machine": machine(), "threads_a_rank": 1, "ranks": runs})
+    print({ranks: max(run["samples_per_second"] for run in some) for ranks, some in runs.items()})
+
+
+def measure_batch_sizes(rows: int, seeds: int) -> None:
+    """AUC on test of the sample's world, at one budget of epochs, with and without the rule of docs/training.md."""
+    variants = {"128": (128, 1.0), "4096, rate x sqrt(32)": (4096, 32**0.5), "4096, same rate": (4096, 1.0)}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "data")
+        write_sample(data, SampleSpec(train_rows=rows, valid_rows=5_000, test_rows=20_000, content="item_info"))
+        write_json(data / "quarantine.json", {})
+        test = RowStore.build(data / "test.parquet", Path(folder, "rows"))
+        for seed in range(1, seeds + 1):
+            for name, (batch, factor) in variants.items():
+                config = config_for("small", batch, learning_rate=1e-3 * factor, seed=seed, max_epochs=8, patience=8)
+                summary = train(data, data, data, config, Path(folder, "work"), Path(folder, "out"))
+                ranker = checkpoint.load(Path(folder, "out", "model.safetensors"), "cpu")
+                area = metrics.auc(test.label, score(ranker, test))
+                runs[name].append({"seed": seed, "test_auc": area, **summary})
+                print(name, seed, round(area, 4), summary["best_epoch"], flush=True)
+                write_json(RESULTS / "batch-size.json", {"machine": machine(), "rows": rows, "runs": runs})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("ranks").add_argument("--repeats", type=int, default=3)
+    sizes = commands.add_parser("batch")
+    sizes.add_argument("--rows", type=int, default=60_000)
+    sizes.add_argument("--seeds", type=int, default=2)
+    asked = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the ranks that are started
+    torch.set_num_threads(1)
+    if asked.command == "ranks":
+        measure_ranks(asked.repeats)
+    else:
+        measure_batch_sizes(asked.rows, asked.seeds)
+
+
+if __name__ == "__main__":
+    main()

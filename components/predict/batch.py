@@ -1,0 +1,127 @@
+"""Scores every row of a split with the version at an alias, in chunks that survive a kill.
+
+Scores are appended to one file of float32 beside the output; its length says how far the work got. A chunk is a whole
+number of batches, so that a run that was killed makes the same batches as one that was not, and the same bytes. Rows go
+through the function that `evaluate` uses.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from components.errors import StepError
+from components.evaluate.champion import known_to
+from components.files import sha256_file, sha256_json, write_json
+from components.layout import split_path
+from components.predict.packages import local_package
+from components.predict.write import WRITERS, Format
+from components.progress import progress
+from components.register.tags import PACKAGE_HASH
+from components.tracking.models import Models, Version
+from components.train.ranks import pick_device
+from components.train.rows import RowStore
+from components.train.scoring import score
+from model.checkpoint import load
+from model.checks import at_least, one_of
+
+CHUNK_BATCHES = 16  # batches between two writes
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    split: str = "test"
+    alias: str = "champion"
+    format: Format = "parquet"
+    batch_size: int = 4096  # as evaluate's, for scores that are equal to the last bit
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        one_of("--format", self.format, get_args(Format))
+        at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    version: int
+    rows: int
+    resumed_at: int  # rows that an earlier, killed run had scored
+    unknown: int  # rows whose item the version has never seen
+    out: Path
+
+
+def predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
+    """`data` is a dataset folder, or one parquet file of rows."""
+    version = models.at(config.alias)
+    if version is None:
+        have = ", ".join(sorted(models.aliases())) or "none yet"
+        raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")
+    parquet = split_path(data, config.split) if data.is_dir() else data
+    ranker = load(local_package(models, version, workspace / "cache" / "models") / "ranker.safetensors")
+    rows = RowStore.build(parquet, workspace / "cache" / "rows")
+    if len(rows) and max(int(rows.likes.max()), int(rows.views.max())) >= ranker.vocabulary.levels:
+        raise StepError(
+            f"{parquet}: levels must be 0 to {ranker.vocabulary.levels - 1}, as {models.name} was trained on"
+        )
+    device = pick_device(config.device)
+    ranker.to(device)
+    known = known_to(rows, ranker.vocabulary.items)
+    unfinished = _Unfinished.open(out, _key(version, parquet, config), len(rows))
+    resumed_at = unfinished.scored
+    with progress("predict", len(rows), "rows") as bar:
+        bar.advance(resumed_at)
+        chunk = config.batch_size * CHUNK_BATCHES
+        for start in range(resumed_at, len(rows), chunk):
+            which = np.arange(start, min(start + chunk, len(rows)))
+            unfinished.append(score(ranker, known, config.batch_size, device, which))
+            bar.advance(len(which))
+    WRITERS[config.format](rows, unfinished.scores(), out)
+    unfinished.remove()
+    unknown = int((rows.item >= ranker.vocabulary.items).sum())
+    return Predicted(version.number, len(rows), resumed_at, unknown, out)
+
+
+@dataclass
+class _Unfinished:
+    """The scores so far, in a folder beside the output that is named after what is being scored."""
+
+    folder: Path
+    rows: int
+    scored: int
+
+    @classmethod
+    def open(cls, out: Path, key: str, rows: int) -> "_Unfinished":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = out.with_name(f".{out.name}.unfinished")
+        if folder.exists() and not (folder / key).exists():
+            shutil.rmtree(folder)  # of other rows, or another version
+        folder.mkdir(exist_ok=True)
+        write_json(folder / key, {"rows": rows})
+        file = folder / "scores.f32"
+        scored = file.stat().st_size // 4 if file.exists() else 0
+        if file.exists():
+            os.truncate(file, scored * 4)  # a kill may have cut a number in two
+        return cls(folder, rows, scored)
+
+    def append(self, scores: npt.NDArray[np.float32]) -> None:
+        with (self.folder / "scores.f32").open("ab") as file:
+            file.write(scores.astype("<f4").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        self.scored += len(scores)
+
+    def scores(self) -> npt.NDArray[np.float32]:
+        if not self.rows:
+            return np.zeros(0, np.float32)
+        return np.memmap(self.folder / "scores.f32", "<f4", mode="r", shape=(self.rows,))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+def _key(version: Version, parquet: Path, config: PredictConfig) -> str:
+    return sha256_json([version.tags.get(PACKAGE_HASH), sha256_file(parquet), config.batch_size])

@@ -1,0 +1,137 @@
+"""The servers that this machine's variables and DVC's config name: data, MLflow, and whose clock is right."""
+
+import base64
+import configparser
+import email.utils
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.errors import StepError
+from pipelines.doctor.finding import Finding
+
+_SKEW, _SKEW_TOO_MUCH = 30.0, 240.0  # seconds; S3 refuses signatures that are 15 minutes off
+_PATIENCE = 5.0  # seconds that a server gets to answer
+
+
+def default_remote(folder: Path) -> str | None:
+    """Where DVC keeps the data, from its config; what stands in .dvc/config.local wins."""
+    parser = configparser.ConfigParser()
+    parser.read([folder / ".dvc/config", folder / ".dvc/config.local"])
+    name = parser.get("core", "remote", fallback=None)
+    for section in parser.sections():
+        if section.strip("'") == f'remote "{name}"':
+            return parser.get(section, "url", fallback=None)
+    return None
+
+
+def storage(location: str | None) -> Finding:
+    """Writes, reads and deletes one small blob in the data's remote, when that is S3."""
+    if location is None:
+        return Finding("data", "ok", "no DVC remote here; runs use the data in the folder")
+    if not location.startswith("s3://"):
+        return Finding("data", "ok", f"the DVC remote is {location}")
+    from components.storage import open_store
+
+    name, store = f"mmctr-doctor-{os.getpid()}", open_store(location)
+    try:
+        store.put(name, b"doctor")
+        whole = store.get(name) == b"doctor"
+        store.delete(name)
+    except StepError as error:
+        return Finding("data", "error", f"{location}: {error}", "check AWS_ENDPOINT_URL and the AWS_ variables")
+    if not whole:
+        return Finding("data", "error", f"{location} gave back other bytes than it was given", "check the S3 server")
+    return Finding("data", "ok", f"{location} was written, read and cleaned")
+
+
+def credentials(location: str | None, variables: Mapping[str, str]) -> Finding:
+    missing = []
+    has_keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= variables.keys()
+    elsewhere = any(key in variables for key in ("AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"))
+    elsewhere = elsewhere or (Path(variables.get("HOME", "/")) / ".aws/credentials").exists()
+    if (location or "").startswith("s3://") and not has_keys and not elsewhere:
+        missing.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE)")
+    if ("MLFLOW_TRACKING_USERNAME" in variables) != ("MLFLOW_TRACKING_PASSWORD" in variables):
+        missing.append("the other one of MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    if missing:
+        return Finding(
+            "credentials", "error", f"missing: {'; '.join(missing)}", "export them; nothing is kept in files"
+        )
+    return Finding("credentials", "ok", "those that the servers above and below need are there")
+
+
+def mlflow(variables: Mapping[str, str]) -> Finding:
+    address = variables.get("MLFLOW_TRACKING_URI", "")
+    if not address.startswith("http"):
+        return Finding("MLflow", "ok", f"{address or 'a local registry in .mmctr'}; no server is needed")
+    status, _ = _get(f"{address}/health", variables)
+    if status != 200:
+        return Finding(
+            "MLflow", "error", f"{address}: {_words(status)}", "start it (`make services`), or check the URI"
+        )
+    status, _ = _get(f"{address}/api/2.0/mlflow/experiments/search?max_results=1", variables)
+    if status == 401:
+        return Finding(
+            "MLflow",
+            "error",
+            f"{address}: wrong user or password",
+            "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
+    if status == 403:
+        return Finding(
+            "MLflow",
+            "error",
+            f"{address}: forbidden",
+            "the server's --allowed-hosts lacks this host name, or the user lacks the permission",
+        )
+    if status != 200:
+        return Finding("MLflow", "error", f"{address}: {_words(status)}", "see the server's log")
+    return Finding("MLflow", "ok", f"{address} answers and knows us")
+
+
+def clock(variables: Mapping[str, str]) -> Finding:
+    """Against the server that signatures are checked by, or any other that can be asked."""
+    for key in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_TRACKING_URI"):
+        address = variables.get(key, "")
+        if address.startswith("http"):
+            _, date = _get(address, variables)
+            if date:
+                theirs = email.utils.parsedate_to_datetime(date).timestamp()
+                return skew(time.time() - theirs, address)
+    return Finding("clock", "ok", "no server was there to compare with")
+
+
+def skew(seconds: float, address: str) -> Finding:
+    found = f"{seconds:+.0f} s against {address}"
+    if abs(seconds) > _SKEW_TOO_MUCH:
+        return Finding(
+            "clock", "error", found, "synchronise the clock (timedatectl set-ntp true): S3 refuses signatures"
+        )
+    if abs(seconds) > _SKEW:
+        return Finding("clock", "warning", found, "synchronise the clock: timedatectl set-ntp true")
+    return Finding("clock", "ok", found)
+
+
+def _get(url: str, variables: Mapping[str, str]) -> tuple[int, str]:
+    """The status, 0 when nobody answers, and the server's idea of the time."""
+    headers = {}
+    if "MLFLOW_TRACKING_PASSWORD" in variables and "MLFLOW_TRACKING_USERNAME" in variables:
+        pair = f"{variables['MLFLOW_TRACKING_USERNAME']}:{variables['MLFLOW_TRACKING_PASSWORD']}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+            return answer.status, answer.headers.get("Date", "")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers.get("Date", "")
+    except (OSError, ValueError):
+        return 0, ""
+
+
+def _words(status: int) -> str:
+    return f"HTTP {status}" if status else "no answer"

@@ -1,0 +1,170 @@
+"""The registered version, served where this project does not exist, from a real server with its artifacts on S3."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from components.tracking.models import Models
+from components.tracking.pyfunc import requirements
+from components.tracking.server import connect
+from tests.services.candidate import ITEMS, make_candidate, tiny_ranker
+from tests.services.mlflow import MlflowServer, end_group, free_port, wait_until_healthy
+
+pytestmark = pytest.mark.integration
+
+ROWS: dict[str, list[Any]] = {
+    "item_seq": [[3, 1, 2], [], [7] * 30, [5, ITEMS + 3, 9, 0]],  # known, empty, longer than read, one unknown
+    "item_id": [1, 2, 3, 4],
+    "likes_level": [4, 0, 10, 1],
+    "views_level": [7, 0, 10, 2],
+}
+# Where only what the pinned requirements bring can be imported; of this project nothing.
+CLEAN = """
+import importlib.metadata, json, sys
+
+uri, model, rows, allowed = sys.argv[1:]
+plain = lambda name: name.lower().replace("_", "-").replace(".", "-")
+allowed = set(json.loads(allowed))
+owners = importlib.metadata.packages_distributions()
+hidden = {module for module, names in owners.items() if allowed and not allowed & set(map(plain, names))}
+hidden |= {"model", "components", "pipelines", "mmctr"}
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+sys.meta_path.insert(0, Hidden())
+
+import mlflow, pandas
+mlflow.set_tracking_uri(uri)
+scores = mlflow.pyfunc.load_model(model).predict(pandas.DataFrame(json.loads(rows)))
+print("ANSWER", json.dumps({"hidden": len(hidden), **scores.to_dict("list")}))
+"""
+
+
+@pytest.fixture(scope="module")
+def registered(mlflow_on_postgres: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Models:
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_on_postgres.uri)
+        made = make_candidate(folder / "candidate", name="served").register("serving", folder / "registration")
+    models = Models(connect(mlflow_on_postgres.uri), "served")
+    models.set_alias("champion", int(made["version"]))
+    return models
+
+
+def expected() -> list[float]:
+    """What the training code says of ROWS: the unknown item and the padding left out of the last history."""
+    history = torch.tensor([[0] * 27 + [3, 1, 2], [0] * 30, [7] * 30, [0] * 28 + [5, 9]])
+    columns = [torch.tensor(ROWS[name]) for name in ("item_id", "likes_level", "views_level")]
+    with torch.no_grad():
+        scores: list[float] = torch.sigmoid(tiny_ranker()(history, *columns)).tolist()
+    return scores
+
+
+def in_clean_process(python: str, models: Models, cwd: Path, allowed: set[str]) -> dict[str, Any]:
+    visible = json.dumps(sorted(allowed))
+    command = [python, "-I", "-c", CLEAN, models.server.uri, "models:/served@champion", json.dumps(ROWS), visible]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.split("ANSWER ")[1])
+    return answer
+
+
+def closure(wanted: list[str]) -> set[str]:
+    """The distributions that installing `wanted` brings, as this environment's metadata tells."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    from packaging.requirements import Requirement
+
+    found: set[str] = set()
+    pending = [Requirement(text) for text in wanted]
+    while pending:
+        requirement = pending.pop()
+        name = requirement.name.lower().replace("_", "-").replace(".", "-")
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            needs = distribution(requirement.name).requires or []
+        except PackageNotFoundError:
+            continue
+        found.add(name)
+        pending += map(Requirement, needs)
+    return found
+
+
+def test_with_its_requirements_alone_it_scores_as_training_does(registered: Models, tmp_path: Path) -> None:
+    answer = in_clean_process(sys.executable, registered, tmp_path, closure(requirements()))
+    assert answer["hidden"] > 20  # much of this environment is out of sight
+    assert answer["probability"] == pytest.approx(expected(), abs=1e-6)
+    assert answer["known_item"] == [True] * 4
+
+
+def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        decoded: dict[str, Any] = json.loads(answer.read())
+    return decoded
+
+
+def test_mlflow_models_serve_answers_raw_rows(registered: Models, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "serve.log"
+    command = [
+        sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/served@champion", "--env-manager", "local",
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts `uvicorn` by that name
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": registered.server.uri}
+    environment.pop("PYTHONPATH", None)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until_healthy(f"{address}/health", process, log)
+        url, records = (
+            f"{address}/invocations",
+            [dict(zip(ROWS, r, strict=True)) for r in zip(*ROWS.values(), strict=True)],
+        )
+        answer = post(url, {"dataframe_records": records})
+        assert [row["probability"] for row in answer["predictions"]] == pytest.approx(expected(), abs=1e-6)
+        answer = post(url, {"dataframe_records": [{**records[0], "item_id": ITEMS + 5}]})
+        assert answer["predictions"][0]["known_item"] is False
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(url, {"dataframe_records": [{**records[0], "likes_level": 11}]})
+        assert "likes_level = 11: must be 0 (unknown) to 10" in refused.value.read().decode()
+        refused.value.close()
+    finally:
+        end_group(process)
+
+
+@pytest.mark.slow
+def test_it_loads_in_an_environment_of_its_own_requirements(registered: Models, tmp_path: Path) -> None:
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    subprocess.run([*uv, "pip", "install", "--python", python, *requirements()], check=True, capture_output=True)
+    answer = in_clean_process(python, registered, tmp_path, set())
+    assert answer["probability"] == pytest.approx(expected(), abs=1e-6)
+
+
+def test_signature_and_example_are_there(registered: Models, tmp_path: Path) -> None:
+    address = registered.server.call("get_model_version_download_uri", "served", "1")
+    folder = registered.server.download(address, tmp_path)
+    described = (folder / "MLmodel").read_text()
+    assert "signature:" in described
+    assert "saved_input_example_info:" in described
+    assert (folder / "requirements.txt").read_text().split() == requirements()
+    assert not list(folder.rglob("*.pkl"))
+    assert np.isfinite(expected()).all()

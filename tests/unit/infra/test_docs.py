@@ -1,0 +1,110 @@
+"""The documents' commands: blocks marked `sh` are executed, those marked `sh cluster` name only what is there."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from pipelines.cli import app
+from pipelines.environment import load_environment
+from tests.services.kfp_api import kfp_api
+
+ROOT = Path(__file__).parents[3]
+PAGES = ("kubeflow", "schedules", "recover", "costs")
+ELSEWHERE = {"make check-infra"}  # executed by test_manifests, which does what it does
+
+
+def commands(page: str, mark: str) -> list[str]:
+    text = (ROOT / f"docs/{page}.md").read_text()
+    blocks = re.findall(rf"^```{mark}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+EXECUTED = [(page, line) for page in PAGES for line in commands(page, "sh")]
+NEEDS_A_CLUSTER = [(page, line) for page in PAGES for line in commands(page, "sh cluster")]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A checkout with digests, whose environments are a server of the test, and `mmctr` on the path."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "infra", folder / "infra")
+    (folder / "bin").mkdir()
+    program = f"#!{sys.executable}\nfrom pipelines.cli import main\nmain()\n"
+    (folder / "bin/mmctr").write_text(program)
+    (folder / "bin/mmctr").chmod(0o755)
+    (folder / "dist").mkdir()
+    digests = {kind: f"registry.example.com/{kind}@sha256:{'a' * 64}" for kind in ("cpu", "gpu")}
+    (folder / "dist/images.json").write_text(json.dumps(digests))
+    with kfp_api() as (address, state):
+        state.script = ["PENDING", "SUCCEEDED"]
+        for path in (folder / "infra/environments").glob("*.yaml"):
+            environment = yaml.safe_load(path.read_text())
+            environment["service"]["host"] = address
+            path.write_text(yaml.safe_dump(environment))
+        search = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+        yield folder, {**os.environ, "PATH": search, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@pytest.mark.integration
+def test_the_commands_work_in_the_order_they_stand(checkout: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = checkout
+    for page, line in EXECUTED:
+        if line in ELSEWHERE:
+            continue
+        run = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, f"docs/{page}.md: {line}\n{run.stdout}{run.stderr}"
+
+
+def subcommand(words: list[str]) -> tuple[Any, list[str]]:
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        name, *words = words
+        assert name in command.commands, f"mmctr has no command {name!r}"
+        command = command.commands[name]
+    return command, words
+
+
+@pytest.mark.parametrize(
+    ("page", "line"), NEEDS_A_CLUSTER, ids=[f"{p}-{n}" for n, (p, _) in enumerate(NEEDS_A_CLUSTER)]
+)
+def test_what_needs_a_cluster_names_only_what_is_there(page: str, line: str) -> None:
+    words = [word for word in shlex.split(line) if not re.match(r"^\w+=", word)]
+    for word in words:
+        if re.match(r"^(infra|docs|requirements)[\w./-]+$", word):
+            assert (ROOT / word).exists(), f"docs/{page}.md names {word}"
+    if words[0] == "make":
+        assert f"\n{words[1]}: " in (ROOT / "Makefile").read_text()
+    if words[0] == "mmctr":
+        command, given = subcommand(words[1:])
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in given if word.startswith("--")} <= options, line
+
+
+def test_every_block_of_commands_says_whether_it_is_executed() -> None:
+    for page in PAGES:
+        marks = re.findall(r"^```(\S[^\n]*)$", (ROOT / f"docs/{page}.md").read_text(), re.MULTILINE)
+        assert set(marks) <= {"sh", "sh cluster", "yaml", "ini"}, page
+
+
+def test_the_table_of_costs_is_the_environment() -> None:
+    rows = [
+        f"| {', '.join(group.steps)} | {group.cpu} | {group.memory} | {group.gpus} | {group.timeout_minutes} "
+        f"| {group.retries + 1} |"
+        for group in load_environment("prod", ROOT / "infra/environments").resources
+    ]
+    text = (ROOT / "docs/costs.md").read_text()
+    for row in rows:
+        assert row in text

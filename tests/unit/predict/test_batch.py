@@ -1,0 +1,151 @@
+"""Batch scoring by alias: evaluation's scores, the same bytes after a kill, and the competition's file."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.errors import StepError
+from components.predict import batch as room
+from components.predict.batch import PredictConfig, Predicted, predict
+from components.predict.write import WRITERS
+from components.tracking.models import Models
+from components.tracking.server import connect
+from components.train.rows import RowStore
+from components.train.scoring import score
+from tests.services.candidate import ITEMS, make_candidate, tiny_ranker
+from tests.services.registry import KilledError
+
+ROWS = 300
+SMALL = PredictConfig(batch_size=8)  # chunks of 128 rows
+
+
+def write_rows(folder: Path, items: int = ITEMS, seed: int = 0, levels: int = 11) -> Path:
+    random = np.random.default_rng(seed)
+    folder.mkdir(exist_ok=True)
+    histories = [random.integers(1, items, random.integers(0, 9)).tolist() for _ in range(ROWS)]
+    table = {
+        "user_id": np.arange(ROWS) // 3, "item_id": random.integers(1, items, ROWS), "item_seq": histories,
+        "likes_level": random.integers(0, levels, ROWS), "views_level": random.integers(0, levels, ROWS),
+    }  # fmt: skip
+    pq.write_table(pa.table(table), folder / "test.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def models(workspace: Path) -> Models:
+    server = connect(f"sqlite:///{workspace / 'mlflow.db'}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        made = make_candidate(workspace / "candidate").register("run-1", workspace / "registration")
+    registry = Models(server, "mmctr")
+    registry.set_alias("champion", int(made["version"]))
+    return registry
+
+
+@pytest.fixture(scope="module")
+def data(workspace: Path) -> Path:
+    return write_rows(workspace / "data")
+
+
+def evaluated(data: Path, cache: Path) -> npt.NDArray[np.float32]:
+    return score(tiny_ranker(), RowStore.build(data / "test.parquet", cache), batch_size=8)
+
+
+def test_scores_are_those_of_the_evaluation(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
+    made = predict(data, tmp_path / "scores.parquet", models, workspace, SMALL)
+    assert made == Predicted(1, ROWS, 0, 0, tmp_path / "scores.parquet")
+    table = pq.read_table(tmp_path / "scores.parquet")
+    assert np.array_equal(table["score"].to_numpy(), evaluated(data, tmp_path / "rows"))
+    assert table["row"].to_pylist() == list(range(ROWS))
+    assert table["item_id"].equals(pq.read_table(data / "test.parquet")["item_id"])
+
+
+@pytest.mark.parametrize("killed_at", [0, 1, 2])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    killed_at: int, models: Models, data: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(data, tmp_path / "whole.parquet", models, workspace, SMALL)
+    calls = iter(range(10))
+
+    def dying(*args: Any) -> npt.NDArray[np.float32]:
+        if next(calls) == killed_at:
+            raise KilledError("kill -9")
+        return score(*args)
+
+    monkeypatch.setattr(room, "score", dying)
+    out = tmp_path / "killed.parquet"
+    with pytest.raises(KilledError):
+        predict(data, out, models, workspace, SMALL)
+    assert not out.exists()
+    with (tmp_path / ".killed.parquet.unfinished" / "scores.f32").open("ab") as file:
+        file.write(b"\x00\x01")  # half a number, as a kill in the middle of a write leaves it
+    monkeypatch.setattr(room, "score", score)
+    assert predict(data, out, models, workspace, SMALL).resumed_at == killed_at * 128
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert not (tmp_path / ".killed.parquet.unfinished").exists()
+
+
+def test_what_was_begun_for_other_rows_is_begun_anew(
+    models: Models, data: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "scores.parquet"
+    with monkeypatch.context() as patch:
+        patch.delitem(WRITERS, "parquet")  # scored to the end, but never written
+        with pytest.raises(KeyError):
+            predict(data, out, models, workspace, SMALL)
+    other = write_rows(tmp_path / "other", seed=1)
+    assert predict(other, out, models, workspace, SMALL).resumed_at == 0
+
+
+def test_the_competition_gets_its_file(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
+    config = PredictConfig(batch_size=8, format="challenge")
+    for name in ("first.zip", "second.zip"):
+        predict(data, tmp_path / name, models, workspace, config)
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "first.zip") as archive:
+        assert archive.namelist() == ["prediction.csv"]
+        header, *lines = csv.reader(io.StringIO(archive.read("prediction.csv").decode()))
+    assert header == ["ID", "Task2"]
+    assert [int(line[0]) for line in lines] == list(range(ROWS))
+    written = np.array([line[1] for line in lines], dtype=np.float32)
+    assert np.array_equal(written, evaluated(data, tmp_path / "rows"))
+
+
+def test_csv_holds_the_same_numbers(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
+    predict(
+        data / "test.parquet", tmp_path / "scores.csv", models, workspace, PredictConfig(batch_size=8, format="csv")
+    )
+    header, *lines = csv.reader((tmp_path / "scores.csv").read_text().splitlines())
+    assert header == ["row", "user_id", "item_id", "score"]
+    assert np.array_equal(np.array([line[3] for line in lines], np.float32), evaluated(data, tmp_path / "rows"))
+
+
+def test_unknown_items_are_counted_and_scored(models: Models, workspace: Path, tmp_path: Path) -> None:
+    grown = write_rows(tmp_path / "grown", items=2 * ITEMS)
+    made = predict(grown, tmp_path / "scores.parquet", models, workspace, SMALL)
+    table = pq.read_table(tmp_path / "scores.parquet")
+    assert made.unknown == sum(item >= ITEMS for item in table["item_id"].to_pylist()) > 0
+    assert np.isfinite(table["score"].to_numpy()).all()
+
+
+def test_what_cannot_be_scored_is_named(models: Models, workspace: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="no version at alias 'challenge'; there is: challenger, champion"):
+        predict(data, tmp_path / "x", models, workspace, PredictConfig(alias="challenge"))
+    high = write_rows(tmp_path / "high", levels=13)
+    with pytest.raises(StepError, match="levels must be 0 to 10"):
+        predict(high, tmp_path / "x", models, workspace, SMALL)
+    with pytest.raises(ValueError, match="--format = 'json': must be one of"):
+        PredictConfig(format="json")  # type: ignore[arg-type]

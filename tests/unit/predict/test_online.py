@@ -1,0 +1,49 @@
+"""One user's candidates at once score as row by row."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from components.predict.online import OnlineScorer
+from model.config import ModelConfig, Vocabulary
+from model.ranker import Ranker
+from tests.services.candidate import CONTENT, ITEMS, TAGS, TINY, tiny_ranker
+
+KINDS = {
+    "transformer": TINY,
+    "din": replace(TINY, interest="din", attention_widths=(8,)),
+    "relu": replace(TINY, interest="relu", cross="low-rank", cross_rank=4),
+    "similarity": replace(TINY, content=("concat", "similarity")),
+    "blind": replace(TINY, interest="none"),
+}
+
+
+def ranker_of(config: ModelConfig) -> Ranker:
+    torch.manual_seed(0)
+    ranker = Ranker(config, Vocabulary(ITEMS, TAGS, 11, CONTENT), tiny_ranker().table)
+    with torch.no_grad():
+        for weight in ranker.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return ranker.eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("history", [[], [3], [5, 9, 2, 7, 1, 4, 8, 3]], ids=["empty", "one", "longer than read"])
+def test_equal_to_the_plain_call(kind: str, history: list[int]) -> None:
+    ranker, random = ranker_of(KINDS[kind]), np.random.default_rng(0)
+    candidates, likes, views = (random.integers(1, top, 50) for top in (ITEMS, 11, 11))
+    rows = torch.tensor([history or [0]]).expand(50, -1)
+    with torch.no_grad():
+        plain = torch.sigmoid(ranker(rows, *map(torch.from_numpy, (candidates, likes, views)))).numpy()
+    assert OnlineScorer(ranker).score(history, candidates, likes, views) == pytest.approx(plain, abs=1e-5)
+
+
+def test_unknown_items_are_as_in_the_registered_model() -> None:
+    scorer = OnlineScorer(tiny_ranker())
+    levels = np.array([4, 4, 4])
+    candidates = np.array([5, 0, ITEMS + 7])
+    known = scorer.score([3, 1], candidates, levels, levels)
+    assert scorer.score([3, ITEMS + 1, 1], candidates, levels, levels) == pytest.approx(known)
+    assert known[1] == known[2]  # an unknown candidate is the padding item
