@@ -62,7 +62,7 @@ class Candidate:
 def make_candidate(
     root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True
 ) -> Candidate:
-    candidate = Candidate(root, RunConfig(preset="tiny", model=TINY, registered_name=name))
+    candidate = Candidate(root, RunConfig(preset="tiny", model=TINY, registered_name=name, experiment=name))
     for folder in (*candidate.made, candidate.champion):
         folder.mkdir(parents=True)
     checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed))
