@@ -15,6 +15,7 @@ from components.files import read_json
 from components.ingest import objects, staging
 from components.ingest.manifest import md5_file
 from components.ingest.step import ingest, ingest_folder
+from components.sample import SampleSpec, write_sample
 from components.versioning import Remote
 from tests.unit.ingest.conftest import IMPATIENT, git
 
@@ -113,6 +114,12 @@ def test_a_missing_data_folder_is_no_reason_to_stop(repository: Path, tmp_path: 
     assert _train_rows(tmp_path / "out") == 120
 
 
+def _pull_one_and_move_on(root: Path) -> None:
+    """`data/` was pulled at revision one; then git came to revision two, and nobody pulled again."""
+    shutil.rmtree(root / "data")
+    write_sample(root / "data", SampleSpec(items=40, train_rows=80, valid_rows=40, test_rows=40))
+
+
 def _append(root: Path) -> None:
     with (root / "data" / "train.parquet").open("ab") as file:
         file.write(b"!")
@@ -168,6 +175,7 @@ OUT = "outs:\n- md5: {}\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: {}\n"
         pytest.param(
             lambda root: (root / "data" / "truth.json").unlink(), "HEAD", r"truth\.json is gone", id="file-removed"
         ),
+        pytest.param(_pull_one_and_move_on, "HEAD", r"is that of an earlier revision, \w+: bring it up", id="stale"),
         pytest.param(_change_pointer, "HEAD", r"data\.dvc changed since the last commit: keep it with", id="dirty"),
         pytest.param(lambda _: None, "nowhere", r"revision 'nowhere' is not in .*: push or fetch it", id="unknown"),
         pytest.param(lambda _: None, "--all", r"revision '--all' is not in", id="an-option"),
