@@ -5,6 +5,7 @@ Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOL
 
 import argparse
 import ctypes
+import dataclasses
 import json
 import logging
 import os
@@ -112,6 +113,8 @@ def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_r
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+    if codes := state.ranker.item_encoder.quantiser_report:
+        summary["codes"] = dataclasses.asdict(codes)
     job.publish(best, state.curves, summary)
 
 

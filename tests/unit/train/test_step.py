@@ -136,6 +136,14 @@ def test_every_kind_of_training_runs(inputs: Inputs, tmp_path: Path, change: dic
     assert 0.3 < summary["valid_auc"] < 1.0
 
 
+def test_the_summary_tells_what_semantic_codes_keep_of_the_content(inputs: Inputs, tmp_path: Path) -> None:
+    config = run_config(model=replace(MODEL, content=("codes",), codebook_size=8, code_levels=2))
+    codes = train(*inputs, config, tmp_path / "work", tmp_path / "out")["codes"]
+    assert 1 > codes["error"][0] > codes["error"][1] > 0
+    assert len(codes["utilisation"]) == 2
+    assert codes["fitted"] < ITEMS
+
+
 def test_patience_ends_training(inputs: Inputs, tmp_path: Path) -> None:
     config = run_config(learning_rate=0.0, max_epochs=50, patience=3)
     summary = train(*inputs, config, tmp_path / "work", tmp_path / "out")
