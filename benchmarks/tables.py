@@ -1,0 +1,122 @@
+"""The tables of benchmarks/README.md, between its markers, from the raw results: `python -m benchmarks.tables`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training import RESULTS, best
+from components.errors import StepError
+from components.files import atomic_path, read_json
+
+README = Path("benchmarks/README.md")
+SYSTEMS = ("FuxiCTR", "float32", "bfloat16")
+
+
+def training(results: dict[str, Any]) -> list[str]:
+    lines = ["| dims | batch | history | FuxiCTR | ours, float32 | ours, bfloat16 |", "|---|---|---|---|---|---|"]
+    for case in results["cases"]:
+        reference = best(case, "FuxiCTR")
+        cells = [f"{best(case, system):,.0f} ({best(case, system) / reference:.1f}×)" for system in SYSTEMS[1:]]
+        lines.append(
+            f"| {case['dims']} | {case['batch']} | {case['length']} | {reference:,.0f} | {' | '.join(cells)} |"
+        )
+    lines += ["", "Peak memory, and where the time of ours goes (shares of CPU time, two steps):", ""]
+    lines += ["| dims | history | precision | memory, FuxiCTR → ours | operations |", "|---|---|---|---|---|"]
+    for case in results["cases"]:
+        for system in SYSTEMS[1:]:
+            memory = [max(run["peak_memory_mb"] for run in case["runs"][name]) for name in ("FuxiCTR", system)]
+            profile = next(run["profile"] for run in case["runs"][system] if "profile" in run)
+            shares = ", ".join(
+                f"{name.removeprefix('aten::')} {share:.0%}" for name, share in list(profile.items())[:5]
+            )
+            lines.append(
+                f"| {case['dims']} | {case['length']} | {system} | {memory[0]:,.0f} → {memory[1]:,.0f} MB | {shares} |"
+            )
+    return [_where(results), "", *lines]
+
+
+def loader(results: dict[str, Any]) -> list[str]:
+    lines = [
+        "| rows | conversion | peak memory | bytes a row | batch 128 | batch 1024 | batch 8192 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size in results["sizes"]:
+        runs = size["runs"]
+        rates = [max(run["samples_per_cpu_second"][batch] for run in runs) for batch in ("128", "1024", "8192")]
+        first = (
+            f"{min(run['conversion_cpu_seconds'] for run in runs):.1f} s",
+            f"{max(run['peak_memory_mb'] for run in runs):,.0f} MB",
+        )
+        cells = [f"{size['rows']:,}", *first, f"{runs[0]['bytes_a_row']:.0f}", *(f"{rate:,.0f}" for rate in rates)]
+        lines.append(f"| {' | '.join(cells)} |")
+    if results["reference"]:
+        theirs = max(run["samples_per_cpu_second"] for run in results["reference"])
+        lines += ["", f"FuxiCTR's loader with the challenge's collate function, batch 1024: {theirs:,.0f} samples/s."]
+    return [_where(results), "", *lines]
+
+
+def ranks(results: dict[str, Any]) -> list[str]:
+    speeds = {ranks: max(run["samples_per_second"] for run in runs) for ranks, runs in results["ranks"].items()}
+    lines = ["| processes | samples/s (wall) | scaling |", "|---|---|---|"]
+    lines += [f"| {ranks} | {speed:,.0f} | {speed / speeds['1']:.2f}× |" for ranks, speed in speeds.items()]
+    return [_where(results), "", *lines]
+
+
+def batch_size(results: dict[str, Any]) -> list[str]:
+    lines = [f"{results['rows']:,} rows of the sample's world, 8 epochs, small dims.", "",
+             "| batch | test AUC by seed | mean | samples/s |", "|---|---|---|---|"]  # fmt: skip
+    for name, runs in results["runs"].items():
+        areas = [run["test_auc"] for run in runs]
+        speed = max(run["samples_per_second"] for run in runs)
+        shown = ", ".join(f"{area:.4f}" for area in areas)
+        lines.append(f"| {name} | {shown} | {sum(areas) / len(areas):.4f} | {speed:,.0f} |")
+    return [_where(results), "", *lines]
+
+
+def gpu(results: dict[str, Any]) -> list[str]:
+    lines = ["| history | batch | samples/s | 3.6M-row epoch | share of the bf16 peak |", "|---|---|---|---|---|"]
+    for case in results["cases"]:
+        share = f"{case['bf16_peak_share']:.0%}" if case["bf16_peak_share"] else "—"
+        cells = (
+            case["length"],
+            case["batch"],
+            f"{case['samples_per_second']:,.0f}",
+            f"{case['epoch_seconds_3_6m_rows']:.0f} s",
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} | {share} |")
+    return [_where(results), "", *lines]
+
+
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "training": ("training.json", training),
+    "training-gpu": ("training-gpu.json", gpu),
+    "loader": ("loader.json", loader),
+    "training-ranks": ("training-ranks.json", ranks),
+    "batch-size": ("batch-size.json", batch_size),
+}
+
+
+def _where(results: dict[str, Any]) -> str:
+    m = results["machine"]
+    where = (
+        f"{m['gpu'] or m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB, load average {m['load_average']} at the end"
+    )
+    return f"{m['date']}, commit {m['commit']}, torch {m['torch']}; {where}."
+
+
+def write_tables(folder: Path = RESULTS, readme: Path = README) -> None:
+    text = readme.read_text()
+    for name, (file, table) in TABLES.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if begin not in text or end not in text:
+            raise StepError(f"{readme} has no place for the table {name!r}: it is marked {begin} and {end}")
+        measured = (folder / file).is_file()
+        lines = table(read_json(folder / file)) if measured else ["Not measured: no such machine was at hand."]
+        before, rest = text.split(begin)
+        text = "\n".join([before + begin, *lines, end + rest.split(end)[1]])
+    with atomic_path(readme) as scratch:
+        scratch.write_text(text)
+
+
+if __name__ == "__main__":
+    write_tables()
