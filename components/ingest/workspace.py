@@ -5,20 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from components.errors import StepError
-from components.ingest.manifest import Entry, list_folder, md5_file
+from components.ingest.manifest import Entry, list_folder, manifest_md5, md5_file
 from components.ingest.revision import DATA_FILE
 from components.progress import progress
 
 _SHOWN = 3  # changed files named in the error
+_LOOKED_AT = 100  # commits of data.dvc that data/ may still be of
 
 
 def refuse_uncommitted_pointer(checkout: Path) -> None:
     """`data.dvc` or `.dvc/config` changed without a commit: the run would silently use the old ones."""
-    done = subprocess.run(
-        ["git", "-C", str(checkout), "status", "--porcelain", "--", DATA_FILE, ".dvc/config"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    changed = [line[3:] for line in done.stdout.splitlines()]
+    status = _git(checkout, "status", "--porcelain", "--", DATA_FILE, ".dvc/config")
+    changed = [line[3:] for line in status.splitlines()]
     if changed:
         raise StepError(
             f"{' and '.join(changed)} changed since the last commit: keep it with git commit {' '.join(changed)}, "
@@ -44,8 +42,25 @@ def refuse_changed_data(checkout: Path, entries: list[Entry]) -> None:
         + [f"{name} is new" for name in found.keys() - expected.keys()]
     )
     if changes:
+        older = _commit_with(checkout, manifest_md5([Entry(name, md5) for name, md5 in found.items()]))
+        if older:
+            raise StepError(
+                f"data/ is that of an earlier revision, {older}: bring it up to date with dvc pull, "
+                f"or run on it with --revision {older}"
+            )
         shown = ", ".join(sorted(changes)[:_SHOWN]) + (f" and {len(changes) - _SHOWN} more" * (len(changes) > _SHOWN))
         raise StepError(
             f"data/ is not what {DATA_FILE} names: {shown}. Keep it with mmctr data add data and a commit, "
             "undo it with dvc checkout --force data.dvc, or run on it as it is with --data data"
         )
+
+
+def _commit_with(checkout: Path, md5: str) -> str | None:
+    """The newest commit whose data.dvc names this folder: it was pulled and not edited, only git has moved on."""
+    found = _git(checkout, "log", f"-{_LOOKED_AT}", "--format=%h", f"-S{md5}.dir", "--", DATA_FILE).split()
+    return next((commit for commit in found if f"{md5}.dir" in _git(checkout, "show", f"{commit}:{DATA_FILE}")), None)
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""

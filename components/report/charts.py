@@ -81,7 +81,8 @@ def training(series: dict[str, Sequence[tuple[float, float]]], x_label: str, y_l
     )
     ticks = round_ticks(low_y - pad, high_y + pad)
     places = max(0, *(len(f"{t:.6f}".rstrip("0").partition(".")[2]) for t in ticks))
-    plot.axes(x_label, "", round_ticks(*plot.x), ticks, lambda v: f"{v:,g}", lambda v: f"{v:.{places}f}")
+    whole = [tick for tick in round_ticks(*plot.x) if tick == int(tick)]  # there is no half an epoch
+    plot.axes(x_label, "", whole, ticks, lambda v: f"{v:,g}", lambda v: f"{v:.{places}f}")
     if mark is not None:
         plot.mark(mark["x"], mark["text"])
     for (name, line), style in zip(series.items(), ("candidate", "champion", "history_blind"), strict=False):

@@ -1,4 +1,4 @@
-"""What titles are made of: twelve topics, each with its own things, doings and tags, and shapes of sentences."""
+"""What titles are made of: eight topics, each with its own things, doings and tags, and shapes of sentences."""
 
 TOPICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cooking": (
@@ -32,22 +32,6 @@ TOPICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "money": (
         ("stock market", "savings account", "mortgage rate", "tax return", "pension fund", "household budget"),
         ("finance", "investing", "bank", "economy", "income"),
-    ),
-    "travel": (
-        ("mountain village", "island beach", "night train", "desert road", "old harbour town", "backpacking route"),
-        ("holiday", "hotel", "passport", "flight", "journey"),
-    ),
-    "medicine": (
-        ("heart surgery", "flu vaccine", "blood test", "knee injury", "sleep disorder", "allergy treatment"),
-        ("doctor", "hospital", "health", "patient", "therapy"),
-    ),
-    "gaming": (
-        ("boss fight", "speedrun record", "pixel dungeon", "online tournament", "strategy map", "console controller"),
-        ("gamer", "level", "console", "esports", "quest"),
-    ),
-    "fashion": (
-        ("silk dress", "winter coat", "runway show", "leather boots", "summer outfit", "denim jacket"),
-        ("style", "designer", "wardrobe", "fabric", "trend"),
     ),
 }
 

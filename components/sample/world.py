@@ -24,8 +24,8 @@ Ints = npt.NDArray[np.int64]
 
 COLOURS, SHAPES, TEXTURES = 6, 4, 3
 ATTRIBUTES = (len(TOPICS), COLOURS, SHAPES, TEXTURES)
-LIKING = (1.8, 1.5, 1.1, 0.7)  # standard deviation of a user's liking of a topic, colour, shape and texture
-_POPULARITY = 0.8  # standard deviation of an item's log popularity
+LIKING = (2.2, 1.8, 1.3, 0.9)  # standard deviation of a user's liking of a topic, colour, shape and texture
+_POPULARITY = 1.0  # standard deviation of an item's log popularity
 
 
 @dataclass(frozen=True)

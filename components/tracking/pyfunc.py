@@ -39,6 +39,13 @@ def write_model(package: Path, out: Path, model_id: str | None = None, run_id: s
         )
 
 
+def load_model(folder: Path) -> Any:
+    """The written folder as whoever serves it loads it."""
+    from mlflow.pyfunc import load_model as load
+
+    return load(str(folder))
+
+
 def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -> tuple[str, str]:
     """Uploads the package as a logged model of `run`; returns its id and its address.
 

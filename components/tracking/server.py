@@ -16,7 +16,7 @@ _SQLITE = "sqlite:///"
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds without an answer
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "120",  # seconds without an answer: a server that stores a gigabyte takes a while
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -38,6 +38,7 @@ class ValidatePolicy:
     min_tagged: float = 0.9
     max_same_tags: float = 0.8
     min_images: float = 0.9  # of all items, once there is any picture
+    min_decodable: float = 0.99  # one bad picture of many should not cost a night
     images_decoded: int = 2000  # drawn from all, always the same ones; 0 decodes every picture
     max_same_image: float = 0.2
     max_zero_vectors: float = 0.05

@@ -93,7 +93,9 @@ def _expectation(expectations: Any, rule: Rule, policy: ValidatePolicy) -> Any:
             column=check.column, regex=r"\S", mostly=policy.limit(check.mostly), **words
         )
     if isinstance(check, Empty):
-        return expectations.ExpectColumnValuesToBeInSet(column=check.column, value_set=[""], **words)
+        return expectations.ExpectColumnValuesToBeInSet(
+            column=check.column, value_set=[""], mostly=policy.limit(check.mostly), **words
+        )
     assert isinstance(check, Distinct)
     return expectations.ExpectColumnValuesToBeUnique(column=check.column, **words)
 

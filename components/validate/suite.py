@@ -40,6 +40,7 @@ class Empty:
     """Each text of `column` is empty: the measurement writes there what it found wrong."""
 
     column: str
+    mostly: float | str = 1.0
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,11 @@ ITEMS = (
 IMAGES = (
     Rule("images-present", "items", Between("has_image", low=1, mostly="min_images"), "stop", "items have a picture",
          "A missing shard leaves a whole range of items without one."),
-    Rule("images-decodable", "images", Empty("problem"), "stop", "pictures can be decoded to their last line",
-         "The image encoder would stop at the first one, hours later; an HTML error page often sits in its place."),
+    Rule("images-whole", "images", Empty("problem"), "warn", "every picture can be decoded to its last line",
+         "The embedding step gives such an item an average picture."),
+    Rule("images-decodable", "images", Empty("problem", mostly="min_decodable"), "stop",
+         "nearly all pictures can be decoded",
+         "A cut transfer damages many, and an error page that was saved as a picture repeats."),
     Rule("images-differ", "images_whole", Between("top_image_share", high="max_same_image"), "stop",
          "pictures differ from item to item", "A placeholder in place of pictures has one and the same vector."),
 )  # fmt: skip

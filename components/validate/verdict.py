@@ -109,7 +109,9 @@ def stop_message(verdict: dict[str, Any]) -> str:
     lines = [f"  {rule['message']}" for rule in [*stopped, *aside]]
     return "\n".join(
         [
-            f"the data breaks {len(stopped)} rule{'s' * (len(stopped) != 1)} that stop a run:",
+            "the data breaks a rule that stops a run:"
+            if len(stopped) == 1
+            else f"the data breaks {len(stopped)} rules that stop a run:",
             *lines,
             "Examples are in verdict.json and data_docs.html. Mend the data and commit a new revision; a limit that is "
             "wrong for this data is set with --set validate.<field>, a severity with "

@@ -13,8 +13,10 @@ import pytest
 
 from components.errors import StepError
 from components.files import read_json, write_json
+from components.validate.__main__ import main
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate
+from components.validate.suite import RULES
 from tests.unit.validate import damages as by
 from tests.unit.validate.good_data import Good, edit, ints, tables_judged_once, with_column, write_all
 
@@ -105,6 +107,7 @@ WARNINGS = {
         "position",
         ValidatePolicy(),
     ),
+    "images-whole": (by.pictures(lambda i, c: c[:-99] if i == 7 else c), "item 7: ", ValidatePolicy()),
     "item-ctr-bounded": (lambda _: None, "item click rate", ValidatePolicy(max_item_ctr_auc=0.5)),
     "items-drift": (
         by.everywhere(by.mirror_ids, ("train",)),
@@ -211,3 +214,20 @@ def test_no_dataset_is_one_clear_error(good: Good, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StepError, match=r"files-present.*train.parquet is not there"):
         validate(tmp_path / "empty", good.no_champion, ValidatePolicy(), tmp_path / "out")
+
+
+def test_a_folder_is_checked_from_the_command_line(
+    data: Path, good: Good, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mmctr")
+    out = tmp_path / "out"
+    assert main([str(data), "--out", str(out), "--champion", str(good.champion)]) == 0
+    assert f"clean: read {out / 'data_docs.html'}" in caplog.text
+    assert main([str(data), "--out", str(out), "--set", "min_rows=1000", "--set", "severities=split-size=warn"]) == 0
+    assert "warn: split-size: expected that every split has enough rows" in caplog.text
+    assert main([str(data), "--out", str(out), "--set", "min_rows=1000"]) == 1
+    assert "the data breaks a rule that stops a run" in caplog.text
+    assert main(["--rules"]) == 0
+    assert all(rule.what in caplog.text for rule in RULES)
+    with pytest.raises(SystemExit):
+        main([str(data), "--out", str(out), "--set", "min_rows=many"])

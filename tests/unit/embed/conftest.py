@@ -17,6 +17,17 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
+@pytest.fixture
+def real_picture() -> None:
+    """Asked for by the tests that look at the contact sheet: drawing it is most of a tiny run."""
+
+
+@pytest.fixture(autouse=True)
+def no_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "real_picture" not in request.fixturenames:
+        monkeypatch.setattr("components.embed.assemble.draw_contact_sheet", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def tiny(tiny_bert: Path, tiny_clip: Path) -> EmbedConfig:
     """A run of the whole step in a second or so."""

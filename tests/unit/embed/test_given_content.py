@@ -90,6 +90,7 @@ def write_item_info(folder: Path, change: Any = lambda table: table) -> Path:
     return data
 
 
+@pytest.mark.usefixtures("real_picture")
 def test_a_ready_item_info_passes_through_when_there_is_nothing_to_encode(tmp_path: Path) -> None:
     data = write_item_info(tmp_path / "data")  # titles, but no images
     manifest = embed(data, NOBODY, EmbedConfig(), tmp_path / "cache", tmp_path / "out")

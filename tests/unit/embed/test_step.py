@@ -36,6 +36,7 @@ def encoded_counts(manifest: dict[str, Any]) -> tuple[int, int]:
     return manifest["cache"]["text"]["encoded"], manifest["cache"]["image"]["encoded"]
 
 
+@pytest.mark.usefixtures("real_picture")
 def test_row_i_is_item_i_and_row_0_is_padding(tmp_path: Path, tiny: EmbedConfig) -> None:
     data = write_dataset(tmp_path / "data", items=20)
     manifest = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
@@ -64,6 +65,7 @@ def test_a_gap_in_the_ids_is_a_zero_row(tmp_path: Path, tiny: EmbedConfig) -> No
     assert manifest["bad_input"]["causes"]["item: not in item_feature"] == {"count": 1, "items": [5]}
 
 
+@pytest.mark.usefixtures("real_picture")
 def test_an_unchanged_run_encodes_nothing_and_writes_the_same_bytes(
     tmp_path: Path, tiny: EmbedConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from components.files import read_json
 from components.ingest import objects, staging
 from components.ingest.manifest import md5_file
 from components.ingest.step import ingest, ingest_folder
+from components.sample import SampleSpec, write_sample
 from components.versioning import Remote
 from tests.unit.ingest.conftest import IMPATIENT, git
 
@@ -55,6 +56,15 @@ def test_the_lineage_names_every_file(repository: Path, tmp_path: Path) -> None:
     assert len(written["code_commit"]) == 40
     assert len(written["lock_sha256"]) == 64
     assert lineage.tags()["mmctr.data_md5"] == lineage.data_md5
+
+
+def test_in_an_image_the_lineage_names_its_digest(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMCTR_CODE_VERSION", "registry/mmctr-cpu@sha256:abc")
+    lineage = ingest(str(repository), "two", tmp_path / "out", tmp_path / "cache")
+    assert lineage.image == "registry/mmctr-cpu@sha256:abc"
+    assert lineage.tags()["mmctr.image"] == lineage.image
 
 
 def test_a_clone_by_url_reads_the_remote_inside_the_repository(repository: Path, tmp_path: Path) -> None:
@@ -113,6 +123,12 @@ def test_a_missing_data_folder_is_no_reason_to_stop(repository: Path, tmp_path: 
     assert _train_rows(tmp_path / "out") == 120
 
 
+def _pull_one_and_move_on(root: Path) -> None:
+    """`data/` was pulled at revision one; then git came to revision two, and nobody pulled again."""
+    shutil.rmtree(root / "data")
+    write_sample(root / "data", SampleSpec(items=40, train_rows=80, valid_rows=40, test_rows=40))
+
+
 def _append(root: Path) -> None:
     with (root / "data" / "train.parquet").open("ab") as file:
         file.write(b"!")
@@ -168,6 +184,7 @@ OUT = "outs:\n- md5: {}\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: {}\n"
         pytest.param(
             lambda root: (root / "data" / "truth.json").unlink(), "HEAD", r"truth\.json is gone", id="file-removed"
         ),
+        pytest.param(_pull_one_and_move_on, "HEAD", r"is that of an earlier revision, \w+: bring it up", id="stale"),
         pytest.param(_change_pointer, "HEAD", r"data\.dvc changed since the last commit: keep it with", id="dirty"),
         pytest.param(lambda _: None, "nowhere", r"revision 'nowhere' is not in .*: push or fetch it", id="unknown"),
         pytest.param(lambda _: None, "--all", r"revision '--all' is not in", id="an-option"),

@@ -71,4 +71,4 @@ def test_patience_may_be_set_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "9"
-    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "60"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "120"
