@@ -34,7 +34,8 @@ from components.train.step import train
 from model import checkpoint, metrics, presets
 
 # One budget for all: what is compared is the ranker, not the patience spent on it.
-BUDGET = TrainConfig(batch_size=1024, learning_rate=3e-3, max_epochs=4, patience=2, precision="bfloat16")
+BUDGET = TrainConfig(batch_size=1024, learning_rate=3e-3, max_epochs=3, patience=2, precision="bfloat16")
+HISTORY = 10  # newest items: what lies further back adds 0.002 of valid AUC at most, and two cores are all there is
 PRIOR_ROWS = 20.0  # of the item's click rate: how many rows of the average rate each item starts with
 
 
@@ -46,7 +47,8 @@ def blind(config: RunConfig) -> RunConfig:
 
 def run_config(name: str, seed: int, overrides: Iterable[str] = ()) -> RunConfig:
     base, _, variant = name.partition("/")
-    config = RunConfig(preset=name, model=presets.PRESETS[base]("small"), train=replace(BUDGET, seed=seed))
+    model = replace(presets.PRESETS[base]("small"), history_length=HISTORY)
+    config = RunConfig(preset=name, model=model, train=replace(BUDGET, seed=seed))
     return with_overrides(blind(config) if variant == "no history" else config, list(overrides))
 
 

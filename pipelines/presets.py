@@ -5,9 +5,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import model.presets as rankers
-from components.config import RunConfig
+from components.config import RunConfig, with_overrides
+from components.gate.policy import read_policy
 from components.train.config import TrainConfig
 
 
@@ -63,3 +65,11 @@ def preset(name: str) -> RunConfig:
     if name not in PRESETS:
         raise ValueError(f"preset = {name!r}: must be one of {', '.join(PRESETS)}")
     return PRESETS[name]()
+
+
+def resolve(name: str, overrides: list[str] | None = None, policy: Path | None = None) -> RunConfig:
+    """A preset, with the gate's policy of a file and single fields changed, the latter last."""
+    config = preset(name)
+    if policy is not None:
+        config = replace(config, gate=read_policy(policy))
+    return with_overrides(config, overrides or [])

@@ -26,6 +26,7 @@ from components.layout import (
     split_path,
 )
 
+HIGHEST_ID = 50_000_000  # item_info has a row for each id up to the highest: a stray one must not cost terabytes
 PRECOMPUTED: dict[Modality, str] = {"text": TEXT_EMBEDDING, "image": IMAGE_EMBEDDING}
 
 
@@ -94,6 +95,7 @@ def _first_of_each_id(table: pa.Table, bad: dict[int, str]) -> pa.Table:
     ids = column.cast(pa.int64()).to_numpy()
     if ids.min() < 0:
         raise StepError(f"item_feature.parquet has the id {ids.min()}: ids start at 1, and 0 is padding")
+    _refuse_stray(int(ids.max()), "item_feature.parquet")
     order = np.argsort(ids, kind="stable")
     order = order[ids[order] != 0]
     first = np.ones(len(order), dtype=bool)
@@ -149,9 +151,18 @@ def ids_in_split(dataset: Path, split: str) -> np.ndarray:
     if path.exists():
         for ids in _id_batches(path):
             if len(ids) and ids.max() >= len(seen):
+                _refuse_stray(int(ids.max()), path.name)
                 seen = np.pad(seen, (0, int(ids.max()) + 1 - len(seen)))
             seen[ids[ids > 0]] = True
     return np.flatnonzero(seen)
+
+
+def _refuse_stray(item: int, file: str) -> None:
+    if item > HIGHEST_ID:
+        raise StepError(
+            f"{file} has the id {item}: item_info holds a row for each id up to the highest, so ids must be dense, at "
+            f"most {HIGHEST_ID}. Renumber the items from 1"
+        )
 
 
 def _id_batches(path: Path) -> Iterator[np.ndarray]:

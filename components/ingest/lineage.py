@@ -4,13 +4,13 @@ import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import components
-from components.files import sha256_file, write_json
+from components.files import read_json, sha256_file, write_json
 
 FILE_NAME = "lineage.json"
-COMMIT_VARIABLE = "MMCTR_COMMIT"  # set in an image, which has no .git
+IMAGE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Lineage:
     files: dict[str, dict[str, Any]]  # name -> md5 and size; loose images are one entry, `item_images/`
     size: int  # bytes
     remote: str  # without secrets
-    code_commit: str | None
+    code_commit: str | None  # none in an image, which has no .git
     code_changed: bool  # the code had changes that no commit holds
     lock_sha256: str | None  # of requirements.lock
+    image: str | None  # its digest, where a step runs in one: code and packages in one name
 
     def tags(self) -> dict[str, str]:
         """For the run's record: what one would search runs by."""
@@ -38,26 +39,32 @@ class Lineage:
             "code_commit": self.code_commit,
             "code_changed": str(self.code_changed).lower(),
             "lock_sha256": self.lock_sha256,
+            "image": self.image,
         }
         return {f"mmctr.{name}": value for name, value in named.items() if value}
 
     def write(self, folder: Path) -> None:
         write_json(folder / FILE_NAME, asdict(self))
 
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        return cls(**read_json(folder / FILE_NAME))
+
 
 def code_facts() -> dict[str, Any]:
-    """Commit and lock of the code that runs: from git in a checkout, from the image's environment elsewhere."""
+    """What code runs: a commit and a lock in a checkout, an image elsewhere."""
     root = Path(components.__file__).resolve().parent.parent
     lock = root / "requirements.lock"
-    commit, changed = os.environ.get(COMMIT_VARIABLE) or None, False
+    commit, changed = None, False
     # A package installed into a virtual environment may lie in a checkout without being part of it.
-    if commit is None and _git(root, "ls-files", "--error-unmatch", components.__file__) is not None:
+    if _git(root, "ls-files", "--error-unmatch", components.__file__) is not None:
         commit = _git(root, "rev-parse", "HEAD")
         changed = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     return {
         "code_commit": commit,
         "code_changed": changed,
         "lock_sha256": sha256_file(lock) if lock.is_file() else None,
+        "image": os.environ.get(IMAGE_VARIABLE) or None,
     }
 
 

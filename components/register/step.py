@@ -7,7 +7,6 @@ unchanged pipeline finds its version again.
 """
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 
 from components.config import RunConfig, config_hash
 from components.errors import StepError
-from components.files import read_json, sha256_file, sha256_json, write_json
+from components.files import read_json, sha256_json, write_json
+from components.ingest.lineage import Lineage
 from components.register import tags as tag
-from components.register.package import LINEAGE, MANIFEST, METRICS, VERDICT, auc_of, build_package, weights_hash
+from components.register.package import MANIFEST, METRICS, VERDICT, auc_of, build_package, weights_hash
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY, upload
 from components.tracking.runs import TrackedRun, run_for
@@ -36,18 +36,19 @@ def register(
     verdict = read_json(decision / VERDICT)
     if not verdict["passed"]:
         raise StepError("the candidate did not pass the gate, so it is not registered: see report.html of the gate")
-    lineage = read_json(dataset / LINEAGE)
+    lineage = Lineage.read(dataset)
     hashes = {
         "weights": weights_hash(training / "model.safetensors"),
         "config": config_hash(config),
-        "data": str(lineage.get("md5") or sha256_json(lineage)),
-        "embeddings": sha256_file(embeddings / MANIFEST),
+        "data": lineage.data_md5,
+        # Not the manifest itself: it also tells seconds and cache hits, which differ in a run that changed nothing.
+        "embeddings": str(read_json(embeddings / MANIFEST)["item_info_sha256"]),
     }
     identity = sha256_json(hashes)
     compared_with = str(read_json(champion / "champion.json")["version"] or tag.NO_CHAMPION)
     tags = {
-        **lineage_tags(lineage),
-        **_code_tags(),
+        **lineage.tags(),
+        "mmctr.image": os.environ.get(CODE_VARIABLE, "none: a local run"),
         **{f"mmctr.{name}_sha256": hashes[name] for name in ("weights", "config", "embeddings")},
         tag.IDENTITY: identity,
         tag.COMPARED_WITH: compared_with,
@@ -98,20 +99,6 @@ def describe(metrics: Mapping[str, Any], tags: Mapping[str, str]) -> str:
     compared_with = tags[tag.COMPARED_WITH]
     against = "the first one" if compared_with == tag.NO_CHAMPION else f"compared with version {compared_with}"
     return f"AUC {auc_of(metrics):.4f}, {against}, from {tags[tag.PIPELINE_RUN]}"
-
-
-def lineage_tags(lineage: Mapping[str, Any]) -> dict[str, str]:
-    return {f"mmctr.data_{name}": str(value) for name, value in lineage.items() if isinstance(value, (str, int))}
-
-
-def _code_tags() -> dict[str, str]:
-    """The image when there is one, and the commit of the code when that can be known."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    return {
-        "mmctr.image": os.environ.get(CODE_VARIABLE, "none: a local run"),
-        "mmctr.code_commit": git.stdout.strip() if git.returncode == 0 else "unknown: no git here; see mmctr.image",
-    }
 
 
 def _record(models: Models, version: Version, out: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from components.config import with_overrides
-from pipelines.presets import PRESETS, preset
+from pipelines.cli.options import PolicyOption, PresetOption, SetOption
+from pipelines.presets import resolve
 
 ENV_HELP = "An environment of infra/environments (dev, prod), or the path of such a file."
 IMAGES_HELP = "The digests that `make images` wrote, instead of the environment's."
@@ -42,10 +42,9 @@ def compile_pipeline(
 
 def submit(
     env: EnvOption = "dev",
-    preset_name: Annotated[str, typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}.")] = "sample",
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one field: train.batch_size=4096. May be repeated.")
-    ] = None,
+    preset_name: PresetOption = "sample",
+    overrides: SetOption = None,
+    policy: PolicyOption = None,
     revision: Annotated[str | None, typer.Option(help="Commit, tag or branch of the data repository.")] = None,
     name: Annotated[
         str | None, typer.Option(help="The run's name; giving the same one again finds that run, not a second.")
@@ -63,7 +62,7 @@ def submit(
     from pipelines.training import training_pipeline
 
     environment = load_environment(env, images=images)
-    config = with_overrides(preset(preset_name), overrides or [])
+    config = resolve(preset_name, overrides, policy)
     values = submission.parameters(training_pipeline, environment, config, revision)
     kubeflow = Kubeflow(environment.service)
     name = name or f"{preset_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -10,30 +10,28 @@ from typing import Annotated, Any
 
 import typer
 
-from components.config import RunConfig, to_dict, with_overrides
+from components.config import RunConfig, to_dict
+from pipelines.cli.options import PolicyOption, PresetOption, SetOption
 from pipelines.cli.screen import RunScreen
 from pipelines.local import LocalRun
-from pipelines.presets import PRESETS, preset
-
-PRESET_HELP = f"The ranker and every policy around it: {', '.join(PRESETS)}."
+from pipelines.presets import resolve
 
 
 def run(
-    preset_name: Annotated[str, typer.Option("--preset", "-p", help=PRESET_HELP)] = "sample",
+    preset_name: PresetOption = "sample",
     data: Annotated[
         Path | None, typer.Option(help="A folder in the challenge's layout, instead of the versioned data.")
     ] = None,
     revision: Annotated[str, typer.Option(help="Commit, tag or branch whose data.dvc is used.")] = "HEAD",
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one field: train.batch_size=4096. May be repeated.")
-    ] = None,
+    overrides: SetOption = None,
+    policy: PolicyOption = None,
     workspace: Annotated[Path, typer.Option(help="Where caches, runs and the local registry live.")] = Path(".mmctr"),
 ) -> None:
     """Run the whole pipeline on this machine and say where the report is.
 
     Examples: `mmctr run` · `mmctr run --preset paper --data ~/MicroLens_1M_MMCTR` · `mmctr run --set train.seed=2`
     """
-    config = with_overrides(preset(preset_name), overrides or [])
+    config = resolve(preset_name, overrides, policy)
     if data is not None and not data.is_dir():
         raise ValueError(f"--data {data}: no such folder")
     execution = prepare(config, data, revision, workspace)

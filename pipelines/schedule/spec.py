@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from components.config import RunConfig, from_dict, with_overrides
+from components.config import RunConfig, from_dict
 from components.errors import StepError
 from model.checks import at_least, between, one_of
-from pipelines.presets import PRESETS, preset
+from pipelines.presets import PRESETS, resolve
 from pipelines.schedule.cron import Cron
 
 _NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$")
@@ -45,7 +45,7 @@ class ScheduleSpec:
         self.config()
 
     def config(self) -> RunConfig:
-        return with_overrides(preset(self.preset), list(self.overrides))
+        return resolve(self.preset, list(self.overrides))
 
     def clock(self) -> Cron:
         return Cron(self.cron)

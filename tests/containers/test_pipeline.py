@@ -41,10 +41,9 @@ def run(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path
     }
     given = {"root": str(root), "tracking": f"sqlite:///{root}/workspace/mlflow.db", "arguments": arguments}
     (root / "arguments.json").write_text(json.dumps(given))
-    parents = root
-    while parents != parents.parent:  # pytest's folders are private to their owner
-        parents.chmod(parents.stat().st_mode | 0o011)
-        parents = parents.parent
+    for parent in root.parents:  # pytest's folders are private to their owner
+        if parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(parent.stat().st_mode | 0o001)
     command = [sys.executable, "-m", "tests.containers.run_pipeline", str(root / "arguments.json")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return root, subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -58,6 +58,27 @@ def test_the_three_servers_work_together(services: dict[str, str]) -> None:
     assert (Path(services["folder"]) / "services.env").stat().st_mode & 0o077 == 0
 
 
+def test_the_doctor_finds_them_well(services: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    remote = s3\n['remote \"s3\"']\n    url = s3://mmctr-dvc\n")
+    program = "from pipelines.cli import main; main()"
+    environment = {**os.environ, **services, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", program, "doctor"], cwd=tmp_path, env=environment, check=False,
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    for line in (
+        "data         s3://mmctr-dvc was written, read and cleaned",
+        "answers and knows us",
+        "ok       clock",
+    ):
+        assert line in run.stdout
+    environment["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    run = subprocess.run([sys.executable, "-c", program, "doctor"], cwd=tmp_path, env=environment, check=False,
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 1
+    assert "check AWS_ENDPOINT_URL and the AWS_ variables" in run.stdout
+
+
 def stored(services: dict[str, str], prefix: str) -> int:
     listing = (
         "import sys; from components.storage import open_store; "

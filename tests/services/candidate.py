@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from components.config import RunConfig
+from components.ingest.lineage import Lineage
 from components.register.step import register
 from model import checkpoint
 from model.config import ModelConfig, Vocabulary
@@ -68,13 +69,17 @@ def make_candidate(
     checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed))
     np.savez(root / "embeddings" / "projection.npz", mean=np.zeros(CONTENT))
     contents = {
-        "dataset/lineage.json": {"commit": "a" * 40, "md5": "b" * 32, "size": 12345},
         "validation/statistics.json": {"label_rate": 0.25},
-        "embeddings/manifest.json": {"encoder": "none", "items": ITEMS},
+        "embeddings/manifest.json": {"encoder": "none", "items": ITEMS, "item_info_sha256": "c" * 64},
         "evaluation/metrics.json": {"candidate": {"auc": {"value": 0.8 + seed / 1000}}, "rows": 5000},
         "decision/verdict.json": {"passed": passed, "first_model": champion is None, "rules": []},
         "champion/champion.json": {"version": champion},
     }
     for path, value in contents.items():
         (root / path).write_text(json.dumps(value))
+    lineage = Lineage(
+        repository="https://git.example.org/clicks.git", revision="main", data_commit="a" * 40, data_md5="b" * 32,
+        files={}, size=12345, remote="s3://clicks", code_commit="d" * 40, code_changed=False, lock_sha256="e" * 64,
+    )  # fmt: skip
+    lineage.write(root / "dataset")
     return candidate

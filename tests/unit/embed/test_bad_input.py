@@ -178,8 +178,9 @@ def test_nothing_but_junk_is_an_error(tmp_path: Path, tiny: EmbedConfig) -> None
         (lambda t: t.slice(0, 0), "lists no items"),
         (lambda t: t.set_column(0, "item_id", pa.array([None, *range(1, 6)], pa.int64())), "1 rows without an item_id"),
         (lambda t: t.set_column(0, "item_id", pa.array([-4, *range(1, 6)])), "has the id -4"),
+        (lambda t: t.set_column(0, "item_id", pa.array([10**12, *range(1, 6)])), "id 1000000000000: .* Renumber"),
     ],
-    ids=["no-titles", "no-ids", "empty", "null-id", "negative-id"],
+    ids=["no-titles", "no-ids", "empty", "null-id", "negative-id", "stray-id"],
 )
 def test_an_item_table_that_cannot_be_read_says_why(
     tmp_path: Path, tiny: EmbedConfig, change: Any, message: str

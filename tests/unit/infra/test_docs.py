@@ -1,4 +1,4 @@
-"""The documents' commands: blocks marked `sh` are executed, those marked `sh cluster` name only what is there."""
+"""The documents' commands: blocks marked `sh` are executed, the others name only what is there."""
 
 import json
 import os
@@ -20,8 +20,14 @@ from pipelines.environment import load_environment
 from tests.services.kfp_api import kfp_api
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("kubeflow", "schedules", "recover", "costs")
-ELSEWHERE = {"make check-infra"}  # executed by test_manifests, which does what it does
+PAGES = ("laptop", "kubeflow", "schedules", "recover", "costs")
+# What these do is executed by other tests.
+ELSEWHERE = {
+    "make run": "tests/integration",
+    "make services": "tests/integration/test_infra_services.py",
+    "make check-infra": "tests/unit/infra/test_manifests.py",
+    "make test-containers": "tests/containers",
+}
 
 
 def commands(page: str, mark: str) -> list[str]:
@@ -31,7 +37,9 @@ def commands(page: str, mark: str) -> list[str]:
 
 
 EXECUTED = [(page, line) for page in PAGES for line in commands(page, "sh")]
-NEEDS_A_CLUSTER = [(page, line) for page in PAGES for line in commands(page, "sh cluster")]
+NOT_EXECUTED = [
+    (page, line) for page in PAGES for mark in ("sh cluster", "sh elsewhere") for line in commands(page, mark)
+]
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +85,8 @@ def subcommand(words: list[str]) -> tuple[Any, list[str]]:
     return command, words
 
 
-@pytest.mark.parametrize(
-    ("page", "line"), NEEDS_A_CLUSTER, ids=[f"{p}-{n}" for n, (p, _) in enumerate(NEEDS_A_CLUSTER)]
-)
-def test_what_needs_a_cluster_names_only_what_is_there(page: str, line: str) -> None:
+@pytest.mark.parametrize(("page", "line"), NOT_EXECUTED, ids=[f"{p}-{n}" for n, (p, _) in enumerate(NOT_EXECUTED)])
+def test_what_is_not_executed_names_only_what_is_there(page: str, line: str) -> None:
     words = [word for word in shlex.split(line) if not re.match(r"^\w+=", word)]
     for word in words:
         if re.match(r"^(infra|docs|requirements)[\w./-]+$", word):
@@ -93,10 +99,16 @@ def test_what_needs_a_cluster_names_only_what_is_there(page: str, line: str) -> 
         assert {word for word in given if word.startswith("--")} <= options, line
 
 
+def test_what_other_tests_execute_is_there() -> None:
+    for command, place in ELSEWHERE.items():
+        assert f"\n{command.split()[1]}: " in (ROOT / "Makefile").read_text()
+        assert (ROOT / place).exists()
+
+
 def test_every_block_of_commands_says_whether_it_is_executed() -> None:
     for page in PAGES:
         marks = re.findall(r"^```(\S[^\n]*)$", (ROOT / f"docs/{page}.md").read_text(), re.MULTILINE)
-        assert set(marks) <= {"sh", "sh cluster", "yaml", "ini"}, page
+        assert set(marks) <= {"sh", "sh cluster", "sh elsewhere", "yaml", "ini"}, page
 
 
 def test_the_table_of_costs_is_the_environment() -> None:

@@ -58,6 +58,15 @@ def test_the_lineage_names_every_file(repository: Path, tmp_path: Path) -> None:
     assert lineage.tags()["mmctr.data_md5"] == lineage.data_md5
 
 
+def test_in_an_image_the_lineage_names_its_digest(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMCTR_CODE_VERSION", "registry/mmctr-cpu@sha256:abc")
+    lineage = ingest(str(repository), "two", tmp_path / "out", tmp_path / "cache")
+    assert lineage.image == "registry/mmctr-cpu@sha256:abc"
+    assert lineage.tags()["mmctr.image"] == lineage.image
+
+
 def test_a_clone_by_url_reads_the_remote_inside_the_repository(repository: Path, tmp_path: Path) -> None:
     url, cache = f"file://{repository}", tmp_path / "cache"
     ingest(url, "one", tmp_path / "a", cache)
