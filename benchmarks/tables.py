@@ -1,4 +1,4 @@
-"""Writes the tables of benchmarks/README.md from the raw results, between its markers: `python -m benchmarks.tables`."""
+"""The tables of benchmarks/README.md, between its markers, from the raw results: `python -m benchmarks.tables`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +20,8 @@ def training(results: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {case['dims']} | {case['batch']} | {case['length']} | {reference:,.0f} | {' | '.join(cells)} |"
         )
-    lines += ["", "Peak memory, and where the time of ours goes (shares of CPU time, two steps):", "",
-              "| dims | history | precision | memory, FuxiCTR → ours | operations |", "|---|---|---|---|---|"]  # fmt: skip
+    lines += ["", "Peak memory, and where the time of ours goes (shares of CPU time, two steps):", ""]
+    lines += ["| dims | history | precision | memory, FuxiCTR → ours | operations |", "|---|---|---|---|---|"]
     for case in results["cases"]:
         for system in SYSTEMS[1:]:
             memory = [max(run["peak_memory_mb"] for run in case["runs"][name]) for name in ("FuxiCTR", system)]
@@ -98,8 +98,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
 
 def _where(results: dict[str, Any]) -> str:
     m = results["machine"]
-    return (f"{m['date']}, commit {m['commit']}, {m['gpu'] or m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB, torch {m['torch']}, "
-            f"load average at the end {m['load_average']}.")  # fmt: skip
+    where = (
+        f"{m['gpu'] or m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB, load average {m['load_average']} at the end"
+    )
+    return f"{m['date']}, commit {m['commit']}, torch {m['torch']}; {where}."
 
 
 def write_tables(folder: Path = RESULTS, readme: Path = README) -> None:

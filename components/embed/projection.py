@@ -18,6 +18,7 @@ from components.errors import StepError
 from components.files import atomic_path
 
 BLOCK = 4096  # rows in float64 at once
+APPLIED = 512  # rows projected at once, always in this shape
 Blocks = Callable[[], Iterator[np.ndarray]]  # the fitting rows, ND float32 blocks, as often as asked
 
 
@@ -31,9 +32,9 @@ class Projection:
     def apply(self, vectors_ND: np.ndarray) -> np.ndarray:
         """Float64 inside, and blocks of one size, so that a row's result does not depend on the others."""
         outputs = []
-        for start in range(0, len(vectors_ND), BLOCK):
-            block = np.zeros((BLOCK, vectors_ND.shape[1]))
-            rows = vectors_ND[start : start + BLOCK]
+        for start in range(0, len(vectors_ND), APPLIED):
+            block = np.zeros((APPLIED, vectors_ND.shape[1]))
+            rows = vectors_ND[start : start + APPLIED]
             block[: len(rows)] = (rows - self.mean) * self.scale
             outputs.append((block if self.matrix is None else block @ self.matrix)[: len(rows)].astype(np.float32))
         return np.concatenate(outputs)

@@ -68,7 +68,9 @@ def _with_cache_report(manifest: dict[str, Any], reports: Sequence[dict[str, Any
     totals: dict[str, dict[str, float]] = {}
     for report in reports:
         for modality, counts in report["modalities"].items():
-            total = totals.setdefault(modality, {"hits": 0, "encoded": 0, "seconds": 0.0, "load_seconds": 0.0})
+            total = totals.setdefault(
+                modality, {"hits": 0, "encoded": 0, "seconds": 0.0, "load_seconds": 0.0, "cpu_seconds": 0.0}
+            )
             for name in total:
                 total[name] += counts[name]
     damaged = sorted({*manifest["damaged_shards"], *(name for report in reports for name in report.get("damaged", []))})

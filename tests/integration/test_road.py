@@ -55,7 +55,7 @@ def environment() -> dict[str, str]:
 
 def walk(workspace: Path, data: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command(workspace, data, *more), env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=300
+        command(workspace, data, *more), env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=900
     )
 
 
