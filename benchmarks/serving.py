@@ -6,8 +6,8 @@ the bare network on tensors that are ready, which is what remains when nothing b
     python -m benchmarks.serving --out benchmarks/results/serving-2026-11-20.json
 
 Untrained weights, of a size that makes scores differ, and a made-up catalogue: time does not depend on either. Each
-number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine changes
-it little.
+number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine
+changes it little.
 """
 
 import argparse
