@@ -75,6 +75,23 @@ def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelCon
             )
 
 
+def test_a_ranker_that_only_exports_at_full_width_is_exported_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checks, real = iter([AssertionError("Guard failed: history_BL.size()[1] != 6")]), room._check_program
+
+    def check(path: Path, ranker: Ranker) -> None:
+        for failure in checks:  # the first time alone
+            raise failure
+        real(path, ranker)
+
+    monkeypatch.setattr(room, "_check_program", check)
+    with caplog.at_level("WARNING", logger="components.register.package"):
+        export(tiny_ranker(), tmp_path / "ranker.pt2")
+    assert "pads histories to full width" in caplog.text
+    assert (tmp_path / "ranker.pt2").is_file()
+
+
 def test_the_program_holds_no_pickled_classes(ranker: Ranker, tmp_path: Path) -> None:
     export(ranker, tmp_path / "ranker.pt2")
     with zipfile.ZipFile(tmp_path / "ranker.pt2") as archive:
