@@ -24,7 +24,7 @@ import torch
 from components.config import RunConfig, config_hash, to_dict, with_overrides
 from components.embed.config import EmbedConfig
 from components.embed.step import embed
-from components.files import read_json, write_json
+from components.files import read_json, sha256_file, write_json
 from components.importers.movielens import movielens
 from components.layout import split_path
 from components.train.config import TrainConfig
@@ -73,7 +73,8 @@ def trained(work: Path, config: RunConfig) -> tuple[Path, dict[str, Any]]:
         "preset": config.preset, "seed": config.train.seed, "config_hash": config_hash(config)[:12],
         "model": to_dict(config.model), "train": to_dict(config.train), "parameters": summary["parameters"],
         "epochs": summary["epochs"], "best_epoch": summary["best_epoch"], "valid_auc": summary["valid_auc"],
-        "seconds": summary["seconds"], **provenance(),
+        "seconds": summary["seconds"], "train_sha256": sha256_file(split_path(work / "data", "train"))[:12],
+        **provenance(),
     }  # fmt: skip
     return out / "model.safetensors", record
 

@@ -5,6 +5,7 @@ Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOL
 
 import argparse
 import ctypes
+import dataclasses
 import json
 import logging
 import os
@@ -74,9 +75,10 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     torch.manual_seed(config.seed)  # the same first weights on every rank
     ranker = Ranker(job.config.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
+    arithmetic.compile_interest(ranker, config)
     objective = Objective(ranker, config, ranks).train()
     optimizer = arithmetic.optimizer_for(objective.parameters(), config)
-    optimiser = Optimiser(objective, optimizer, lambda module: arithmetic.compiled(module, config))
+    optimiser = Optimiser(objective, optimizer)
     return TrainState(ranker, optimizer, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
 
 
@@ -112,6 +114,8 @@ def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_r
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+    if codes := state.ranker.item_encoder.quantiser_report:
+        summary["codes"] = dataclasses.asdict(codes)
     job.publish(best, state.curves, summary)
 
 

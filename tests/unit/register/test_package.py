@@ -1,6 +1,8 @@
 """The model package: complete, hashed, and a program that scores as the ranker does."""
 
+import itertools
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from components.files import read_json
 from components.register import package as room
 from components.register.package import FILES, build_package, export, package_hash
 from model import checkpoint
+from model.config import ModelConfig
 from model.ranker import Ranker
-from tests.services.candidate import make_candidate, tiny_ranker
+from tests.services.candidate import ITEMS, TINY, make_candidate, tiny_ranker
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,21 @@ def test_a_step_that_did_not_finish_is_named(tmp_path: Path) -> None:
     (tmp_path / "candidate" / "evaluation" / "metrics.json").unlink()
     with pytest.raises(StepError, match=r"evaluation/metrics.json is missing"):
         build_package(*candidate.made, candidate.config, tmp_path / "package")
+
+
+@pytest.mark.parametrize("config", [TINY, replace(TINY, mask="inverted")], ids=["right", "inverted"])
+def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    ranker = Ranker(config, tiny_ranker().vocabulary, tiny_ranker().table).eval()
+    export(ranker, tmp_path / "ranker.pt2")
+    program = torch.export.load(str(tmp_path / "ranker.pt2")).module()
+    for rows, width in itertools.product((1, 4), range(1, config.history_length + 1)):
+        history_BL = torch.randint(ITEMS, (rows, width))
+        inputs = (history_BL, torch.randint(1, ITEMS, (rows,)), *torch.randint(11, (2, rows)))
+        with torch.no_grad():
+            torch.testing.assert_close(
+                torch.sigmoid(program(*inputs)), torch.sigmoid(ranker(*inputs)), atol=1e-6, rtol=0
+            )
 
 
 def test_the_program_holds_no_pickled_classes(ranker: Ranker, tmp_path: Path) -> None:

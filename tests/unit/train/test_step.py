@@ -11,13 +11,14 @@ import torch
 
 from components.errors import StepError
 from components.train import arithmetic, step, worker
-from components.train.items import load_item_table
+from components.train.items import load_item_table, table_from, vocabulary_of
 from components.train.job import Job, open_job, prepare_job
 from components.train.rows import RowStore
 from components.train.scoring import score
 from components.train.state import Plateau
 from components.train.step import train
 from model import checkpoint, metrics
+from model.ranker import Ranker
 from tests.tiny_training import ITEMS, MODEL, TRAIN, run_config, write_inputs
 
 Inputs = tuple[Path, Path, Path]
@@ -136,6 +137,14 @@ def test_every_kind_of_training_runs(inputs: Inputs, tmp_path: Path, change: dic
     assert 0.3 < summary["valid_auc"] < 1.0
 
 
+def test_the_summary_tells_what_semantic_codes_keep_of_the_content(inputs: Inputs, tmp_path: Path) -> None:
+    config = run_config(model=replace(MODEL, content=("codes",), codebook_size=8, code_levels=2))
+    codes = train(*inputs, config, tmp_path / "work", tmp_path / "out")["codes"]
+    assert 1 > codes["error"][0] > codes["error"][1] > 0
+    assert len(codes["utilisation"]) == 2
+    assert codes["fitted"] < ITEMS
+
+
 def test_patience_ends_training(inputs: Inputs, tmp_path: Path) -> None:
     config = run_config(learning_rate=0.0, max_epochs=50, patience=3)
     summary = train(*inputs, config, tmp_path / "work", tmp_path / "out")
@@ -248,7 +257,10 @@ def test_without_weight_decay_the_optimizer_is_adam() -> None:
     torch.testing.assert_close(ours, adams, rtol=1e-6, atol=0)
 
 
-def test_compiled_training_is_asked_for_by_config() -> None:
-    module = torch.nn.Linear(2, 2)
-    assert arithmetic.compiled(module, TRAIN) is module
-    assert arithmetic.compiled(module, replace(TRAIN, compile=True)) is not module
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_interest_is_compiled_if_asked_for(job: Job, monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    arrays, compiled = job.items(), []
+    ranker = Ranker(MODEL, vocabulary_of(arrays), table_from(arrays))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(module))
+    arithmetic.compile_interest(ranker, replace(TRAIN, compile=asked))
+    assert compiled == ([ranker.interest] if asked else [])
