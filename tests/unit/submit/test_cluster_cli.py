@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from components.errors import StepError
 from pipelines.cli import app
-from tests.services.kfp_api import KfpState, kfp_api
+from tests.services.kfp_api import kfp_api
+from tests.services.kfp_state import KfpState
 
 ROOT = Path(__file__).parents[3]
 
