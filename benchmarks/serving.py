@@ -6,7 +6,8 @@ the bare network on tensors that are ready, which is what remains when nothing b
     python -m benchmarks.serving --out benchmarks/results/serving-2026-11-20.json
 
 Untrained weights, of a size that makes scores differ, and a made-up catalogue: time does not depend on either. Each
-number is the median of `--repeats` calls after three to warm up, on one thread.
+number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine changes
+it little.
 """
 
 import argparse
@@ -80,13 +81,13 @@ def registered_model(ranker: Ranker) -> Any:
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    for _ in range(3):
+    for _ in range(2):
         call()
     times = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = time.process_time()
         call()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     return statistics.median(times)
 
 
@@ -105,9 +106,9 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
         {HISTORY: [history.tolist()] * CANDIDATES, ITEM: candidates, LIKES: likes, VIEWS: views}
     )  # fmt: skip
     registered = registered_model(ranker)
-    started = time.perf_counter()
+    started = time.process_time()
     scorer = OnlineScorer(ranker)
-    ready = time.perf_counter() - started
+    ready = time.process_time() - started
 
     def once() -> Any:
         return scorer.score(history.tolist(), candidates, likes, views)
@@ -126,7 +127,7 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(1)
