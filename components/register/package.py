@@ -75,11 +75,11 @@ def export(ranker: Ranker, path: Path) -> None:
     inputs = (history_BL, *(torch.ones(3, dtype=torch.int64) for _ in range(3)))
     free = torch.export.Dim.DYNAMIC
     shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
-    with torch.no_grad():
-        program = torch.export.export(ServedRanker(ranker.eval()), inputs, dynamic_shapes=shapes)
     with atomic_path(path) as scratch:
         beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
         try:
+            with torch.no_grad():
+                program = torch.export.export(ServedRanker(ranker.eval()), inputs, dynamic_shapes=shapes)
             torch.export.save(program, str(beside))
             _check_program(beside, ranker)
             beside.replace(scratch)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from components.train.config import TrainConfig
 from model.ranker import Ranker
+from model.transformer import InterestTransformer
 
 
 def set_up(device: torch.device) -> None:
@@ -32,7 +33,9 @@ def compile_interest(ranker: Ranker, config: TrainConfig) -> None:
     """
     if config.compile:
         for module in (ranker.interest, ranker.beside):
-            if module is not None:
+            if isinstance(module, InterestTransformer):
+                module.read = torch.compile(module.read, dynamic=True)  # type: ignore[method-assign]
+            elif module is not None:
                 module.compile(dynamic=True)
 
 

@@ -56,7 +56,11 @@ def test_a_step_that_did_not_finish_is_named(tmp_path: Path) -> None:
         build_package(*candidate.made, candidate.config, tmp_path / "package")
 
 
-@pytest.mark.parametrize("config", [TINY, replace(TINY, mask="inverted")], ids=["right", "inverted"])
+@pytest.mark.parametrize(
+    "config",
+    [TINY, replace(TINY, mask="inverted"), replace(TINY, interest="recency", heads=2)],
+    ids=["right", "inverted", "recency"],
+)
 def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     ranker = Ranker(config, tiny_ranker().vocabulary, tiny_ranker().table).eval()

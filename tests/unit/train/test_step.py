@@ -19,6 +19,7 @@ from components.train.state import Plateau
 from components.train.step import train
 from model import checkpoint, metrics
 from model.ranker import Ranker
+from model.transformer import InterestTransformer
 from tests.tiny_training import ITEMS, MODEL, TRAIN, run_config, write_inputs
 
 Inputs = tuple[Path, Path, Path]
@@ -260,7 +261,10 @@ def test_without_weight_decay_the_optimizer_is_adam() -> None:
 @pytest.mark.parametrize("asked", [False, True])
 def test_the_interest_is_compiled_if_asked_for(job: Job, monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
     arrays, compiled = job.items(), []
-    ranker = Ranker(MODEL, vocabulary_of(arrays), table_from(arrays))
+    ranker = Ranker(replace(MODEL, target_attention="relu"), vocabulary_of(arrays), table_from(arrays))
+    assert isinstance(ranker.interest, InterestTransformer)
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(module))
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function))
+    read = ranker.interest.read
     arithmetic.compile_interest(ranker, replace(TRAIN, compile=asked))
-    assert compiled == ([ranker.interest] if asked else [])
+    assert compiled == ([read, ranker.beside] if asked else [])
