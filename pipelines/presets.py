@@ -14,7 +14,7 @@ from components.train.config import TrainConfig
 
 
 def sample() -> RunConfig:
-    """The best ranker at a size that two cores train in seconds, held back hard: 20,000 rows are soon known by heart."""
+    """The best ranker at a size that two cores train in seconds, held back: 20,000 rows are soon known by heart."""
     ranker = replace(rankers.best("small"), content=("concat", "similarity"), content_norm="l2", deep_dropout=0.5)
     return RunConfig("sample", model=ranker, train=replace(_laptop(), embedding_l2=0.3))
 
