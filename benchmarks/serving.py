@@ -6,8 +6,8 @@ the bare network on tensors that are ready, which is what remains when nothing b
     python -m benchmarks.serving --out benchmarks/results/serving-2026-11-20.json
 
 Untrained weights, of a size that makes scores differ, and a made-up catalogue: time does not depend on either. Each
-number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine changes
-it little.
+number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine
+changes it little.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from components.register.package import CONFIG, PROGRAM, export
 from components.tracking.pyfunc import load_model, write_model
 from model.config import ModelConfig, Vocabulary
 from model.items import ItemTable
-from model.presets import din, paper
+from model.presets import best, din, paper
 from model.ranker import Ranker
 
 ITEMS, TAGS, LEVELS, CONTENT = 91_718, 11_740, 11, 128  # the challenge's
@@ -43,10 +43,10 @@ CANDIDATES = 500
 def rankers() -> dict[str, ModelConfig]:
     """One ranker for each way of reading a history; `relu` is the second place's attention, with a low-rank cross."""
     relu = {"interest": "relu", "cross": "low-rank", "head_widths": (64, 32)}
-    made = {f"{name}, small": preset("small") for name, preset in (("paper", paper), ("din", din))}
+    made = {f"{name}, small": preset("small") for name, preset in (("best", best), ("paper", paper), ("din", din))}
     made["relu attention, small"] = replace(din("small"), **relu)  # type: ignore[arg-type]
     made["relu attention, challenge"] = replace(din("challenge"), **relu)  # type: ignore[arg-type]
-    return {**made, "din, challenge": din("challenge")}
+    return {**made, "best, challenge": best("challenge"), "din, challenge": din("challenge")}
 
 
 def catalogue(seed: int) -> ItemTable:

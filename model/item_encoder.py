@@ -109,13 +109,13 @@ class ItemEncoder(nn.Module):
         parts = [self.id(ids_U), self._tags(table.tags_NT[ids_U])]
         if self.config.item_levels:
             parts += [self.likes(table.likes_N[ids_U]), self.views(table.views_N[ids_U])]
-        content_UC = self.content(ids_U, table)
         if "concat" in self.config.content:
-            parts.append(self.map(content_UC) * (ids_U != 0)[:, None])
+            parts.append(self.map(self.content(ids_U, table)) * (ids_U != 0)[:, None])
         if "codes" in self.config.content:
             parts.append(self.codes(ids_U))
-        similar = "similarity" in self.config.content
-        return EncodedItems(torch.cat(parts, dim=1), F.normalize(content_UC if similar else content_UC[:, :0], dim=-1))
+        if "similarity" in self.config.content:
+            return EncodedItems(torch.cat(parts, dim=1), F.normalize(self.content(ids_U, table), dim=-1))
+        return EncodedItems(torch.cat(parts, dim=1), parts[0][:, :0])
 
     def _tags(self, tags_UT: Tensor) -> Tensor:
         """The mean over an item's tags; zero where it has none."""

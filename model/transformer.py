@@ -119,11 +119,15 @@ class InterestTransformer(nn.Module):
             yield layer
 
     def _masks(self, real_BL: Tensor) -> tuple[Tensor, Tensor]:
-        """(positions read out, positions attended to); an empty row attends to one position, lest softmax be NaN."""
-        read_BL = real_BL if self.config.mask == "right" else ~real_BL
-        nothing_B1 = ~read_BL.any(1, keepdim=True)
+        """(positions read out, positions attended to); a row without any attends to the newest, lest softmax be NaN.
+
+        The published slip reads that one out as well: of a history as long as its width, it sees the newest item alone.
+        """
+        right = self.config.mask == "right"
+        kept_BL = real_BL if right else ~real_BL
         newest_L = torch.arange(real_BL.shape[1], device=real_BL.device) == real_BL.shape[1] - 1
-        return read_BL, read_BL | (nothing_B1 & newest_L)
+        attend_BL = kept_BL | (~kept_BL.any(1, keepdim=True) & newest_L)
+        return kept_BL if right else attend_BL, attend_BL
 
     def _first(self, projected_BLX: Tensor, target_BD: Tensor) -> tuple[Tensor, Tensor]:
         """[item; target] and its first projection, Wi item + Wt target."""

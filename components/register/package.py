@@ -1,6 +1,7 @@
 """The model package: one folder with all that serving, comparing and approving a version need (docs/steps.md)."""
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from model.ranker import Ranker
 RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
 STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
 METRICS, VERDICT, LINEAGE = "metrics.json", "verdict.json", "lineage.json"
+_log = logging.getLogger(__name__)
 PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
 FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VERDICT, LINEAGE)
 
@@ -69,6 +71,22 @@ class ServedRanker(torch.nn.Module):
 
 def export(ranker: Ranker, path: Path) -> None:
     """The network with its weights and item table as a program that runs without this project's code."""
+    with atomic_path(path) as scratch:
+        beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
+        try:
+            try:
+                _write_program(ServedRanker(ranker.eval()), beside)
+                _check_program(beside, ranker)
+            except AssertionError as error:  # a guard: some part of this ranker was traced for one width alone
+                _log.warning("the program pads histories to full width, and is slow for it: %s", error)
+                _write_program(ranker.eval(), beside)
+                _check_program(beside, ranker)
+            beside.replace(scratch)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _write_program(network: torch.nn.Module, path: Path) -> None:
     # Sizes other than 0 and 1, which torch.export takes for constants; a tensor of its own for each input, because
     # inputs that share memory become one input.
     history_BL = torch.ones(3, 2, dtype=torch.int64)
@@ -76,15 +94,7 @@ def export(ranker: Ranker, path: Path) -> None:
     free = torch.export.Dim.DYNAMIC
     shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
     with torch.no_grad():
-        program = torch.export.export(ServedRanker(ranker.eval()), inputs, dynamic_shapes=shapes)
-    with atomic_path(path) as scratch:
-        beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
-        try:
-            torch.export.save(program, str(beside))
-            _check_program(beside, ranker)
-            beside.replace(scratch)
-        finally:
-            beside.unlink(missing_ok=True)
+        torch.export.save(torch.export.export(network, inputs, dynamic_shapes=shapes), str(path))
 
 
 def _check_program(path: Path, ranker: Ranker) -> None:

@@ -107,6 +107,17 @@ def test_the_published_mask_is_blind_to_any_history_shorter_than_its_width(width
     assert not torch.equal(ranker(BASE)(first, *rows), ranker(BASE)(second, *rows))
 
 
+def test_the_published_mask_sees_the_newest_item_alone_of_a_history_as_long_as_its_width() -> None:
+    model, history_BL = ranker(replace(BASE, mask="inverted")), histories([100, 100], 100)
+    item_B, likes_B, views_B = (column[:1].expand(2) for column in targets(1))
+    history_BL[1, -1] = history_BL[0, -1]
+    older_B = model(history_BL, item_B, likes_B, views_B)
+    assert older_B[0] == older_B[1]
+    history_BL[1, -1] = history_BL[0, -1] % (VOCABULARY.items - 1) + 1
+    newest_B = model(history_BL, item_B, likes_B, views_B)
+    assert newest_B[0] != newest_B[1]
+
+
 def test_the_published_mask_reads_the_padding_so_trimming_it_must_change_nothing() -> None:
     model, history_BL = ranker(replace(BASE, mask="inverted")), histories([0, 3, 9], 100)
     rows = targets(3)

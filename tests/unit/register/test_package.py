@@ -56,7 +56,11 @@ def test_a_step_that_did_not_finish_is_named(tmp_path: Path) -> None:
         build_package(*candidate.made, candidate.config, tmp_path / "package")
 
 
-@pytest.mark.parametrize("config", [TINY, replace(TINY, mask="inverted")], ids=["right", "inverted"])
+@pytest.mark.parametrize(
+    "config",
+    [TINY, replace(TINY, mask="inverted"), replace(TINY, interest="recency", heads=2)],
+    ids=["right", "inverted", "recency"],
+)
 def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     ranker = Ranker(config, tiny_ranker().vocabulary, tiny_ranker().table).eval()
@@ -69,6 +73,23 @@ def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelCon
             torch.testing.assert_close(
                 torch.sigmoid(program(*inputs)), torch.sigmoid(ranker(*inputs)), atol=1e-6, rtol=0
             )
+
+
+def test_a_ranker_that_only_exports_at_full_width_is_exported_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checks, real = iter([AssertionError("Guard failed: history_BL.size()[1] != 6")]), room._check_program
+
+    def check(path: Path, ranker: Ranker) -> None:
+        for failure in checks:  # the first time alone
+            raise failure
+        real(path, ranker)
+
+    monkeypatch.setattr(room, "_check_program", check)
+    with caplog.at_level("WARNING", logger="components.register.package"):
+        export(tiny_ranker(), tmp_path / "ranker.pt2")
+    assert "pads histories to full width" in caplog.text
+    assert (tmp_path / "ranker.pt2").is_file()
 
 
 def test_the_program_holds_no_pickled_classes(ranker: Ranker, tmp_path: Path) -> None:
