@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check picture images services s3 check-infra test-containers lock clean
+.PHONY: bench help run test check picture images services s3 check-infra test-containers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,19 @@ check-infra: $(READY) ## Build every Kubernetes overlay and check each object st
 
 test-containers: $(READY) ## Build the cpu image and run the pipeline in it
 	$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
+
+bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path beside FuxiCTR (about an hour on two cores)
+	$(BIN)/python -m benchmarks.training compare --fuxictr .mmctr/fuxictr/bin/python
+	$(BIN)/python -m benchmarks.loader --fuxictr .mmctr/fuxictr/bin/python
+	$(BIN)/python -m benchmarks.scaling ranks
+	$(BIN)/python -m benchmarks.scaling batch
+	$(BIN)/python -m benchmarks.tables
+
+# What we are measured against, in an environment of its own.
+.mmctr/fuxictr/bin/fuxictr:
+	$(PYTHON) -m venv .mmctr/fuxictr
+	.mmctr/fuxictr/bin/pip install --quiet torch==2.13.0 fuxictr==2.3.7
+	@touch $@
 
 # torch pins its CUDA packages itself, to the digit; left out of the lock, one lock serves machines with and without a GPU.
 PIN = $(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \

@@ -75,9 +75,13 @@ def measure_speed(items: int, repeats: int, seed: int) -> dict[str, Any]:
         "items": items, "bare": bare, "runs": runs,
         "step_share_of_bare": {m: step[m] / best[m] for m in bare},
         "step_share_of_bare_by_cpu_time": {m: step_cpu[m] / bare_cpu[m] for m in bare},
-        "cold_over_warm_by_cpu_time": min(r["cold_cpu_seconds"] for r in runs) / min(r["warm_cpu_seconds"] for r in runs),
-        "cold_over_warm": min(run["cold_seconds"] for run in runs) / min(run["warm_seconds"] for run in runs),
+        "cold_over_warm": _least(runs, "cold_seconds") / _least(runs, "warm_seconds"),
+        "cold_over_warm_by_cpu_time": _least(runs, "cold_cpu_seconds") / _least(runs, "warm_cpu_seconds"),
     }  # fmt: skip
+
+
+def _least(runs: list[dict[str, Any]], name: str) -> float:
+    return float(min(run[name] for run in runs))
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

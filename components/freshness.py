@@ -30,17 +30,14 @@ class FreshnessPolicy:
         at_least("retrain_above_drift", self.retrain_above_drift, 0.0)
 
 
-def judge(
-    dataset: Path, validation: Path, champion: Path, config: RunConfig, code: str, policy: FreshnessPolicy
-) -> Freshness:
-    """Whether to train. `code` is the digest of the image that runs, or empty."""
+def judge(dataset: Path, validation: Path, champion: Path, config: RunConfig, policy: FreshnessPolicy) -> Freshness:
     standing = read_json(champion / "champion.json")
     if standing.get("version") is None:
         return Freshness(True, "there is no champion yet")
     name = f"champion {standing['version']}"
     if not policy.skip_unchanged and not policy.retrain_above_drift:
         return Freshness(True, "the run was asked to train whatever has changed")
-    changed = _changed(dataset, champion, standing, config, code)
+    changed = _changed(dataset, champion, config)
     if changed in ("config", "code"):
         return Freshness(True, f"the {changed} differs from {name}'s")
     if not changed and policy.skip_unchanged:
@@ -50,22 +47,21 @@ def judge(
     return Freshness(True, f"the data differs from {name}'s")
 
 
-def _changed(dataset: Path, champion: Path, standing: dict[str, Any], config: RunConfig, code: str) -> str:
+def _changed(dataset: Path, champion: Path, config: RunConfig) -> str:
     """The first thing that differs, or nothing. What is not known counts as different."""
     package = champion / "package"
     if config_hash(config) != config_hash(from_dict(RunConfig, read_json(package / "config.json"))):
         return "config"
     now, then = read_json(dataset / "lineage.json"), read_json(package / "lineage.json")
-    ours = _code(now, code)
-    if not ours or ours != _code(then, str(standing.get("code", ""))):
+    if not _code(now) or _code(now) != _code(then):
         return "code"
     return "" if now["data_md5"] == then["data_md5"] else "data"
 
 
-def _code(lineage: dict[str, Any], image: str) -> str:
+def _code(lineage: dict[str, Any]) -> str:
     """The image's digest, or the commit where there is no image; empty when what ran is in no commit."""
-    if image.startswith("sha256:"):
-        return image
+    if lineage.get("image"):
+        return str(lineage["image"])
     return "" if lineage.get("code_changed", True) else str(lineage.get("code_commit") or "")
 
 

@@ -80,7 +80,6 @@ def decide(
     freshness: dsl.Output[dsl.Artifact],
 ) -> bool:
     """Asks, when a schedule wants it asked, whether there is anything to learn since the champion."""
-    import os
     from dataclasses import asdict
     from pathlib import Path
 
@@ -89,9 +88,9 @@ def decide(
     from components.runtime import step
 
     with step("decide", pipeline_run, config, freshness.path) as this:
-        policy, code = FreshnessPolicy(skip_unchanged, retrain_above_drift), os.environ.get("MMCTR_CODE_VERSION", "")
+        policy = FreshnessPolicy(skip_unchanged, retrain_above_drift)
         inputs = (Path(dataset.path), Path(validation.path), Path(champion.path))
-        found = judge(*inputs, this.config, code, policy)
+        found = judge(*inputs, this.config, policy)
         write_json(this.out / "freshness.json", asdict(found))
         this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
     return found.train

@@ -37,7 +37,9 @@ class RecencyPool(nn.Module):
 
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:  # noqa: ARG002
         """Weights (B, heads, L), zero on padding."""
-        return self.weight_HL[:, : history_BL.shape[1]].flip(1) * real_BL[:, None]
+        # By index, not by slice: an exported program would refuse a history as long as the slice's whole source.
+        age_L = torch.arange(history_BL.shape[1] - 1, -1, -1, device=history_BL.device)
+        return self.weight_HL[:, age_L] * real_BL[:, None]
 
     def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
         weights_BHL = self.attention(items_UD, history_BL, target_BD, real_BL).to(items_UD.dtype)

@@ -95,13 +95,37 @@ class Ranker(nn.Module):
         """`score_encoded` of rows in consecutive groups, each history as wide as its group needs."""
         if len(histories) == 1:
             return self.score_encoded(encoded, histories[0], item_B, likes_B, views_B)
-        sizes = [len(history) for history in histories]
         fitted = [self._fit_length(history) for history in histories]
-        columns = [torch.split(column, sizes) for column in (item_B, likes_B, views_B)]
-        features = [
-            self._features(encoded, history, history != 0, *row) for history, *row in zip(fitted, *columns, strict=True)
-        ]
+        sizes = [len(history) for history in histories]
+        # Gathered once for all groups: each lookup's gradient is as large as the list of items.
+        cells = torch.cat([history.flatten() for history in fitted])
+        cell_sizes = [history.numel() for history in fitted]
+        gathered = torch.split(rows(self._projected(encoded.items_UD), cells), cell_sizes)
+        content = torch.split(rows(encoded.content_UC, cells), cell_sizes)
+        columns = (rows(encoded.items_UD, item_B), rows(encoded.content_UC, item_B), likes_B, views_B)
+        by_group = zip(*(torch.split(column, sizes) for column in columns), strict=True)
+        features = []
+        for history, items_PX, content_PC, (target_BD, *row) in zip(fitted, gathered, content, by_group, strict=True):
+            interests = self._group_interests(items_PX.view(*history.shape, -1), target_BD, history != 0)
+            features.append(
+                self._features(interests, history != 0, content_PC.view(*history.shape, -1), target_BD, *row)
+            )
         return self._interact_groups(features, [history.shape[1] for history in fitted])
+
+    def _projected(self, items_UD: Tensor) -> Tensor:
+        """What the interest needs of an item, the item itself first."""
+        return self.interest.project_items(items_UD) if isinstance(self.interest, InterestTransformer) else items_UD
+
+    def _group_interests(self, items_BLX: Tensor, target_BD: Tensor, real_BL: Tensor) -> list[Tensor]:
+        interests = []
+        own_BL = torch.arange(real_BL.numel(), device=real_BL.device).view(real_BL.shape)
+        for module in (self.interest, self.beside):
+            if isinstance(module, InterestTransformer):
+                interests.append(module.read(items_BLX, target_BD, real_BL))
+            elif module is not None:
+                items_PD = items_BLX[..., : target_BD.shape[1]].flatten(0, 1)
+                interests.append(module(items_PD, own_BL, target_BD, real_BL))
+        return interests
 
     @torch.no_grad()
     def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
@@ -142,27 +166,30 @@ class Ranker(nn.Module):
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
-        return self._interact(self._features(encoded, history_BL, real_BL, item_B, likes_B, views_B))
+        items_UD, content_UC = encoded
+        target_BD = rows(items_UD, item_B)
+        modules = [module for module in (self.interest, self.beside) if module is not None]
+        interests = [module(items_UD, history_BL, target_BD, real_BL) for module in modules]
+        content = (rows(content_UC, history_BL), target_BD, rows(content_UC, item_B))
+        return self._interact(self._features(interests, real_BL, *content, likes_B, views_B))
 
     def _features(
         self,
-        encoded: EncodedItems,
-        history_BL: Tensor,
+        interests: list[Tensor],
         real_BL: Tensor,
-        item_B: Tensor,
+        content_BLC: Tensor,
+        target_BD: Tensor,
+        target_BC: Tensor,
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
         """The interest comes first: what a short history leaves zero then leads, see `model.grouped`."""
-        items_UD, content_UC = encoded
-        target_BD = rows(items_UD, item_B)
-        modules = [module for module in (self.interest, self.beside) if module is not None]
-        parts = [module(items_UD, history_BL, target_BD, real_BL) for module in modules]
+        parts = list(interests)
         if self.config.row_levels:
             parts += [self.likes(likes_B), self.views(views_B)]
         parts.append(target_BD)
         if "similarity" in self.config.content:
-            parts.append(self.similarity(rows(content_UC, history_BL), rows(content_UC, item_B), real_BL))
+            parts.append(self.similarity(content_BLC, target_BC, real_BL))
         return torch.cat(parts, dim=1)
 
     def leading_zeros(self, length: int) -> int:

@@ -86,8 +86,17 @@ class InterestTransformer(nn.Module):
         self.width = self.model_width * (config.last_k + (1 if config.max_pool else 0))
 
     def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        return self.read(rows(self.project_items(items_UD), history_BL), target_BD, real_BL)
+
+    def project_items(self, items_UD: Tensor) -> Tensor:
+        """[item, Wi item]: all of the first layer that an item decides alone."""
+        weight = next(self._layers()).project_in.weight[:, : items_UD.shape[1]]
+        return torch.cat([items_UD, F.linear(items_UD, weight)], dim=1)
+
+    def read(self, projected_BLX: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
+        """The interest, from histories of projected items."""
         read_BL, attend_BL = self._masks(real_BL)
-        z_BLM, qkv_BLP = self._first(items_UD, history_BL, target_BD)
+        z_BLM, qkv_BLP = self._first(projected_BLX, target_BD)
         for depth, layer in enumerate(self._layers()):
             z_BLM = layer(z_BLM, layer.project_in(z_BLM) if depth else qkv_BLP, attend_BL)
         return self._interest(z_BLM, read_BL)
@@ -96,7 +105,7 @@ class InterestTransformer(nn.Module):
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> list[Tensor]:
         """Each layer's weights, (B, heads, L, L), for analysis; rows of padded queries mean nothing."""
         _, attend_BL = self._masks(real_BL)
-        z_BLM, qkv_BLP = self._first(items_UD, history_BL, target_BD)
+        z_BLM, qkv_BLP = self._first(rows(self.project_items(items_UD), history_BL), target_BD)
         found = []
         for depth, layer in enumerate(self._layers()):
             qkv_BLP = layer.project_in(z_BLM) if depth else qkv_BLP
@@ -120,18 +129,17 @@ class InterestTransformer(nn.Module):
         attend_BL = kept_BL | (~kept_BL.any(1, keepdim=True) & newest_L)
         return kept_BL if right else attend_BL, attend_BL
 
-    def _first(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor) -> tuple[Tensor, Tensor]:
-        """[item; target] and its first projection, Wi item + Wt target: the first term once for each distinct item."""
+    def _first(self, projected_BLX: Tensor, target_BD: Tensor) -> tuple[Tensor, Tensor]:
+        """[item; target] and its first projection, Wi item + Wt target."""
         project = next(self._layers()).project_in
-        z_BLM = rows(items_UD, history_BL)
-        width = items_UD.shape[1]
-        qkv_BLP = rows(F.linear(items_UD, project.weight[:, :width]), history_BL)
+        width = target_BD.shape[1]
+        z_BLM, qkv_BLP = projected_BLX[..., :width], projected_BLX[..., width:]
         if self.config.target_concat:
             z_BLM = torch.cat([z_BLM, target_BD[:, None].expand_as(z_BLM)], dim=-1)
             qkv_BLP = qkv_BLP + F.linear(target_BD, project.weight[:, width:])[:, None]
         offset_LP: Tensor = project.bias
         if self.position is not None:
-            position_LM = newest_first(self.position, history_BL.shape[1])
+            position_LM = newest_first(self.position, projected_BLX.shape[1])
             z_BLM = z_BLM + position_LM
             offset_LP = offset_LP + F.linear(position_LM, project.weight)
         return z_BLM, qkv_BLP + offset_LP

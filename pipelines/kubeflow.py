@@ -127,32 +127,34 @@ class Kubeflow:
 
     # Things of the API
 
+    def find_experiment(self) -> Any:
+        """The environment's experiment, if it was made already."""
+        name, listing = self.service.experiment, self.client._experiment_api.experiment_service_list_experiments
+        found = self.read("look for the experiment", lambda: listing(
+            filter=_named(name), namespace=self.service.namespace)).experiments  # fmt: skip
+        return found[0] if found else None
+
     def ensure_experiment(self) -> str:
         """The id of the environment's experiment."""
-        name, namespace = self.service.experiment, self.service.namespace
-        api = self.client._experiment_api
-
-        def find() -> Any:
-            found = api.experiment_service_list_experiments(filter=_named(name), namespace=namespace).experiments
-            return found[0] if found else None
-
-        body = kfp_server_api.V2beta1Experiment(display_name=name, namespace=namespace)
+        name, api = self.service.experiment, self.client._experiment_api
+        body = kfp_server_api.V2beta1Experiment(display_name=name, namespace=self.service.namespace)
         create = lambda: api.experiment_service_create_experiment(experiment=body)  # noqa: E731
-        return str(self.once(f"create the experiment {name}", find, create).experiment_id)
+        return str(self.once(f"create the experiment {name}", self.find_experiment, create).experiment_id)
+
+    def find_pipeline(self, name: str) -> Any:
+        listing = self.client._pipelines_api.pipeline_service_list_pipelines
+        found = self.read("look for the pipeline", lambda: listing(
+            filter=_named(name), namespace=self.service.namespace)).pipelines  # fmt: skip
+        return found[0] if found else None
 
     def ensure_version(self, pipeline: str, version: str, text: str) -> tuple[str, str, bool]:
         """The ids of a pipeline and its version, and whether it is new; versions are named by content."""
         api, uploads = self.client._pipelines_api, self.client._upload_api
-        namespace = self.service.namespace
-
-        def find_pipeline() -> Any:
-            found = api.pipeline_service_list_pipelines(filter=_named(pipeline), namespace=namespace).pipelines
-            return found[0] if found else None
-
         # An empty pipeline: its first upload would be a version with the pipeline's name.
-        body = kfp_server_api.V2beta1Pipeline(display_name=pipeline, name=pipeline, namespace=namespace)
+        body = kfp_server_api.V2beta1Pipeline(display_name=pipeline, name=pipeline, namespace=self.service.namespace)
         create = lambda: api.pipeline_service_create_pipeline(pipeline=body)  # noqa: E731
-        pipeline_id = str(self.once(f"create the pipeline {pipeline}", find_pipeline, create).pipeline_id)
+        find = lambda: self.find_pipeline(pipeline)  # noqa: E731
+        pipeline_id = str(self.once(f"create the pipeline {pipeline}", find, create).pipeline_id)
         before = self.find_version(pipeline_id, version)
         if before is not None:
             return pipeline_id, str(before.pipeline_version_id), False

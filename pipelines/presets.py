@@ -14,8 +14,9 @@ from components.train.config import TrainConfig
 
 
 def sample() -> RunConfig:
-    """The best ranker at a size that trains on two cores in about a minute."""
-    return RunConfig("sample", model=rankers.best("small"), train=_laptop())
+    """The best ranker at a size that two cores train in seconds, held back: 20,000 rows are soon known by heart."""
+    ranker = replace(rankers.best("small"), content=("concat", "similarity"), content_norm="l2", deep_dropout=0.5)
+    return RunConfig("sample", model=ranker, train=replace(_laptop(), embedding_l2=0.3))
 
 
 def sample_paper() -> RunConfig:

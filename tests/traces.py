@@ -22,6 +22,7 @@ def traces() -> Evidence:
             "source": "encoded", "items": 300,
             "encoders": {"text": {"encoder": "minilm"}, "image": {"column": "img_emb_CLIPRN50"}},
             "imputed": {"text": [], "image": [3, 9]}, "imputed_counts": {"text": 0, "image": 2}, "tag_names": [],
+            "bad_input": {"causes": {"truncated image": {"count": 2, "items": [3, 9]}}},
         },
         curves={"steps": [], "epochs": epochs},
         summary={

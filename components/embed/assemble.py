@@ -1,7 +1,7 @@
 """Puts the item vectors together: bad input, projection, item_info, manifest, picture."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions, draw_contact_sheet
 from components.embed.item_info import write_item_info
 from components.embed.items import Items, ids_in_split
-from components.embed.projection import BLOCK, Projection, fit_projection, load_projection
+from components.embed.projection import BLOCK, Projection, fit_id, fit_projection, load_projection
 from components.embed.quality import CANDIDATES, View, spread, tag_agreement, view
 from components.embed.sources import MODALITIES, Source, blocks, from_cache, from_column, variants
 from components.errors import StepError
@@ -38,7 +38,7 @@ def assemble_items(
     seconds.lap("gather")
 
     fitting = np.logical_and.reduce([source.usable for source in sources]) & np.isin(ids, named["train"])
-    projection, origin = _projection(sources, fitting, champion, config)
+    projection, origin = _projection(sources, fitting, champion, config, cache)
     seconds.lap("projection")
     vectors = project(sources, projection)
     seconds.lap("apply")
@@ -95,16 +95,34 @@ def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Pat
 
 
 def _projection(
-    sources: list[Source], fitting: np.ndarray, champion: Path, config: EmbedConfig
+    sources: list[Source], fitting: np.ndarray, champion: Path, config: EmbedConfig, cache: VectorCache
 ) -> tuple[Projection, str]:
     path = champion / "package" / "projection.npz"
     if config.projection == "reuse-champion" and path.exists():
         projection = load_projection(path.read_bytes(), str(path))
         _must_fit(projection, sources, config)
         return projection, "champion"
-    projection = fit_projection(lambda: blocks(sources, fitting, BLOCK), [source.width for source in sources], config)
-    projection.facts["inputs"] = _inputs(sources)
-    return projection, "fitted"
+    return _fitted(sources, fitting, config, cache), "fitted"
+
+
+def _fitted(sources: list[Source], fitting: np.ndarray, config: EmbedConfig, cache: VectorCache) -> Projection:
+    """Fits, or recalls what the same vectors gave before: on a day without news the fit would be most of the work."""
+
+    def rows() -> Iterator[np.ndarray]:
+        return blocks(sources, fitting, BLOCK)
+
+    inputs = _inputs(sources)
+    name = f"projections/{fit_id(rows, config, inputs)}.npz"
+    kept = cache.recall(name)
+    if kept is not None:
+        try:
+            return load_projection(kept, name)
+        except StepError:
+            cache.damaged.append(name)  # named in the manifest; the new fit takes its place
+    projection = fit_projection(rows, [source.width for source in sources], config)
+    projection.facts["inputs"] = inputs
+    cache.keep(name, projection.to_bytes())
+    return projection
 
 
 def _inputs(sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -107,6 +107,16 @@ class VectorCache:
             _add_table(room, name, pa.ipc.open_file(pa.BufferReader(data)).read_all())
         return name
 
+    def recall(self, name: str) -> bytes | None:
+        """A small blob that an earlier run kept beside the rooms."""
+        try:
+            return self.store.get(name)
+        except MissingBlobError:
+            return None
+
+    def keep(self, name: str, data: bytes) -> None:
+        self.store.put(name, data)
+
     def _verified(self, name: str) -> Path | None:
         """The shard as a local file; None if another run removed it, or if it is damaged, which removes it."""
         for _ in range(2):  # a second look tells a bad transfer from bad bytes at rest

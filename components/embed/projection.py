@@ -6,6 +6,8 @@
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,9 @@ import numpy as np
 
 from components.embed.config import EmbedConfig
 from components.errors import StepError
-from components.files import atomic_path
+from components.files import atomic_path, sha256_json
 
+METHOD = "exact-1"  # takes the next number when the same vectors would give another projection
 BLOCK = 4096  # rows in float64 at once
 APPLIED = 512  # rows projected at once, always in this shape
 Blocks = Callable[[], Iterator[np.ndarray]]  # the fitting rows, ND float32 blocks, as often as asked
@@ -61,7 +64,7 @@ def load_projection(data: bytes, where: str) -> Projection:
             matrix = arrays["matrix"]
             facts = json.loads(arrays["facts"].tobytes())
             return Projection(arrays["mean"], arrays["scale"], matrix if matrix.size else None, facts)
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StepError(f"{where} is not a projection ({error}): set embed.projection=fit to make a new one") from error
 
 
@@ -98,6 +101,15 @@ def fit_projection(blocks: Blocks, widths: Sequence[int], config: EmbedConfig) -
         "spectrum": [v / sum(explained) for v in explained],
     }
     return Projection(mean_D, scale_D, matrix_DK * gain, facts)
+
+
+def fit_id(blocks: Blocks, config: EmbedConfig, inputs: list[dict[str, Any]]) -> str:
+    """The name of a fit by all that it depends on: the vectors themselves, in their order, and the settings."""
+    digest = hashlib.sha256()
+    for block in blocks():
+        digest.update(np.ascontiguousarray(block).tobytes())
+    settings = {"fusion": config.fusion, "standardise": config.standardise, "dimension": config.dimension}
+    return sha256_json({"method": METHOD, "vectors": digest.hexdigest(), "inputs": inputs, **settings})
 
 
 def _moments(blocks: Blocks) -> tuple[int, np.ndarray, np.ndarray]:

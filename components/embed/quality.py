@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 CANDIDATES = 20_000  # neighbours are looked for among this many items at most
-QUERIES = 1_000
+QUERIES = 500
 NEAREST = 5
 
 

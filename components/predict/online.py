@@ -1,9 +1,8 @@
 """One user, many candidates: what depends on the user alone, or on an item alone, is computed once.
 
 Items are encoded when the scorer is made, the whole table at once; a request gathers the user's history and its
-candidates from there. How much that saves depends on the ranker: with target attention nearly all of it, with a
-transformer that joins every history item with the target little, because there nearly everything depends on the
-candidate. benchmarks/serving.py measures both.
+candidates from there. How much that saves depends on the ranker: cross and deep network read every candidate joined
+with the user, and a transformer joins them earlier still. benchmarks/serving.py measures it.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,6 @@ def fetch_champion(name: str, out: Path) -> dict[str, Any]:
         "name": name,
         "run_id": version.run_id,
         "package_sha256": version.tags[PACKAGE_HASH],
-        "code": version.tags.get("mmctr.image", ""),  # what `decide` holds this run's code against
         "auc": auc_of(read_json(package / METRICS)),
     }
     write_json(out / "champion.json", found)  # last: with it the folder is whole

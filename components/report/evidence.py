@@ -96,6 +96,10 @@ def content_view(evidence: Evidence) -> Json:
         for modality, number in manifest["imputed_counts"].items()
         if number
     ]
+    causes = manifest["bad_input"]["causes"]
+    if causes:
+        named = ", ".join(f"{cause} ({count(facts['count'])})" for cause, facts in sorted(causes.items()))
+        parts.append(f"Why: {named}.")
     return {"sentence": " ".join(parts), "sheet": evidence.contact_sheet}
 
 

@@ -136,7 +136,8 @@ def _apply(book: Book, number: int, decision: Decision, text: str) -> Book:
         changes = {} if book.decisions else {"champion": decision.champion}
     else:
         changes = {"champion": decision.version, "previous": decision.champion}
-        status |= dict.fromkeys(_demoted(decision), "rolled_back")
+        forward = book.status.get(decision.version) == "rolled_back"  # a rollback is undone
+        status |= dict.fromkeys(_demoted(decision), "approved" if forward else "rolled_back")
         status[decision.version] = "approved"
     return dataclasses.replace(
         book,

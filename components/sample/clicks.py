@@ -84,10 +84,10 @@ def _history_lengths(users: int, items: int) -> Ints:
 
 
 def _pool(world: World, spec: SampleSpec, split: str, rng: np.random.Generator) -> Mask:
-    """The items that negatives come from, each as likely. Popular items are more often among them, as in any log."""
+    """The items that negatives come from, each as likely."""
     candidates = np.flatnonzero(~world.new if split != "test" else np.ones(world.items, dtype=bool))
     share = spec.train_pool if split == "train" else spec.test_pool
-    weight = world.popularity[candidates] ** 2
+    weight = world.popularity[candidates] ** spec.pool_popularity
     size = max(round(share * len(candidates)), NEGATIVES + 2 + min(MAX_HISTORY, world.items // 3))
     pool = np.zeros(world.items, dtype=bool)
     pool[rng.choice(candidates, min(size, len(candidates)), replace=False, p=weight / weight.sum())] = True

@@ -18,6 +18,7 @@ class SampleSpec:
     content: Content = "images"  # covers in tar shards, or made-up BERT and CLIP columns, or a ready item_info
     train_pool: float = 0.85  # share of the known items that train negatives come from
     test_pool: float = 0.95  # the same of valid and of test, each its own draw of what exists by then
+    pool_popularity: float = 2.0  # power of popularity that pools are drawn by; 0: without regard to it
     new_items: float = 0.08  # share of the items that nobody has seen before test
     label_test: bool = True
 
@@ -29,6 +30,7 @@ class SampleSpec:
         one_of("sample.content", self.content, get_args(Content))
         for field in ("train_pool", "test_pool"):
             between(f"sample.{field}", getattr(self, field), 0.1, 1.0)
+        between("sample.pool_popularity", self.pool_popularity, 0.0, 4.0)
         between("sample.new_items", self.new_items, 0.0, 0.5)
 
     def rows(self, split: str) -> int:
@@ -41,6 +43,12 @@ SIZES: dict[str, SampleSpec] = {
     "tiny": SampleSpec(items=100, train_rows=1_500, valid_rows=400, test_rows=600),
     "sample": SampleSpec(),
     "challenge": SampleSpec(
-        items=91_717, train_rows=3_600_000, valid_rows=10_000, test_rows=379_140, content="item_info", train_pool=0.15
+        items=91_717,
+        train_rows=3_600_000,
+        valid_rows=10_000,
+        test_rows=379_140,
+        content="item_info",
+        train_pool=0.15,  # 14,000 items
+        pool_popularity=0.0,
     ),
 }

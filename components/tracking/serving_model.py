@@ -28,7 +28,7 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
     def load_context(self, context: Any) -> None:
         package = Path(context.artifacts["package"])
         program = torch.export.load(str(package / "ranker.pt2"))
-        self.items = int(program.state_dict["table.likes_N"].shape[0])
+        self.items = next(len(t) for name, t in program.state_dict.items() if name.endswith("table.likes_N"))
         self.length = int(json.loads((package / "config.json").read_text())["model"]["history_length"])
         self.network = program.module()
 

@@ -1,6 +1,6 @@
 """How a device computes: precision, TF32, compilation, and the optimizer that updates in one pass."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from components.train.config import TrainConfig
+from model.ranker import Ranker
+from model.transformer import InterestTransformer
 
 
 def set_up(device: torch.device) -> None:
@@ -24,9 +26,17 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def compiled(module: nn.Module, config: TrainConfig) -> Callable[..., Any]:
-    """With dynamic shapes: batches differ in their distinct items and in the widths of their groups."""
-    return torch.compile(module, dynamic=True) if config.compile else module
+def compile_interest(ranker: Ranker, config: TrainConfig) -> None:
+    """Fuses what stands between the products of the interest, the part that runs once a group.
+
+    Not the whole step: batches differ in their number of groups, and each number would be compiled anew.
+    """
+    if config.compile:
+        for module in (ranker.interest, ranker.beside):
+            if isinstance(module, InterestTransformer):
+                module.read = torch.compile(module.read, dynamic=True)  # type: ignore[method-assign]
+            elif module is not None:
+                module.compile(dynamic=True)
 
 
 def optimizer_for(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:

@@ -1,6 +1,5 @@
 """The loss of a global batch, and one optimizer step down it."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -74,7 +73,7 @@ class Objective(nn.Module):
 class Optimiser:
     """Turns the batches of one step into one update of the weights."""
 
-    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, compile_: Callable[..., Any]) -> None:
+    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
         self.config, self.ranks = objective.config, objective.ranks
         self.optimizer = optimizer
         self.parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
@@ -84,7 +83,6 @@ class Optimiser:
             self.objective = DistributedDataParallel(
                 objective, forward_sync_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=False
             )
-        self.loss_of = compile_(self.objective)
 
     def step(self, batches: list[Batch], sizes: list[list[int]]) -> Tensor:
         """The loss of the global batch, left on the device: reading it would stall an accelerator."""
@@ -95,7 +93,7 @@ class Optimiser:
             share = sum(part_sizes) / rows
             with self._synchronised(part == len(batches) - 1):
                 with autocast(self.config, self.ranks.device):
-                    loss, regularisation = self.loss_of(batch.to(self.ranks.device), part_sizes)
+                    loss, regularisation = self.objective(batch.to(self.ranks.device), part_sizes)
                 # Ranks average their gradients: those of the rows must add up, those of the regularisation agree.
                 ((loss * self.ranks.count + regularisation) * share).backward()
             total += loss.detach() * share

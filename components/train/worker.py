@@ -75,9 +75,10 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     torch.manual_seed(config.seed)  # the same first weights on every rank
     ranker = Ranker(job.config.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
+    arithmetic.compile_interest(ranker, config)
     objective = Objective(ranker, config, ranks).train()
     optimizer = arithmetic.optimizer_for(objective.parameters(), config)
-    optimiser = Optimiser(objective, optimizer, lambda module: arithmetic.compiled(module, config))
+    optimiser = Optimiser(objective, optimizer)
     return TrainState(ranker, optimizer, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
 
 

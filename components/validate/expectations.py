@@ -43,12 +43,12 @@ def judge(rules: tuple[Rule, ...], measured: Measured, policy: ValidatePolicy) -
 
 
 def _import() -> Any:
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # hundreds of lines about its own registry
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read while it is imported
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it imports sre_constants
         import great_expectations
         import great_expectations.expectations
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return great_expectations
 
 

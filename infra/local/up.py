@@ -82,7 +82,8 @@ def main() -> None:
     folder = given.folder.resolve()
     database_port, mlflow_port = free_ports(2)
     mlflow_port = given.mlflow_port or mlflow_port
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGTERM, signal.SIGINT):  # a shell's background job ignores SIGINT unless told otherwise
+        signal.signal(sign, signal.default_int_handler)
     with ExitStack() as stack:
         postgres = Postgres(folder / "postgres", database_port)
         postgres.start()

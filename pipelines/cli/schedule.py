@@ -1,6 +1,6 @@
 """`mmctr schedule`: recurring runs, as files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +45,7 @@ def apply(
     from pipelines.schedule import apply as work
 
     specs = _load(files)
-    for wanted, kubeflow in _prepared(specs, images):
+    for wanted, kubeflow in _made(specs, images, work.prepare):
         changes = work.apply(kubeflow, wanted)
         print(f"{wanted.spec.name}: {'as it should be' if not changes else 'made anew'}")
         _print_changes(changes)
@@ -70,7 +70,7 @@ def diff(files: Files, images: ImagesOption = None) -> None:
     from pipelines.schedule import apply as work
 
     different = False
-    for wanted, kubeflow in _prepared(_load(files), images):
+    for wanted, kubeflow in _made(_load(files), images, work.foresee):
         changes = work.difference(wanted, work.ours(kubeflow, wanted.experiment_id, wanted.spec.name))
         print(f"{wanted.spec.name}: {'as it should be' if not changes else 'differs'}")
         _print_changes(changes)
@@ -128,18 +128,17 @@ def _load(files: list[Path]) -> "list[ScheduleSpec]":
     return load_schedules(files)
 
 
-def _prepared(specs: "list[ScheduleSpec]", images: Path | None) -> "list[tuple[Wanted, Kubeflow]]":
+def _made(
+    specs: "list[ScheduleSpec]", images: Path | None, make: "Callable[..., Wanted]"
+) -> "Iterator[tuple[Wanted, Kubeflow]]":
     from pipelines.environment import load_environment
     from pipelines.kubeflow import Kubeflow
-    from pipelines.schedule import apply as work
     from pipelines.training import training_pipeline
 
-    found = []
     for spec in specs:
         environment = load_environment(spec.environment, images=images)
         kubeflow = Kubeflow(environment.service)
-        found.append((work.prepare(kubeflow, environment, training_pipeline, spec), kubeflow))
-    return found
+        yield make(kubeflow, environment, training_pipeline, spec), kubeflow
 
 
 def _connect(env: str) -> "tuple[Kubeflow, str]":
@@ -147,7 +146,8 @@ def _connect(env: str) -> "tuple[Kubeflow, str]":
     from pipelines.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(load_environment(env).service)
-    return kubeflow, kubeflow.ensure_experiment()
+    experiment = kubeflow.find_experiment()
+    return kubeflow, str(experiment.experiment_id) if experiment else ""
 
 
 def _each(name: str, env: str, act: "Callable[[Kubeflow, Any], None]", done: str) -> None:

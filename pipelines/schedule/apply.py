@@ -78,9 +78,29 @@ def fields_of(run: Any) -> dict[str, Any]:
 
 def prepare(kubeflow: Kubeflow, environment: Environment, pipeline: Any, spec: ScheduleSpec) -> Wanted:
     """Uploads the pipeline's version, unless it is there, and says what the recurring run must be."""
-    text = compile_pipeline(pipeline, environment)
-    version = version_name(environment.name, text)
-    pipeline_id, version_id, _ = kubeflow.ensure_version(pipeline.pipeline_spec.pipeline_info.name, version, text)
+    text, name = compile_pipeline(pipeline, environment), pipeline.pipeline_spec.pipeline_info.name
+    pipeline_id, version_id, _ = kubeflow.ensure_version(name, version_name(environment.name, text), text)
+    return _wanted(environment, pipeline, spec, text, (kubeflow.ensure_experiment(), pipeline_id, version_id))
+
+
+def foresee(kubeflow: Kubeflow, environment: Environment, pipeline: Any, spec: ScheduleSpec) -> Wanted:
+    """The same without changing anything on the cluster; what is not there yet has no id."""
+    text, name = compile_pipeline(pipeline, environment), pipeline.pipeline_spec.pipeline_info.name
+    version, experiment, there = version_name(environment.name, text), kubeflow.find_experiment(), None
+    found = kubeflow.find_pipeline(name)
+    if found is not None:
+        there = kubeflow.find_version(found.pipeline_id, version)
+    ids = (
+        experiment.experiment_id if experiment else "",
+        found.pipeline_id if found else "",
+        there.pipeline_version_id if there else f"{version}, not uploaded yet",
+    )
+    return _wanted(environment, pipeline, spec, text, ids)
+
+
+def _wanted(
+    environment: Environment, pipeline: Any, spec: ScheduleSpec, text: str, ids: tuple[str, str, str]
+) -> Wanted:
     values = parameters(
         pipeline,
         environment,
@@ -89,15 +109,14 @@ def prepare(kubeflow: Kubeflow, environment: Environment, pipeline: Any, spec: S
         skip_unchanged=spec.skip_unchanged,
         retrain_above_drift=spec.retrain_above_drift,
     )
-    account = environment.service.service_account
-    return Wanted(spec, kubeflow.ensure_experiment(), pipeline_id, version_id, version, values, account)
+    return Wanted(spec, *ids, version_name(environment.name, text), values, environment.service.service_account)
 
 
 def ours(kubeflow: Kubeflow, experiment_id: str, name: str | None = None) -> list[Any]:
-    """The recurring runs that mmctr made, oldest first."""
+    """The recurring runs that mmctr made, oldest first; none in an experiment that is not there yet."""
     return [
         run
-        for run in kubeflow.recurring_runs(experiment_id)
+        for run in (kubeflow.recurring_runs(experiment_id) if experiment_id else [])
         if (run.description or "").startswith(MARK) and name in (None, run.display_name)
     ]
 

@@ -13,14 +13,20 @@ IMAGE = "mmctr/cpu:test"
 
 
 @pytest.fixture(scope="session")
-def cpu_image() -> Iterator[str]:
+def base_image() -> Iterator[str]:
+    """With the daemon running."""
     with engine.running_docker():
-        environment = {**os.environ, "BASE_IMAGE": engine.base_image(), "PIP_OPTIONS": "--no-index"}
-        engine.wheels()
-        build = [sys.executable, str(engine.ROOT / "infra/images/build.py"), "--engine", "docker", "--target", "cpu",
-                 "--tag", "test", "--", "--network=none"]  # fmt: skip
-        # The classic builder: BuildKit comes as a plugin that is not everywhere.
-        environment["DOCKER_BUILDKIT"] = "0"
-        made = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)
-        assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-3000:]
-        yield IMAGE
+        yield engine.base_image()
+
+
+@pytest.fixture(scope="session")
+def cpu_image(base_image: str) -> str:
+    environment = {**os.environ, "BASE_IMAGE": base_image, "PIP_OPTIONS": "--no-index"}
+    engine.wheels()
+    build = [sys.executable, str(engine.ROOT / "infra/images/build.py"), "--engine", "docker", "--target", "cpu",
+             "--tag", "test", "--", "--network=none"]  # fmt: skip
+    # The classic builder: BuildKit comes as a plugin that is not everywhere.
+    environment["DOCKER_BUILDKIT"] = "0"
+    made = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-3000:]
+    return IMAGE

@@ -1,5 +1,7 @@
 """`make services` for real, and what the cluster's pods run, run here: MLflow's command line, backup, restore."""
 
+import base64
+import json
 import os
 import re
 import signal
@@ -179,6 +181,46 @@ def test_the_servers_command_line_lets_in_whom_it_should(mlflow_pod: str, path: 
         found = error.code
         error.close()
     assert found == status
+
+
+def ask(server: str, user: str, path: str, body: dict[str, str]) -> int:
+    """The status of one POST, as the manifests' accounts and docs/kubeflow.md send them."""
+    pair = base64.b64encode(f"{user}:a-long-password-1".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {pair}", "Host": "mlflow:5000"}
+    request = urllib.request.Request(f"{server}/api/{path}", json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_the_trainer_makes_the_promoter_manages_the_reader_reads(mlflow_pod: str) -> None:
+    for user in ("trainer", "promoter", "reader"):
+        assert (
+            ask(mlflow_pod, "admin", "2.0/mlflow/users/create", {"username": user, "password": "a-long-password-1"})
+            == 200
+        )
+    assert ask(mlflow_pod, "trainer", "2.0/mlflow/registered-models/create", {"name": "mmctr"}) == 200
+    tag = {"name": "mmctr", "key": "reviewed", "value": "yes"}
+    assert [ask(mlflow_pod, user, "2.0/mlflow/registered-models/set-tag", tag) for user in ("promoter", "reader")] == [
+        403,
+        403,
+    ]
+    right = {
+        "username": "promoter",
+        "resource_type": "registered_model",
+        "resource_id": "mmctr",
+        "permission": "MANAGE",
+    }
+    grant = "3.0/mlflow/users/permissions/grant"
+    assert ask(mlflow_pod, "reader", grant, right) == 403
+    assert ask(mlflow_pod, "admin", grant, right) == 200
+    assert [ask(mlflow_pod, user, "2.0/mlflow/registered-models/set-tag", tag) for user in ("promoter", "reader")] == [
+        200,
+        403,
+    ]
 
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)

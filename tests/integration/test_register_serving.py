@@ -29,7 +29,7 @@ ROWS: dict[str, list[Any]] = {
 }
 # Where only what the pinned requirements bring can be imported; of this project nothing.
 CLEAN = """
-import importlib.metadata, json, sys
+import importlib.machinery, importlib.metadata, json, sys
 
 uri, model, rows, allowed = sys.argv[1:]
 plain = lambda name: name.lower().replace("_", "-").replace(".", "-")
@@ -38,11 +38,11 @@ owners = importlib.metadata.packages_distributions()
 hidden = {module for module, names in owners.items() if allowed and not allowed & set(map(plain, names))}
 hidden |= {"model", "components", "pipelines", "mmctr"}
 
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in hidden:
-            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
-sys.meta_path.insert(0, Hidden())
+class Visible(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in hidden else super().find_spec(name, path, target)
+sys.meta_path = [*sys.meta_path[:2], Visible]  # Python's own modules, and what may be seen
 
 import mlflow, pandas
 mlflow.set_tracking_uri(uri)

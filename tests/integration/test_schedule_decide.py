@@ -30,11 +30,10 @@ def test_decide_skips_what_is_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str, train: bool, why: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    monkeypatch.setenv("MMCTR_CODE_VERSION", image)
-    lineage = {"data_md5": "m1", "code_commit": None, "code_changed": False}
-    write_json(tmp_path / "dataset/lineage.json", lineage)
+    lineage = {"data_md5": "m1", "code_commit": None, "code_changed": False, "image": DIGEST}
+    write_json(tmp_path / "dataset/lineage.json", {**lineage, "image": image})
     write_json(tmp_path / "validation/verdict.json", {"rules": []})
-    write_json(tmp_path / "champion/champion.json", {"version": "3", "code": DIGEST})
+    write_json(tmp_path / "champion/champion.json", {"version": "3"})
     write_json(tmp_path / "champion/package/lineage.json", lineage)
     write_json(tmp_path / "champion/package/config.json", to_dict(CONFIG))
 

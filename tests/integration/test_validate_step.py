@@ -112,7 +112,7 @@ WARNINGS = {
     "items-drift": (
         by.everywhere(by.mirror_ids, ("train",)),
         "items",
-        ValidatePolicy(severities=("levels-agree=warn", "content-fits-items=warn")),
+        ValidatePolicy(severities=("levels-agree=warn", "content-fits-items=warn", "labels-carry-signal=warn")),
     ),
     "label-rate-drift": (by.everywhere(by.lose_negatives(0.3), ("train", "valid", "test")), "label", ValidatePolicy()),
 }

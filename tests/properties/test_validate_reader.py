@@ -150,6 +150,6 @@ def test_any_numbers_end_in_a_verdict(good: Good, rows: int, seed: int, low: int
             pq.write_table(all_columns(rows, seed, low, high), data / file)
         pq.write_table(all_columns(rows, seed + 1, low, high), data / "item_info.parquet")
         out = Path(folder) / "out"
-        with pytest.raises(StepError, match="that stops? a run"):  # so few rows never pass
+        with pytest.raises(StepError, match=r"that stops? a run"):  # so few rows never pass
             validate(data, good.no_champion, ValidatePolicy(), out)
         assert not read_json(out / "verdict.json")["passed"]

@@ -80,6 +80,7 @@ def make_candidate(
     lineage = Lineage(
         repository="https://git.example.org/clicks.git", revision="main", data_commit="a" * 40, data_md5="b" * 32,
         files={}, size=12345, remote="s3://clicks", code_commit="d" * 40, code_changed=False, lock_sha256="e" * 64,
+        image=None,
     )  # fmt: skip
     lineage.write(root / "dataset")
     return candidate

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from components.embed.config import EmbedConfig
+from components.embed.projection import fit_projection
 from components.embed.step import assemble, embed, encode_shard
 from components.embed.text import TextEncoder
 from components.embed.vision import ImageEncoder
 from components.errors import StepError
-from components.files import read_json
+from components.files import read_json, sha256_file
 from tests.unit.embed.dataset import encoded, picture, write_dataset
 
 NOBODY = Path("no-champion")
@@ -209,6 +210,34 @@ def test_the_projection_sees_only_items_that_train_has_seen(tmp_path: Path, tiny
         embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")["projection"]["hash"]
         != first["projection"]["hash"]
     )
+
+
+def test_a_fit_is_recalled_unless_something_it_depends_on_changed(
+    tmp_path: Path, tiny: EmbedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, fits = write_dataset(tmp_path / "data", items=12, train=range(1, 11)), []
+
+    def counted(*arguments: Any) -> Any:
+        fits.append(arguments)
+        return fit_projection(*arguments)
+
+    monkeypatch.setattr("components.embed.assemble.fit_projection", counted)
+
+    def run(config: EmbedConfig) -> tuple[str, int]:
+        fits.clear()
+        manifest = embed(data, NOBODY, config, tmp_path / "cache", tmp_path / "out")
+        return manifest["projection"]["hash"], len(fits)
+
+    first, _ = run(tiny)
+    assert run(tiny) == (first, 0)
+    for change in ({"dimension": 4}, {"fusion": "separate-pca"}, {"standardise": "none"}, {"image_encoder": "none"}):
+        assert run(replace(tiny, **change))[1] == 1
+    (kept,) = [p for p in (tmp_path / "cache/projections").iterdir() if sha256_file(p) == first]
+    kept.write_bytes(kept.read_bytes()[:-50])
+    assert run(tiny) == (first, 1)
+    assert read_json(tmp_path / "out/manifest.json")["damaged_shards"] == [f"projections/{kept.name}"]
+    write_dataset(tmp_path / "data", items=12, train=range(1, 10))
+    assert run(tiny)[1] == 1
 
 
 def test_the_champions_projection_keeps_embeddings_comparable(tmp_path: Path, tiny: EmbedConfig) -> None:

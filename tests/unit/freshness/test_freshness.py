@@ -15,48 +15,65 @@ CODE = "sha256:" + "a" * 64
 SKIP = FreshnessPolicy(skip_unchanged=True)
 
 
+def lineage(md5: str, image: str | None = CODE, commit: str | None = None, changed: bool = False) -> dict[str, Any]:
+    return {"data_md5": md5, "image": image, "code_commit": commit, "code_changed": changed}
+
+
 def scene(
-    tmp_path: Path, *, md5: str = "m1", drift: dict[str, float | None] | None = None, then: str = "c1", **champion: Any
+    tmp_path: Path,
+    *,
+    now: dict[str, Any] | None = None,
+    then: dict[str, Any] | None = None,
+    drift: dict[str, float | None] | None = None,
+    version: str | None = "3",
 ) -> tuple[Path, Path, Path]:
     """The folders of a run whose champion was made from CONFIG, CODE and data m1."""
     dataset, validation, standing = (tmp_path / name for name in ("dataset", "validation", "champion"))
-    write_json(dataset / "lineage.json", {"data_md5": md5, "code_commit": "c1", "code_changed": False})
+    write_json(dataset / "lineage.json", now or lineage("m1"))
     rules = [{"name": name, "observed": value} for name, value in (drift or {}).items()]
     write_json(validation / "verdict.json", {"rules": [{"name": "min-rows", "observed": 9.0}, *rules]})
-    write_json(standing / "champion.json", {"version": "3", "code": CODE, **champion})
+    write_json(standing / "champion.json", {"version": version})
     write_json(standing / "package/config.json", to_dict(CONFIG))
-    lineage = {"data_md5": "m1", "code_commit": then, "code_changed": then == "dirty"}
-    write_json(standing / "package/lineage.json", lineage)
+    write_json(standing / "package/lineage.json", then or lineage("m1"))
     return dataset, validation, standing
 
 
 def test_an_unchanged_champion_is_not_trained_again(tmp_path: Path) -> None:
-    found = judge(*scene(tmp_path), CONFIG, CODE, SKIP)
+    found = judge(*scene(tmp_path), CONFIG, SKIP)
     assert (found.train, found.reason) == (False, "data, config and code are those of champion 3")
 
 
 def test_without_images_the_commit_is_the_code(tmp_path: Path) -> None:
-    assert not judge(*scene(tmp_path, code="none: a local run"), CONFIG, "", SKIP).train
+    same = lineage("m1", image=None, commit="c1")
+    assert not judge(*scene(tmp_path, now=same, then=same), CONFIG, SKIP).train
 
 
 @pytest.mark.parametrize(
-    ("changes", "config", "code", "reason"),
+    ("changes", "config", "reason"),
     [
-        ({"md5": "m2"}, CONFIG, CODE, "the data differs from champion 3's"),
-        ({}, replace(CONFIG, preset="best"), CODE, "the config differs from champion 3's"),
-        ({}, CONFIG, "sha256:" + "b" * 64, "the code differs from champion 3's"),
-        ({}, CONFIG, "", "the code differs from champion 3's"),
-        ({"code": "none: a local run"}, CONFIG, CODE, "the code differs from champion 3's"),
-        ({"code": "", "then": "c2"}, CONFIG, "", "the code differs from champion 3's"),
-        ({"code": "", "then": "dirty"}, CONFIG, "", "the code differs from champion 3's"),
-        ({"version": None}, CONFIG, CODE, "there is no champion yet"),
+        ({"now": lineage("m2")}, CONFIG, "the data differs from champion 3's"),
+        ({}, replace(CONFIG, preset="best"), "the config differs from champion 3's"),
+        ({"now": lineage("m1", image="sha256:b")}, CONFIG, "the code differs from champion 3's"),
+        ({"now": lineage("m1", image=None)}, CONFIG, "the code differs from champion 3's"),
+        ({"then": lineage("m1", image=None)}, CONFIG, "the code differs from champion 3's"),
+        (
+            {"now": lineage("m1", None, "c1"), "then": lineage("m1", None, "c2")},
+            CONFIG,
+            "the code differs from champion 3's",
+        ),
+        (
+            {"now": lineage("m1", None, "c1", changed=True), "then": lineage("m1", None, "c1", changed=True)},
+            CONFIG,
+            "the code differs from champion 3's",
+        ),
+        ({"version": None}, CONFIG, "there is no champion yet"),
     ],
-    ids=["data", "config", "code", "no image here", "no image there", "commit", "uncommitted", "first run"],
+    ids=["data", "config", "image", "no image here", "no image there", "commit", "uncommitted", "first run"],
 )
 def test_what_changed_or_is_unknown_is_trained(
-    tmp_path: Path, changes: dict[str, Any], config: RunConfig, code: str, reason: str
+    tmp_path: Path, changes: dict[str, Any], config: RunConfig, reason: str
 ) -> None:
-    found = judge(*scene(tmp_path, **changes), config, code, SKIP)
+    found = judge(*scene(tmp_path, **changes), config, SKIP)
     assert (found.train, found.reason) == (True, reason)
 
 
@@ -77,19 +94,19 @@ def test_what_changed_or_is_unknown_is_trained(
 def test_new_data_is_trained_on_when_it_drifted(
     tmp_path: Path, drift: dict[str, float | None], train: bool, reason: str
 ) -> None:
-    folders = scene(tmp_path, md5="m2", drift=drift)
-    found = judge(*folders, CONFIG, CODE, FreshnessPolicy(skip_unchanged=True, retrain_above_drift=0.2))
+    folders = scene(tmp_path, now=lineage("m2"), drift=drift)
+    found = judge(*folders, CONFIG, FreshnessPolicy(skip_unchanged=True, retrain_above_drift=0.2))
     assert found.train is train
     assert reason in found.reason
 
 
 def test_new_code_is_trained_however_small_the_drift(tmp_path: Path) -> None:
-    folders = scene(tmp_path, md5="m2", drift={"likes-drift": 0.0})
-    assert judge(*folders, CONFIG, "sha256:new", FreshnessPolicy(retrain_above_drift=0.2)).train
+    folders = scene(tmp_path, now=lineage("m2", image="sha256:new"), drift={"likes-drift": 0.0})
+    assert judge(*folders, CONFIG, FreshnessPolicy(retrain_above_drift=0.2)).train
 
 
 def test_a_run_by_hand_trains_without_a_question(tmp_path: Path) -> None:
-    assert judge(*scene(tmp_path), CONFIG, CODE, FreshnessPolicy()).train
+    assert judge(*scene(tmp_path), CONFIG, FreshnessPolicy()).train
 
 
 def test_a_negative_limit_is_refused() -> None:

@@ -1,6 +1,8 @@
 """The model package: complete, hashed, and a program that scores as the ranker does."""
 
+import itertools
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from components.files import read_json
 from components.register import package as room
 from components.register.package import FILES, build_package, export, package_hash
 from model import checkpoint
+from model.config import ModelConfig
 from model.ranker import Ranker
-from tests.services.candidate import make_candidate, tiny_ranker
+from tests.services.candidate import ITEMS, TINY, make_candidate, tiny_ranker
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,42 @@ def test_a_step_that_did_not_finish_is_named(tmp_path: Path) -> None:
     (tmp_path / "candidate" / "evaluation" / "metrics.json").unlink()
     with pytest.raises(StepError, match=r"evaluation/metrics.json is missing"):
         build_package(*candidate.made, candidate.config, tmp_path / "package")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [TINY, replace(TINY, mask="inverted"), replace(TINY, interest="recency", heads=2)],
+    ids=["right", "inverted", "recency"],
+)
+def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    ranker = Ranker(config, tiny_ranker().vocabulary, tiny_ranker().table).eval()
+    export(ranker, tmp_path / "ranker.pt2")
+    program = torch.export.load(str(tmp_path / "ranker.pt2")).module()
+    for rows, width in itertools.product((1, 4), range(1, config.history_length + 1)):
+        history_BL = torch.randint(ITEMS, (rows, width))
+        inputs = (history_BL, torch.randint(1, ITEMS, (rows,)), *torch.randint(11, (2, rows)))
+        with torch.no_grad():
+            torch.testing.assert_close(
+                torch.sigmoid(program(*inputs)), torch.sigmoid(ranker(*inputs)), atol=1e-6, rtol=0
+            )
+
+
+def test_a_ranker_that_only_exports_at_full_width_is_exported_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checks, real = iter([AssertionError("Guard failed: history_BL.size()[1] != 6")]), room._check_program
+
+    def check(path: Path, ranker: Ranker) -> None:
+        for failure in checks:  # the first time alone
+            raise failure
+        real(path, ranker)
+
+    monkeypatch.setattr(room, "_check_program", check)
+    with caplog.at_level("WARNING", logger="components.register.package"):
+        export(tiny_ranker(), tmp_path / "ranker.pt2")
+    assert "pads histories to full width" in caplog.text
+    assert (tmp_path / "ranker.pt2").is_file()
 
 
 def test_the_program_holds_no_pickled_classes(ranker: Ranker, tmp_path: Path) -> None:

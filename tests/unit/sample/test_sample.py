@@ -192,6 +192,7 @@ def test_test_labels_can_be_left_out(tmp_path: Path) -> None:
         pytest.param({"items": 3}, "sample.items = 3: must be at least 30", id="items"),
         pytest.param({"train_rows": 0}, "sample.train_rows = 0", id="rows"),
         pytest.param({"content": "video"}, "sample.content = 'video': must be one of", id="content"),
+        pytest.param({"pool_popularity": -1.0}, "sample.pool_popularity = -1.0", id="pool-power"),
         pytest.param({"train_pool": 2.0}, "sample.train_pool = 2.0", id="pool"),
     ],
 )

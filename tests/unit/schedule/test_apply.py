@@ -12,7 +12,8 @@ from pipelines.kubeflow import Kubeflow
 from pipelines.schedule import apply as work
 from pipelines.schedule.spec import ScheduleSpec
 from pipelines.training import training_pipeline
-from tests.services.kfp_api import Fault, KfpState, kfp_api
+from tests.services.kfp_api import kfp_api
+from tests.services.kfp_state import Fault, KfpState
 
 SPEC = ScheduleSpec("nightly", "dev", "0 0 3 * * *", "sample")
 IMAGES = Images(*(f"registry.example.com/{kind}@sha256:{'a' * 64}" for kind in ("cpu", "gpu")))

@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from components.errors import StepError
 from pipelines.cli import app
-from tests.services.kfp_api import KfpState, kfp_api
+from tests.services.kfp_api import kfp_api
+from tests.services.kfp_state import KfpState
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,10 +96,14 @@ def test_a_schedule_from_its_birth_to_its_end(cluster: KfpState) -> None:
     assert "nightly: at 03:00:00 UTC every day (dev, preset sample); next" in type_in("schedule explain nightly.yaml")
     assert cluster.requests == []
     assert "not on the cluster" in type_in("schedule diff nightly.yaml --images images.json", status=1)
+    assert "no schedules of mmctr" in type_in("schedule list")
+    assert {request.split()[0] for request in cluster.requests} == {"GET"}, "looking changes nothing"
     assert "nightly: made anew" in type_in("schedule apply nightly.yaml --images images.json")
     assert "nightly: as it should be" in type_in("schedule apply nightly.yaml --images images.json")
     assert "as it should be" in type_in("schedule diff nightly.yaml --images images.json")
     assert "at 03:00:00 UTC every day; next" in type_in("schedule list")
+    Path("new.json").write_text(Path("images.json").read_text().replace("aaaa", "bbbb"))
+    assert "not uploaded yet" in type_in("schedule diff nightly.yaml --images new.json", status=1)
     type_in("schedule pause nightly")
     assert "paused (at 03:00:00 UTC every day)" in type_in("schedule list")
     assert "paused by hand" in type_in("schedule apply nightly.yaml --images images.json")

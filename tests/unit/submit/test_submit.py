@@ -12,7 +12,8 @@ from pipelines.environment import Environment, Images, Service, load_environment
 from pipelines.kubeflow import Kubeflow
 from pipelines.submit import Submission, failure_of, follow, parameters, submit
 from pipelines.training import training_pipeline
-from tests.services.kfp_api import Fault, KfpState, kfp_api
+from tests.services.kfp_api import kfp_api
+from tests.services.kfp_state import Fault, KfpState
 
 IMAGES = Images(
     *(f"registry.example.com/mmctr/{kind}@sha256:{digit * 64}" for kind, digit in (("cpu", "a"), ("gpu", "b")))

@@ -11,13 +11,15 @@ import torch
 
 from components.errors import StepError
 from components.train import arithmetic, step, worker
-from components.train.items import load_item_table
+from components.train.items import load_item_table, table_from, vocabulary_of
 from components.train.job import Job, open_job, prepare_job
 from components.train.rows import RowStore
 from components.train.scoring import score
 from components.train.state import Plateau
 from components.train.step import train
 from model import checkpoint, metrics
+from model.ranker import Ranker
+from model.transformer import InterestTransformer
 from tests.tiny_training import ITEMS, MODEL, TRAIN, run_config, write_inputs
 
 Inputs = tuple[Path, Path, Path]
@@ -256,7 +258,13 @@ def test_without_weight_decay_the_optimizer_is_adam() -> None:
     torch.testing.assert_close(ours, adams, rtol=1e-6, atol=0)
 
 
-def test_compiled_training_is_asked_for_by_config() -> None:
-    module = torch.nn.Linear(2, 2)
-    assert arithmetic.compiled(module, TRAIN) is module
-    assert arithmetic.compiled(module, replace(TRAIN, compile=True)) is not module
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_interest_is_compiled_if_asked_for(job: Job, monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    arrays, compiled = job.items(), []
+    ranker = Ranker(replace(MODEL, target_attention="relu"), vocabulary_of(arrays), table_from(arrays))
+    assert isinstance(ranker.interest, InterestTransformer)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(module))
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function))
+    read = ranker.interest.read
+    arithmetic.compile_interest(ranker, replace(TRAIN, compile=asked))
+    assert compiled == ([read, ranker.beside] if asked else [])
