@@ -20,7 +20,7 @@ check: $(READY) ## Lint, types and import contracts
 	$(BIN)/lint-imports
 
 test: check ## What CI runs: checks, then the tests
-	$(BIN)/python -m pytest -m "not containers and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not containers and not slow" $(ARGS)
 
 picture: $(READY) ## Draw docs/pipeline.svg from the compiled pipeline
 	$(BIN)/python -m pipelines.picture docs/pipeline.svg
