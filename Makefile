@@ -20,7 +20,7 @@ check: $(READY) ## Lint, types and import contracts
 	$(BIN)/lint-imports
 
 test: check ## What CI runs: checks, then the tests
-	$(BIN)/python -m pytest -m "not containers and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not containers and not slow" $(ARGS)
 
 picture: $(READY) ## Draw docs/pipeline.svg from the compiled pipeline
 	$(BIN)/python -m pipelines.picture docs/pipeline.svg
@@ -71,6 +71,6 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=python3.11")'
 	@echo "installing the locked requirements into .venv (about two minutes, once)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

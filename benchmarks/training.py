@@ -126,7 +126,7 @@ def compare(fuxictr: str, seconds: float, repeats: int, cases: list[tuple[str, i
                     "bfloat16": [*ours, "--precision", "bfloat16"],
                 }
                 runs: dict[str, list[dict[str, Any]]] = {system: [] for system in systems}
-                case = {"length": length, "dims": dims, "batch": batch, "runs": runs}
+                case = {"length": length, "dims": dims, "batch": batch, "commit": machine()["commit"], "runs": runs}
                 for repeat in range(repeats):
                     for system, command in systems.items():
                         profiled = ["--profile"] if repeat == 0 and system != "FuxiCTR" else []

@@ -93,7 +93,7 @@ class Ranker(nn.Module):
         self, encoded: EncodedItems, histories: Sequence[Tensor], item_B: Tensor, likes_B: Tensor, views_B: Tensor
     ) -> Tensor:
         """`score_encoded` of rows in consecutive groups, each history as wide as its group needs."""
-        if len(histories) == 1:
+        if len(histories) == 1 and not self.leading_zeros(histories[0].shape[1]):
             return self.score_encoded(encoded, histories[0], item_B, likes_B, views_B)
         fitted = [self._fit_length(history) for history in histories]
         sizes = [len(history) for history in histories]

@@ -13,6 +13,7 @@ worker on another machine needs nothing but the folder that holds it and the row
 
 import dataclasses
 import hashlib
+import itertools
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+import components.train
+import model
 from components.config import RunConfig, from_dict, to_dict
 from components.errors import StepError
 from components.files import atomic_path, read_json, sha256_json, write_json
@@ -30,7 +33,6 @@ from components.layout import item_info_path, split_path
 from components.train.items import item_arrays, seen_items
 from components.train.rows import RowStore
 
-FORMAT = 1  # part of the key: raise it when the same inputs lead to other weights
 RESULTS = ("model.safetensors", "curves.json", "summary.json")
 # Fields of TrainConfig that leave the weights as they are.
 BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime")
@@ -89,6 +91,15 @@ class Job:
                 shutil.copyfile(self.results / name, path)
 
 
+def code_hash() -> str:
+    """The sources that decide the weights: a mended loss or sampler must train anew, a mended report must not."""
+    sources = [sorted(Path(package.__path__[0]).glob("*.py")) for package in (model, components.train)]
+    digest = hashlib.sha256()
+    for path in itertools.chain(*sources):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def open_job(folder: Path) -> Job:
     saved = read_json(folder / "job.json")
     return Job(folder, from_dict(RunConfig, saved["config"]), saved["train_rows"], saved["valid_rows"])
@@ -110,7 +121,7 @@ def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunCo
     _check(train_rows, valid_rows, len(arrays["tags"]), dataset)
     arrays["seen"] = seen_items(train_rows, len(arrays["tags"]))
     settings = {k: v for k, v in to_dict(config.train).items() if k not in BYSTANDERS}
-    identity = [FORMAT, torch.__version__, train_rows.folder.name, valid_rows.folder.name, _hash(arrays),
+    identity = [code_hash(), torch.__version__, train_rows.folder.name, valid_rows.folder.name, _hash(arrays),
                 dataclasses.asdict(config.model), settings]  # fmt: skip
     job = Job(work / sha256_json(identity)[:32], config, train_rows.folder.name, valid_rows.folder.name)
     job.folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,13 @@ from pipelines.environment import load_environment
 from tests.services.kfp_api import kfp_api
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("laptop", "kubeflow", "schedules", "recover", "costs")
+PAGES = tuple(f"docs/{name}.md" for name in ("laptop", "kubeflow", "schedules", "recover", "costs"))
+# Here the commands are checked for what they name; the tests of each room execute them.
+ROOMS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{name}.md" for name in ("data", "embeddings", "evaluation", "review")),
+)
 # What these do is executed by other tests.
 ELSEWHERE = {
     "make run": "tests/integration",
@@ -31,7 +37,7 @@ ELSEWHERE = {
 
 
 def commands(page: str, mark: str) -> list[str]:
-    text = (ROOT / f"docs/{page}.md").read_text()
+    text = (ROOT / page).read_text()
     blocks = re.findall(rf"^```{mark}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
@@ -39,7 +45,7 @@ def commands(page: str, mark: str) -> list[str]:
 EXECUTED = [(page, line) for page in PAGES for line in commands(page, "sh")]
 NOT_EXECUTED = [
     (page, line) for page in PAGES for mark in ("sh cluster", "sh elsewhere") for line in commands(page, mark)
-]
+] + [(page, line) for page in ROOMS for line in commands(page, r"sh[^\n]*")]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +79,7 @@ def test_the_commands_work_in_the_order_they_stand(checkout: tuple[Path, dict[st
         run = subprocess.run(
             ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        assert run.returncode == 0, f"docs/{page}.md: {line}\n{run.stdout}{run.stderr}"
+        assert run.returncode == 0, f"{page}: {line}\n{run.stdout}{run.stderr}"
 
 
 def subcommand(words: list[str]) -> tuple[Any, list[str]]:
@@ -87,10 +93,10 @@ def subcommand(words: list[str]) -> tuple[Any, list[str]]:
 
 @pytest.mark.parametrize(("page", "line"), NOT_EXECUTED, ids=[f"{p}-{n}" for n, (p, _) in enumerate(NOT_EXECUTED)])
 def test_what_is_not_executed_names_only_what_is_there(page: str, line: str) -> None:
-    words = [word for word in shlex.split(line) if not re.match(r"^\w+=", word)]
+    words = [word for word in shlex.split(line, comments=True) if not re.match(r"^\w+=", word)]
     for word in words:
         if re.match(r"^(infra|docs|requirements)[\w./-]+$", word):
-            assert (ROOT / word).exists(), f"docs/{page}.md names {word}"
+            assert (ROOT / word).exists(), f"{page} names {word}"
     if words[0] == "make":
         assert f"\n{words[1]}: " in (ROOT / "Makefile").read_text()
     if words[0] == "mmctr":
@@ -107,7 +113,7 @@ def test_what_other_tests_execute_is_there() -> None:
 
 def test_every_block_of_commands_says_whether_it_is_executed() -> None:
     for page in PAGES:
-        marks = re.findall(r"^```(\S[^\n]*)$", (ROOT / f"docs/{page}.md").read_text(), re.MULTILINE)
+        marks = re.findall(r"^```(\S[^\n]*)$", (ROOT / page).read_text(), re.MULTILINE)
         assert set(marks) <= {"sh", "sh cluster", "sh elsewhere", "yaml", "ini"}, page
 
 

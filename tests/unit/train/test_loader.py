@@ -52,6 +52,7 @@ def test_histories_keep_their_newest_items(job: Job) -> None:
     np.testing.assert_array_equal(ids_of(batch, 4), store.history(4, batch.rows_B))
 
 
+@pytest.mark.parametrize("longest", [1, 12], ids=["one-short-group", "many-groups"])
 @pytest.mark.parametrize(
     "model",
     [
@@ -63,16 +64,17 @@ def test_histories_keep_their_newest_items(job: Job) -> None:
         pytest.param(ModelConfig(**{**vars(MODEL), "last_k": 12, "row_levels": False}), id="all-kept"),
         pytest.param(ModelConfig(**{**vars(MODEL), "content": ("concat", "similarity")}), id="similarity"),
         pytest.param(ModelConfig(**{**vars(MODEL), "target_attention": "relu"}), id="beside"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "interest": "recency"}), id="recency"),
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "mean", "last_k": 0}), id="mean"),
     ],
 )
-def test_scores_and_gradients_are_those_of_the_padded_batch(job: Job, model: ModelConfig) -> None:
+def test_scores_and_gradients_are_those_of_the_padded_batch(job: Job, model: ModelConfig, longest: int) -> None:
     torch.manual_seed(0)
     arrays = job.items()
     ranker = Ranker(model, vocabulary_of(arrays), table_from(arrays)).double().eval()
     store, _ = job.rows()
-    batch = Collator(store, 12, ITEMS, EAGER)(np.arange(200))
-    assert len(batch.histories) >= 8
+    batch = Collator(store, 12, ITEMS, EAGER)(np.flatnonzero(store.lengths <= longest)[:200])
+    assert (len(batch.histories) == 1) is (longest == 1)
 
     grouped = score_batch(ranker, batch)
     torch.autograd.backward(grouped.square().sum())

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+import model
 from components.errors import StepError
 from components.train import arithmetic, step, worker
 from components.train.items import load_item_table, table_from, vocabulary_of
@@ -110,6 +112,16 @@ def test_the_key_follows_the_data(inputs: Inputs, tmp_path: Path, changed: str) 
             )
         pq.write_table(table, path)
     assert prepare_job(*inputs, run_config(), tmp_path / "work").key != first.key
+
+
+def test_the_key_follows_the_code_that_trains(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prepare_job(*inputs, run_config(), tmp_path / "work").key
+    package = tmp_path / "model"
+    shutil.copytree(Path(model.__path__[0]), package)
+    monkeypatch.setattr(model, "__path__", [str(package)])
+    assert prepare_job(*inputs, run_config(), tmp_path / "work").key == before
+    (package / "losses.py").write_text("# another loss\n")
+    assert prepare_job(*inputs, run_config(), tmp_path / "work").key != before
 
 
 def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_path: Path) -> None:
