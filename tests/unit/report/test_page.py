@@ -186,7 +186,7 @@ def test_content_is_named_by_where_it_came_from() -> None:
     assert "300 items were made from the vectors in the data for image and the encoder minilm for text" in page
     assert "2 items had no usable image" in page
     assert "Why: truncated image (2)." in page
-    untroubled = {"imputed_counts": {}, "bad_input": {"causes": {}}}
+    untroubled: dict[str, Any] = {"imputed_counts": {}, "bad_input": {"causes": {}}}
     existing = traces().manifest | {"source": "existing", "encoders": {}} | untroubled
     assert "300 items came with the data" in page_of(BETTER, manifest=existing)
 
