@@ -49,7 +49,7 @@ def _laptop() -> TrainConfig:
 
 
 def _full() -> TrainConfig:
-    return replace(TrainConfig(), batch_size=4096, precision="bfloat16", compile=True)
+    return replace(TrainConfig(), batch_size=4096, precision="bfloat16")
 
 
 PRESETS: dict[str, Callable[[], RunConfig]] = {
