@@ -45,7 +45,7 @@ def din() -> RunConfig:
 
 
 def _laptop() -> TrainConfig:
-    return TrainConfig(batch_size=512, learning_rate=2e-3, max_epochs=8, patience=2)
+    return TrainConfig(batch_size=1024, learning_rate=2e-3, max_epochs=8, patience=2)
 
 
 def _full() -> TrainConfig:
