@@ -35,7 +35,7 @@ from components.train.rows import RowStore
 
 RESULTS = ("model.safetensors", "curves.json", "summary.json")
 # Fields of TrainConfig that leave the weights as they are.
-BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime")
+BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime", "queue")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, TrainerClient
-from kubeflow.trainer.options import Name, TrainerCommand
+from kubeflow.trainer.options import Labels, Name, TrainerCommand
 
 from components.errors import StepError
 from components.files import read_json
@@ -26,6 +26,7 @@ from components.train.watch import OnMetrics
 COMPLETE, FAILED = "Complete", "Failed"
 FIRST_NODE = "node-0"
 LAST_LINES = 30  # of the first pod's log, shown when the job fails
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 CONFLICT = 409  # the API server has an object of that name
 
 _log = logging.getLogger(__name__)
@@ -55,11 +56,12 @@ def _submit(client: TrainerClient, job: Job, name: str) -> None:
     command = ["python", "-m", "torch.distributed.run", "-m", "components.train.worker", "--job", str(job.folder)]
     # An empty image keeps the runtime's own.
     trainer = CustomTrainerContainer(image="", num_nodes=job.config.train.nodes)
+    options = [Name(name), TrainerCommand(command)]
+    if job.config.train.queue:
+        options.append(Labels({QUEUE_LABEL: job.config.train.queue}))
     for _ in range(2):
         try:
-            client.train(
-                runtime=job.config.train.runtime, trainer=trainer, options=[Name(name), TrainerCommand(command)]
-            )
+            client.train(runtime=job.config.train.runtime, trainer=trainer, options=options)
         except RuntimeError as error:  # the SDK wraps what the API server answered
             if getattr(error.__cause__, "status", None) != CONFLICT:
                 raise StepError(f"TrainJob {name} could not be submitted: {_cause(error)}") from error
