@@ -174,7 +174,8 @@ def main() -> None:
     server = S3Server(folder.resolve())
     if given.port:
         server.ports["s3"] = given.port
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGTERM, signal.SIGINT):  # a shell's background job ignores SIGINT unless told otherwise
+        signal.signal(sign, signal.default_int_handler)
     try:
         server.start()
         for bucket in (DVC_BUCKET, MLFLOW_BUCKET):

@@ -36,7 +36,8 @@ def run(
         raise ValueError(f"--data {data}: no such folder")
     execution = prepare(config, data, revision, workspace)
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends this process must end its steps too
+    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell had its background jobs ignore Ctrl-C
+        signal.signal(sign, signal.default_int_handler)
     with RunScreen(execution.log) as screen:
         try:
             status = execution.execute(screen.show)
