@@ -43,7 +43,8 @@ def test_a_decision_whose_answer_was_lost_counts_once(models: Models, proxy: Fau
     assert len(registry.book.decisions) == 3
     # Where the server had heard the first request, the repeated one is in the log too, and void.
     assert len(log_of(models).versions()) == 3 + len(registry.book.void)
-    assert len(registry.book.void) == (fault in ("slow", "lost-answer"))
+    if fault != "slow":  # whether the server still hears a request that was given up is a race
+        assert len(registry.book.void) == (fault == "lost-answer")
 
 
 @pytest.mark.parametrize(
