@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.config import RunConfig, from_dict, to_dict
-from components.errors import StepError
+from components.errors import StepError, one_line
 from components.progress import emit
 from components.tracking.runs import TrackedRun, run_for
 
@@ -59,16 +59,16 @@ def step(name: str, pipeline_run: str, config: str, out: str) -> Iterator[Step]:
         try:
             yield this
         except BaseException as error:
-            this.run.set_tags({"mmctr.failed_step": name, "mmctr.failure": _one_line(error)[:500]})
+            this.run.set_tags({"mmctr.failed_step": name, "mmctr.failure": one_line(error)[:500]})
             raise
         finally:
             _record_files(this)
     except (StepError, ValueError) as error:
-        emit("step", name=name, state="failed", cause=_one_line(error))
+        emit("step", name=name, state="failed", cause=one_line(error))
         _log.error("%s failed: %s", name, error)
         raise SystemExit(1) from (None if isinstance(error, StepError) else error)
     except BaseException as error:
-        emit("step", name=name, state="failed", cause=_one_line(error))
+        emit("step", name=name, state="failed", cause=one_line(error))
         raise
     emit("step", name=name, state="finished")
 
@@ -78,7 +78,7 @@ def log_config(run: TrackedRun, config: RunConfig) -> None:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`{"a": {"b": 1}}` as `("a.b", 1)`; lists are left out of nothing, they stay one value."""
+    """`{"a": {"b": 1}}` as `("a.b", 1)`; a list stays one value."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")
@@ -94,7 +94,3 @@ def _record_files(this: Step) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from components.errors import StepError
+from components.errors import StepError, one_line
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def _only_os_errors() -> Iterator[None]:
     except Exception as error:
         names = {kind.__name__ for kind in type(error).__mro__}
         if names & {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "AuthError"}:
-            raise PermissionError(_one_line(error)) from error
-        raise ConnectionError(_one_line(error)) from error
+            raise PermissionError(one_line(error)) from error
+        raise ConnectionError(one_line(error)) from error
 
 
 def open_remote(config: str, repository: Path | None, url: str = "") -> Remote:
@@ -89,7 +89,7 @@ def open_remote(config: str, repository: Path | None, url: str = "") -> Remote:
                 settings["remote"][name_of_remote]["url"] = str((repository or root) / place)
             kind, arguments, path = get_cloud_fs(settings, name=name_of_remote)
         except ConfigError as error:
-            raise StepError(f"the revision's .dvc/config can't be used: {_one_line(error)}") from None
+            raise StepError(f"the revision's .dvc/config can't be used: {one_line(error)}") from None
     location = redact(str(place) if place is not None else str(settings["remote"][name_of_remote]["url"]))
     return Remote(location, place, kind(**arguments), path)
 
@@ -117,7 +117,7 @@ def add(repository: Path, folder: Path) -> None:
         with _quiet_dvc(), Repo(str(repository)) as repo:
             repo.add(str(folder))
     except DvcException as error:
-        raise StepError(f"dvc add {folder.name} failed: {_one_line(error)}") from None
+        raise StepError(f"dvc add {folder.name} failed: {one_line(error)}") from None
 
 
 def push(repository: Path, target: Path) -> int:
@@ -129,7 +129,7 @@ def push(repository: Path, target: Path) -> int:
         with _quiet_dvc(), Repo(str(repository)) as repo, _only_os_errors_but(DvcException):
             return int(repo.push(str(target)))
     except (DvcException, OSError) as error:
-        raise StepError(f"dvc push failed: {_one_line(error)}; check the remote and its credentials") from None
+        raise StepError(f"dvc push failed: {one_line(error)}; check the remote and its credentials") from None
 
 
 @contextmanager
@@ -155,7 +155,3 @@ def _quiet_dvc() -> Iterator[None]:
     finally:
         for one, level in zip(loggers, before, strict=True):
             one.setLevel(level)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

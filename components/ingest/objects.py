@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from components.errors import StepError
+from components.errors import StepError, one_line
 from components.ingest.manifest import Entry, md5_file
 from components.progress import Progress
 
@@ -137,7 +137,7 @@ class ObjectCache:
                 raise
             except PermissionError as error:
                 raise StepError(
-                    f"{source.location} refuses these credentials ({_one_line(error)}): "
+                    f"{source.location} refuses these credentials ({one_line(error)}): "
                     "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and the identity's right to read"
                 ) from None
             except OSError as error:
@@ -145,10 +145,10 @@ class ObjectCache:
                     raise
                 if attempt == self.patience.attempts:
                     raise StepError(
-                        f"{title} can't be fetched from {source.location} ({_one_line(error)}), tried {attempt} times: "
+                        f"{title} can't be fetched from {source.location} ({one_line(error)}), tried {attempt} times: "
                         "check the endpoint and the network; the next run goes on from what is here"
                     ) from None
-                _log.warning("%s: %s; again in %.1f s", title, _one_line(error), wait)
+                _log.warning("%s: %s; again in %.1f s", title, one_line(error), wait)
             time.sleep(wait)
             wait *= 2
         raise AssertionError("unreachable")
@@ -186,13 +186,9 @@ def disk_is_a_persons_problem(folder: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise StepError(f"the disk of {folder} is full: make room and run again") from None
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise StepError(f"{folder} can't be written ({_one_line(error)}): choose another workspace") from None
+            raise StepError(f"{folder} can't be written ({one_line(error)}): choose another workspace") from None
         raise
 
 
 def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
