@@ -69,7 +69,7 @@ def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) 
     if attention:
         from components.study.attention import analyse
 
-        found = analyse(ranker, rows, dataset, which_rows_limit=2000)
+        found = analyse(ranker, rows, dataset)
         figures["attention"] = found["summary"]
         write_json(out / "examples.json", found["examples"])
     with atomic_path(out / "scores.npy") as path, path.open("wb") as file:
@@ -117,6 +117,8 @@ def sliced(labels: Ints, scores: Floats, masks: dict[str, npt.NDArray[np.bool_]]
     slices = []
     for name, mask in masks.items():
         rows, clicks = int(mask.sum()), int(labels[mask].sum())
+        if not rows:
+            continue
         enough = rows >= SMALLEST_SLICE and 0 < clicks < rows
         slices.append({"name": name, "rows": rows, "auc": auc(labels[mask], scores[mask]) if enough else None})
     return slices

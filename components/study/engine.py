@@ -1,12 +1,13 @@
-"""Runs a study: its data once, its cells side by side, and what is finished never again.
+"""The parts of a study's run: its data once, its cells side by side, and what is finished never again.
 
 Seed 1 of all arms comes first, then seed 2 ...: a study that is stopped early has something to show. A cell that fails
 is named and the others go on.
 """
 
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Order:
     rows: int | None  # train rows to use; None: all
     jobs: int
     workspace: Path
+    out: Path
 
     def __post_init__(self) -> None:
         at_least("--seeds", self.seeds, 1)
@@ -80,15 +82,6 @@ class Outcome:
     failed: dict[str, str]  # cell name -> message
 
 
-def run(order: Order, on_event: OnEvent) -> Outcome:
-    """Makes what is missing. Ends its processes when it is interrupted, and then the same call goes on from there."""
-    inputs = prepare_inputs(order, on_event)
-    cells = cells_of(order, inputs)
-    waiting = [cell for cell in cells if not cell.finished]
-    on_event({"kind": "cells", "total": len(cells), "finished": len(cells) - len(waiting)})
-    return Outcome(inputs, cells, run_cells(waiting, inputs, order.jobs, on_event))
-
-
 def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
     folder = order.workspace / "cache" / "study" / "preparing" / str(time.time_ns())
     answer = folder / "inputs.json"
@@ -99,14 +92,19 @@ def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
     }  # fmt: skip
     on_event({"kind": "preparing"})
     task = Task("components.study.inputs", folder, request)
-    with _ended([task]):
+    try:
         while task.status is None:
-            _forward(task, "", on_event)
+            for event in task.new_events():
+                on_event(event)
             time.sleep(_POLL)
+    finally:
+        task.end()
     if task.status != 0:
         raise StepError(task.failure())
-    on_event({"kind": "prepared"})
-    return Inputs(**read_json(answer))
+    inputs = Inputs(**read_json(answer))
+    shutil.rmtree(folder)
+    on_event({"kind": "prepared", "rows": inputs.data["rows"], "split": inputs.split, "note": inputs.split_note})
+    return inputs
 
 
 def cells_of(order: Order, inputs: Inputs) -> list[Cell]:
@@ -120,66 +118,63 @@ def cells_of(order: Order, inputs: Inputs) -> list[Cell]:
     return cells
 
 
-def run_cells(waiting: list[Cell], inputs: Inputs, jobs: int, on_event: OnEvent) -> dict[str, str]:
-    """Runs cells in their order, up to `jobs` at a time. Returns why the failed ones did."""
-    left, running, failed = list(waiting), dict[str, tuple[Cell, Task, float]](), dict[str, str]()
-    with _ended_all(running):
+def run_cells(
+    cells: list[Cell], inputs: Inputs, jobs: int, on_event: OnEvent, on_finished: Callable[[Cell], None]
+) -> dict[str, str]:
+    """Runs cells in their order, up to `jobs` at a time, and returns why the failed ones did.
+
+    Interrupted, it ends its processes first; the same call then goes on from there.
+    """
+    left, running, failed = list(cells), list[_Running](), dict[str, str]()
+    try:
         while left or running:
-            while left and len(running) < jobs:
-                cell = left.pop(0)
-                if cell.finished:  # two arms may be the same ranker
-                    on_event({"kind": "cell", "state": "finished", **_facts(cell, 0.0)})
-                elif any(cell.folder == other.folder for other, _, _ in running.values()):
-                    left.insert(0, cell)
-                    break
+            while len(running) < jobs and (cell := _next(left, running)):
+                left.remove(cell)
+                running.append(_Running(cell, _start(cell, inputs), time.monotonic()))
+                on_event({"kind": "cell", "state": "started", "cell": cell.name})
+            for here in [each for each in running if _ended(each, on_event)]:
+                running.remove(here)
+                if here.cell.finished:
+                    _finish(here, on_event)
+                    on_finished(here.cell)
                 else:
-                    running[cell.name] = (cell, _start(cell, inputs), time.monotonic())
-                    on_event({"kind": "cell", "state": "started", "cell": cell.name, "arm": cell.arm.name})
-            for name, (cell, task, started) in list(running.items()):
-                _forward(task, name, on_event)
-                if task.status is None:
-                    continue
-                del running[name]
-                if task.status == 0 and cell.finished:
-                    on_event({"kind": "cell", "state": "finished", **_facts(cell, time.monotonic() - started)})
-                else:
-                    failed[name] = task.failure()
-                    on_event({"kind": "cell", "state": "failed", "cell": name, "cause": failed[name]})
+                    failed[here.cell.name] = cause = here.task.failure()
+                    on_event({"kind": "cell", "state": "failed", "cell": here.cell.name, "cause": cause})
             time.sleep(_POLL)
+    finally:
+        for here in running:
+            here.task.end()
     return failed
+
+
+@dataclass(frozen=True)
+class _Running:
+    cell: Cell
+    task: Task
+    since: float
+
+
+def _next(left: list[Cell], running: list[_Running]) -> Cell | None:
+    """The first whose work nobody is at: two arms may be the same ranker under the study's settings."""
+    busy = {each.cell.folder for each in running}
+    return next((cell for cell in left if cell.folder not in busy), None)
 
 
 def _start(cell: Cell, inputs: Inputs) -> Task:
     request = {
         "config": to_dict(cell.config), "inputs": vars(inputs), "attention": cell.attention, "out": str(cell.folder),
     }  # fmt: skip
-    return Task("components.study.cell", cell.folder, request)
+    return Task("components.study.cell", cell.folder / f"task-{os.getpid()}", request)
 
 
-def _facts(cell: Cell, seconds: float) -> dict[str, Any]:
-    return {"cell": cell.name, "arm": cell.arm.name, "auc": cell.figures()["auc"], "seconds": seconds}
+def _ended(here: _Running, on_event: OnEvent) -> bool:
+    ended = here.task.status is not None
+    for event in here.task.new_events():
+        on_event({**event, "cell": here.cell.name})
+    return ended
 
 
-def _forward(task: Task, name: str, on_event: OnEvent) -> None:
-    for event in task.new_events():
-        on_event({**event, "cell": name})
-
-
-@contextmanager
-def _ended(tasks: list[Task]) -> Iterator[None]:
-    """However this block is left, none of its processes outlives it."""
-    try:
-        yield
-    finally:
-        for task in tasks:
-            if task.status is None:
-                task.end()
-
-
-@contextmanager
-def _ended_all(running: dict[str, tuple[Cell, Task, float]]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with _ended([task for _, task, _ in running.values()]):
-            pass
+def _finish(here: _Running, on_event: OnEvent) -> None:
+    shutil.rmtree(here.task.folder)
+    facts = {"auc": here.cell.figures()["auc"], "seconds": time.monotonic() - here.since}
+    on_event({"kind": "cell", "state": "finished", "cell": here.cell.name, **facts})

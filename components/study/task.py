@@ -78,7 +78,9 @@ class Task:
         return f"its process {how}; its log: {self.folder / 'task.log'}" + "".join(f" ({line[:200]})" for line in last)
 
     def end(self) -> None:
-        """Ends the process and what it started, politely first."""
+        """Ends the process and what it started, politely first. One that has ended is left alone."""
+        if self.status is not None:
+            return
         for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, sign)
