@@ -26,7 +26,8 @@ def ablation(base: RunConfig) -> Study:
         ("without cross", {"cross": "none"}, 0.9632, None, "The deep network alone; the paper writes w/o DCNv2."),
         ("full", {}, 0.9776, None, "The 1st-place solution, padding mask right."),
     ]  # fmt: skip
-    arms = []
+    content = base.model.content or ("concat",)
+    base, arms = varied(base, content=content), []
     for name, fields, with_content, without, note in parts:
         factors = {"ranker": name, "content": "with"}
         arms.append(Arm(name, varied(base, **fields), note, with_content, factors))
