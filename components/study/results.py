@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,24 +118,22 @@ def _when_and_where(cells: list[Json]) -> Json:
     code = code_facts()
     commit = (code["code_commit"] or "")[:12] or code["image"]
     trained = cells[0]["training"] if cells else {}
+    device = trained.get("device", "cpu")
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": f"{commit}+" if code["code_changed"] else commit,
         "machine": {
-            "cpu": _first("/proc/cpuinfo", "model name", platform.processor()),
+            "cpu": _first("/proc/cpuinfo", "model name") or platform.processor(),
             "cores": os.cpu_count(),
-            "memory": _first("/proc/meminfo", "MemTotal", ""),
-            "device": trained.get("device"),
-            "threads": trained.get("threads"),
+            "memory_gb": round(int((_first("/proc/meminfo", "MemTotal") or "0").split()[0]) / 2**20, 1),
+            "gpu": None if device == "cpu" else device,
             "python": platform.python_version(),
             "torch": trained.get("torch"),
         },
     }
 
 
-def _first(path: str, name: str, otherwise: str) -> str:
-    lines: Callable[[], list[str]] = Path(path).read_text().splitlines
-    found = (
-        (line.partition(":")[2].strip() for line in lines() if line.startswith(name)) if Path(path).is_file() else ()
-    )
-    return next(iter(found), otherwise)
+def _first(path: str, name: str) -> str:
+    """The first value of that name in one of Linux's files; empty elsewhere."""
+    lines = Path(path).read_text().splitlines() if Path(path).is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
