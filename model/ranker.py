@@ -12,6 +12,7 @@ from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
 from model.item_encoder import EncodedItems, ItemEncoder, embedding
 from model.items import ItemTable
 from model.pooling import MeanPool, RecencyPool
+from model.staircase import Staircase
 from model.target_attention import DinAttention, ReluAttention
 from model.transformer import InterestTransformer, rows
 
@@ -90,10 +91,19 @@ class Ranker(nn.Module):
         return self._score(encoded, history_BL, history_BL != 0, item_B, likes_B, views_B)
 
     def score_groups(
-        self, encoded: EncodedItems, histories: Sequence[Tensor], item_B: Tensor, likes_B: Tensor, views_B: Tensor
+        self,
+        encoded: EncodedItems,
+        histories: Sequence[Tensor],
+        item_B: Tensor,
+        likes_B: Tensor,
+        views_B: Tensor,
+        stairs: Staircase | None = None,
     ) -> Tensor:
-        """`score_encoded` of rows in consecutive groups, each history as wide as its group needs."""
-        if len(histories) == 1 and not self.leading_zeros(histories[0].shape[1]):
+        """`score_encoded` of rows in consecutive groups, each history as wide as its group needs.
+
+        `stairs` says where the features of short histories are zero, if the caller has sorted the rows by length.
+        """
+        if len(histories) == 1 and stairs is None:
             return self.score_encoded(encoded, histories[0], item_B, likes_B, views_B)
         fitted = [self._fit_length(history) for history in histories]
         sizes = [len(history) for history in histories]
@@ -110,7 +120,7 @@ class Ranker(nn.Module):
             features.append(
                 self._features(interests, history != 0, content_PC.view(*history.shape, -1), target_BD, *row)
             )
-        return self._interact_groups(features, [history.shape[1] for history in fitted])
+        return self._interact(torch.cat(features), stairs)
 
     def _projected(self, items_UD: Tensor) -> Tensor:
         """What the interest needs of an item, the item itself first."""
@@ -183,7 +193,7 @@ class Ranker(nn.Module):
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
-        """The interest comes first: what a short history leaves zero then leads, see `model.grouped`."""
+        """The interest comes first: what a short history leaves zero then leads, see `empty_blocks`."""
         parts = list(interests)
         if self.config.row_levels:
             parts += [self.likes(likes_B), self.views(views_B)]
@@ -192,24 +202,19 @@ class Ranker(nn.Module):
             parts.append(self.similarity(content_BLC, target_BC, real_BL))
         return torch.cat(parts, dim=1)
 
-    def leading_zeros(self, length: int) -> int:
-        """How many of the first features are zero for every history of at most `length` items."""
+    def empty_blocks(self) -> tuple[int, int]:
+        """(K, width): a history of h < K items leaves the first (K - h) x width features zero."""
         if not isinstance(self.interest, InterestTransformer) or self.config.mask != "right":
-            return 0
-        return max(0, self.config.last_k - length) * self.interest.model_width
+            return 0, 0
+        return self.config.last_k, self.interest.model_width
 
-    def _interact_groups(self, features: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
-        if not isinstance(self.cross, CrossNetwork) or not self.config.deep_widths:
-            return self._interact(torch.cat(list(features)))
-        short = [f[:, self.leading_zeros(length) :] for f, length in zip(features, lengths, strict=True)]
-        crossed = [F.pad(c, (self.cross.width - c.shape[1], 0)) for c in self.cross.grouped(short)]
-        logits_B: Tensor = self.head(torch.cat([torch.cat(crossed), self.deep.grouped(short)], dim=1))[:, 0]
-        return logits_B
-
-    def _interact(self, features_BF: Tensor) -> Tensor:
-        joined = [self.deep(features_BF)]
-        if self.cross is not None:
-            joined = [self.cross(features_BF), *joined]
+    def _interact(self, features_BF: Tensor, stairs: Staircase | None = None) -> Tensor:
+        if stairs is not None and isinstance(self.cross, CrossNetwork) and self.config.deep_widths:
+            joined = [self.cross.climb(features_BF, stairs), self.deep.climb(features_BF, stairs)]
+        else:
+            joined = [self.deep(features_BF)]
+            if self.cross is not None:
+                joined = [self.cross(features_BF), *joined]
         logits_B: Tensor = self.head(torch.cat(joined, dim=1))[:, 0]
         return logits_B
 

@@ -19,7 +19,7 @@ from model.ranker import Ranker
 def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
     """Logits of a batch, each distinct item encoded once and each group at its own width."""
     encoded = ranker.encode(batch.distinct_U)
-    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B)
+    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B, batch.stairs)
 
 
 class Objective(nn.Module):
