@@ -13,6 +13,7 @@ TargetAttention = Literal["none", "din", "relu"]
 Position = Literal["none", "learned"]
 Cross = Literal["full", "low-rank", "none"]
 Mask = Literal["right", "inverted"]
+ItemLevels = Literal["none", "history", "target", "both"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ModelConfig:
     content_norm: ContentNorm = "raw"
     content_map: ContentMap = "linear"
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
-    item_levels: bool = False  # likes and views level of each history item and of the target
+    item_levels: ItemLevels = "none"  # which items carry their likes and views level
     row_levels: bool = True  # likes and views level of the row
 
     # Interest
@@ -79,8 +80,9 @@ class ModelConfig:
             one_of("model.content", use, get_args(ContentUse))
         if len(set(self.content)) != len(self.content):
             raise ValueError(f"model.content = {self.content!r}: names a use twice")
-        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "interest": Interest, "position": Position,
-                   "target_attention": TargetAttention, "cross": Cross, "mask": Mask}  # fmt: skip
+        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "item_levels": ItemLevels,
+                   "interest": Interest, "target_attention": TargetAttention, "position": Position, "mask": Mask,
+                   "cross": Cross}  # fmt: skip
         for field, choice in choices.items():
             one_of(f"model.{field}", getattr(self, field), get_args(choice))
         for field in ("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim",

@@ -64,7 +64,7 @@ class ItemEncoder(nn.Module):
         self.id = embedding(vocabulary.items, size, std)
         self.tag = embedding(vocabulary.tags, size, std)
         self.width = 2 * size
-        if config.item_levels:
+        if config.item_levels != "none":
             self.likes = embedding(vocabulary.levels, size, std)
             self.views = embedding(vocabulary.levels, size, std)
             self.width += 2 * size
@@ -107,7 +107,7 @@ class ItemEncoder(nn.Module):
 
     def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:
         parts = [self.id(ids_U), self._tags(table.tags_NT[ids_U])]
-        if self.config.item_levels:
+        if self.config.item_levels != "none":
             parts += [self.likes(table.likes_N[ids_U]), self.views(table.views_N[ids_U])]
         if "concat" in self.config.content:
             parts.append(self.map(self.content(ids_U, table)) * (ids_U != 0)[:, None])
@@ -116,6 +116,19 @@ class ItemEncoder(nn.Module):
         if "similarity" in self.config.content:
             return EncodedItems(torch.cat(parts, dim=1), F.normalize(self.content(ids_U, table), dim=-1))
         return EncodedItems(torch.cat(parts, dim=1), parts[0][:, :0])
+
+    def as_history(self, items_XD: Tensor) -> Tensor:
+        """Encoded items as a history shows them: without their levels where only the target has any."""
+        return self._without_levels(items_XD) if self.config.item_levels == "target" else items_XD
+
+    def as_target(self, items_XD: Tensor) -> Tensor:
+        return self._without_levels(items_XD) if self.config.item_levels == "history" else items_XD
+
+    def _without_levels(self, items_XD: Tensor) -> Tensor:
+        """Zero in their place: an item is encoded once for both uses, so its width must not depend on the use."""
+        size = self.config.embedding_dim
+        before_XE, levels_XE, after_XE = items_XD.tensor_split([2 * size, 4 * size], dim=1)
+        return torch.cat([before_XE, torch.zeros_like(levels_XE), after_XE], dim=1)
 
     def _tags(self, tags_UT: Tensor) -> Tensor:
         """The mean over an item's tags; zero where it has none."""

@@ -34,7 +34,7 @@ def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
         content_norm=draw(st.sampled_from(["raw", "standardise", "l2", "rmsnorm"])),
         content_map=draw(st.sampled_from(["linear", "gated-mlp"])),
         content_dim=draw(st.integers(1, 3)) * 2,
-        item_levels=draw(st.booleans()),
+        item_levels=draw(st.sampled_from(["none", "history", "target", "both"])),
         row_levels=draw(st.booleans()),
         history_length=length,
         interest=draw(st.sampled_from(["transformer", "din", "relu", "recency", "mean", "none"])),

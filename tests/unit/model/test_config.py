@@ -21,6 +21,7 @@ from model.presets import din, paper, published
         ),
         ("target_attention", "transformer", "model.target_attention = 'transformer': must be one of"),
         ("cross", "half", "model.cross = 'half'"),
+        ("item_levels", True, "model.item_levels = True: must be one of 'none', 'history', 'target', 'both'"),
         ("mask", "left", "model.mask = 'left'"),
         ("embedding_dim", 0, "model.embedding_dim = 0: must be at least 1"),
         ("embedding_std", float("nan"), "model.embedding_std = nan"),
