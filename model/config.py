@@ -8,6 +8,7 @@ from model.checks import at_least, between, one_of
 ContentUse = Literal["concat", "init", "align", "codes", "similarity"]
 ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
 ContentMap = Literal["none", "linear", "gated-mlp"]
+CodeKind = Literal["residual", "product"]
 Interest = Literal["transformer", "din", "relu", "recency", "mean", "none"]
 TargetAttention = Literal["none", "din", "relu"]
 Position = Literal["none", "learned"]
@@ -68,10 +69,11 @@ class ModelConfig:
     deep_dropout: float = 0.2
     head_widths: tuple[int, ...] = (64, 32)
 
-    # Content as the start of the id embedding, as codes (residual quantisation) and as a similarity histogram
+    # Content as the start of the id embedding, as codes and as a similarity histogram
     init_std: float = 0.1
     align_temperature: float = 0.1
-    code_levels: int = 3
+    code_kind: CodeKind = "residual"
+    code_levels: int = 3  # codes of an item
     codebook_size: int = 256
     similarity_bins: int = 16
 
@@ -80,9 +82,9 @@ class ModelConfig:
             one_of("model.content", use, get_args(ContentUse))
         if len(set(self.content)) != len(self.content):
             raise ValueError(f"model.content = {self.content!r}: names a use twice")
-        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "item_levels": ItemLevels,
-                   "interest": Interest, "target_attention": TargetAttention, "position": Position, "mask": Mask,
-                   "cross": Cross}  # fmt: skip
+        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "code_kind": CodeKind,
+                   "item_levels": ItemLevels, "interest": Interest, "target_attention": TargetAttention,
+                   "position": Position, "mask": Mask, "cross": Cross}  # fmt: skip
         for field, choice in choices.items():
             one_of(f"model.{field}", getattr(self, field), get_args(choice))
         for field in ("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim",

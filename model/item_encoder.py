@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model.config import ModelConfig, Vocabulary
 from model.content import ContentNormalisation, content_map, principal_start
 from model.items import ItemTable
-from model.quantise import QuantiserReport, ResidualQuantiser
+from model.quantise import Quantiser, QuantiserReport, columns_of_levels
 
 
 def embedding(rows: int, width: int, std: float) -> nn.Embedding:
@@ -26,17 +26,18 @@ class SemanticCodes(nn.Module):
 
     codes_NQ: Tensor
 
-    def __init__(self, config: ModelConfig, items: int) -> None:
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
-        self.codebook_size = config.codebook_size
-        self.register_buffer("codes_NQ", torch.zeros(items, config.code_levels, dtype=torch.int64))
+        columns_of_levels(config.code_kind, config.code_levels, vocabulary.content)  # raises if they are too few
+        self.kind, self.codebook_size = config.code_kind, config.codebook_size
+        self.register_buffer("codes_NQ", torch.zeros(vocabulary.items, config.code_levels, dtype=torch.int64))
         # One table for all levels; code c of level q is row 1 + q * codebook_size + c, row 0 is the padding item.
         self.code = embedding(1 + config.code_levels * config.codebook_size, config.embedding_dim, config.embedding_std)
 
     def fit(self, content_NC: Tensor, seen_N: Tensor) -> QuantiserReport:
         seen_SC = content_NC[seen_N]
         levels = self.codes_NQ.shape[1]
-        quantiser = ResidualQuantiser.fit(seen_SC, levels, self.codebook_size)
+        quantiser = Quantiser.fit(seen_SC, self.kind, levels, self.codebook_size)
         rows_NQ = quantiser.encode(content_NC) + 1 + self.codebook_size * torch.arange(levels, device=content_NC.device)
         rows_NQ[0] = 0
         self.codes_NQ.copy_(rows_NQ)
@@ -73,7 +74,7 @@ class ItemEncoder(nn.Module):
             self.map, mapped = content_map(config.content_map, vocabulary.content, config)
             self.width += mapped
         if "codes" in config.content:
-            self.codes = SemanticCodes(config, vocabulary.items)
+            self.codes = SemanticCodes(config, vocabulary)
             self.width += size
         if "align" in config.content:
             self.align = nn.Linear(vocabulary.content, size)

@@ -52,6 +52,7 @@ VARIANTS: dict[str, ModelConfig] = {
     "target-levels": replace(BASE, item_levels="target", target_attention="din"),
     "no-content": replace(BASE, content=()),
     "every-use": replace(BASE, content=EVERY_USE, content_norm="standardise", content_map="gated-mlp"),
+    "product-codes": replace(BASE, content=("codes",), code_kind="product"),
     "short": replace(BASE, history_length=7),
 }
 

@@ -14,6 +14,7 @@ from model.presets import din, paper, published
         ("content", ("concat", "concat"), "names a use twice"),
         ("content_norm", "batch", "model.content_norm = 'batch': must be one of 'raw'"),
         ("content_map", "mlp", "model.content_map = 'mlp'"),
+        ("code_kind", "vq", "model.code_kind = 'vq': must be one of 'residual', 'product'"),
         (
             "interest",
             "lstm",
