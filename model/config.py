@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from model.checks import at_least, between, one_of
 
-ContentUse = Literal["concat", "init", "align", "codes", "similarity"]
+ContentUse = Literal["concat", "init", "align", "distil", "codes", "similarity"]
 ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
 ContentMap = Literal["none", "linear", "gated-mlp"]
 CodeKind = Literal["residual", "product"]
@@ -69,9 +69,11 @@ class ModelConfig:
     deep_dropout: float = 0.2
     head_widths: tuple[int, ...] = (64, 32)
 
-    # Content as the start of the id embedding, as codes and as a similarity histogram
+    # Content as the start of the id embedding, as its guide, as codes and as a similarity histogram
     init_std: float = 0.1
     align_temperature: float = 0.1
+    distil_id_temperature: float = 0.1  # the lower, the more the nearest items alone count
+    distil_content_temperature: float = 0.1
     code_kind: CodeKind = "residual"
     code_levels: int = 3  # codes of an item
     codebook_size: int = 256
@@ -95,7 +97,8 @@ class ModelConfig:
             between(f"model.{field}", getattr(self, field), 0.0, 0.99)
         for field in ("embedding_std", "init_std"):
             at_least(f"model.{field}", getattr(self, field), 0.0)
-        between("model.align_temperature", self.align_temperature, 1e-3, 100.0)
+        for field in ("align_temperature", "distil_id_temperature", "distil_content_temperature"):
+            between(f"model.{field}", getattr(self, field), 1e-3, 100.0)
         between("model.last_k", self.last_k, 0, self.history_length)
         for field in ("attention_widths", "deep_widths", "head_widths"):
             for width in getattr(self, field):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig, Vocabulary
 from model.content import ContentNormalisation, content_map, principal_start
+from model.guidance import contrastive, relational
 from model.items import ItemTable
 from model.quantise import Quantiser, QuantiserReport, columns_of_levels
 
@@ -137,12 +138,18 @@ class ItemEncoder(nn.Module):
         mean_UE: Tensor = (self.tag(tags_UT) * real_UT[..., None]).sum(1) / real_UT.sum(1, keepdim=True).clamp(min=1)
         return mean_UE
 
-    def alignment_loss(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> Tensor:
-        """Contrastive (InfoNCE, both directions) between each item's id embedding and its own mapped content."""
+    def guidance_losses(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> dict[str, Tensor]:
+        """What content asks of the id embeddings, by its use, over at most `sample` of the items."""
+        uses = {"align", "distil"} & set(self.config.content)
+        if not uses:
+            return {}
         ids_S = ids_U[ids_U != 0]
         ids_S = ids_S[torch.randperm(len(ids_S), device=ids_S.device)[:sample]]
-        id_SE = F.normalize(self.id(ids_S), dim=-1)
-        content_SE = F.normalize(self.align(self.content(ids_S, table)), dim=-1)
-        alike_SS = id_SE @ content_SE.T / self.config.align_temperature
-        own_S = torch.arange(len(ids_S), device=ids_S.device)
-        return (F.cross_entropy(alike_SS, own_S) + F.cross_entropy(alike_SS.T, own_S)) / 2
+        id_SE, content_SC = self.id(ids_S), self.content(ids_S, table)
+        losses = {}
+        if "align" in uses:
+            losses["align"] = contrastive(id_SE, self.align(content_SC), self.config.align_temperature)
+        if "distil" in uses:
+            temperatures = self.config.distil_id_temperature, self.config.distil_content_temperature
+            losses["distil"] = relational(id_SE, content_SC, *temperatures)
+        return losses

@@ -145,11 +145,9 @@ class Ranker(nn.Module):
                 found += weights if isinstance(weights, list) else [weights]
         return found
 
-    def auxiliary_loss(self, ids_U: Tensor) -> Tensor:
-        """The contrastive loss between id embeddings and content, where `model.content` holds `align`; else zero."""
-        if "align" not in self.config.content:
-            return self.item_encoder.id.weight.new_zeros(())
-        return self.item_encoder.alignment_loss(ids_U, self.table)
+    def auxiliary_losses(self, ids_U: Tensor) -> dict[str, Tensor]:
+        """By name: `align` and `distil`, where `model.content` holds them."""
+        return self.item_encoder.guidance_losses(ids_U, self.table)
 
     def _fit_length(self, history_BL: Tensor) -> Tensor:
         """The newest `history_length` items, without restoring padding that the caller left out.

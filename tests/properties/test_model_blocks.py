@@ -30,7 +30,9 @@ def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
     config: ModelConfig = replace(
         BASE,
         embedding_dim=draw(st.integers(1, 3)) * 2,
-        content=draw(st.sampled_from([(), ("concat",), ("concat", "similarity"), ("codes",), ("init", "align")])),
+        content=draw(
+            st.sampled_from([(), ("concat",), ("concat", "similarity"), ("codes",), ("init", "align", "distil")])
+        ),
         content_norm=draw(st.sampled_from(["raw", "standardise", "l2", "rmsnorm"])),
         content_map=draw(st.sampled_from(["linear", "gated-mlp"])),
         content_dim=draw(st.integers(1, 3)) * 2,

@@ -28,7 +28,7 @@ BASE = ModelConfig(
     codebook_size=4,
     similarity_bins=5,
 )
-EVERY_USE: tuple[ContentUse, ...] = ("concat", "init", "align", "codes", "similarity")
+EVERY_USE: tuple[ContentUse, ...] = ("concat", "init", "align", "distil", "codes", "similarity")
 
 # One name for each way a ranker can be built that the exactness tests must hold for.
 VARIANTS: dict[str, ModelConfig] = {

@@ -29,6 +29,7 @@ from model.presets import din, paper, published
         ("deep_dropout", 1.0, r"model.deep_dropout = 1.0: must lie in \[0.0, 0.99\]"),
         ("last_k", 101, r"model.last_k = 101: must lie in \[0, 100\]"),
         ("deep_widths", (256, 0), "model.deep_widths = 0: must be at least 1"),
+        ("distil_id_temperature", 0.0, r"model.distil_id_temperature = 0.0: must lie in \[0.001, 100.0\]"),
         ("similarity_bins", 1, "model.similarity_bins = 1: must be at least 2"),
     ],
 )
