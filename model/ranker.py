@@ -110,9 +110,9 @@ class Ranker(nn.Module):
         # Gathered once for all groups: each lookup's gradient is as large as the list of items.
         cells = torch.cat([history.flatten() for history in fitted])
         cell_sizes = [history.numel() for history in fitted]
-        gathered = torch.split(rows(self._projected(encoded.items_UD), cells), cell_sizes)
+        gathered = torch.split(rows(self._projected(self.item_encoder.as_history(encoded.items_UD)), cells), cell_sizes)
         content = torch.split(rows(encoded.content_UC, cells), cell_sizes)
-        columns = (rows(encoded.items_UD, item_B), rows(encoded.content_UC, item_B), likes_B, views_B)
+        columns = (self._targets(encoded, item_B), rows(encoded.content_UC, item_B), likes_B, views_B)
         by_group = zip(*(torch.split(column, sizes) for column in columns), strict=True)
         features = []
         for history, items_PX, content_PC, (target_BD, *row) in zip(fitted, gathered, content, by_group, strict=True):
@@ -121,6 +121,9 @@ class Ranker(nn.Module):
                 self._features(interests, history != 0, content_PC.view(*history.shape, -1), target_BD, *row)
             )
         return self._interact(torch.cat(features), stairs)
+
+    def _targets(self, encoded: EncodedItems, item_B: Tensor) -> Tensor:
+        return self.item_encoder.as_target(rows(encoded.items_UD, item_B))
 
     def _projected(self, items_UD: Tensor) -> Tensor:
         """What the interest needs of an item, the item itself first."""
@@ -142,19 +145,19 @@ class Ranker(nn.Module):
         """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, [heads,] L) of a target attention."""
         history_BL = self._fit_length(history_BL)
         items_UD = self.encode(torch.cat([history_BL.flatten(), item_B])).items_UD
+        history_UD = self.item_encoder.as_history(items_UD)
+        target_BD = self.item_encoder.as_target(items_UD[history_BL.numel() :])
         position_BL = torch.arange(history_BL.numel(), device=item_B.device).view_as(history_BL)
         found: list[Tensor] = []
         for module in (self.interest, self.beside):
             if module is not None:
-                weights = module.attention(items_UD, position_BL, items_UD[history_BL.numel() :], history_BL != 0)
+                weights = module.attention(history_UD, position_BL, target_BD, history_BL != 0)
                 found += weights if isinstance(weights, list) else [weights]
         return found
 
-    def auxiliary_loss(self, ids_U: Tensor) -> Tensor:
-        """The contrastive loss between id embeddings and content, where `model.content` holds `align`; else zero."""
-        if "align" not in self.config.content:
-            return self.item_encoder.id.weight.new_zeros(())
-        return self.item_encoder.alignment_loss(ids_U, self.table)
+    def auxiliary_losses(self, ids_U: Tensor) -> dict[str, Tensor]:
+        """By name: `align` and `distil`, where `model.content` holds them."""
+        return self.item_encoder.guidance_losses(ids_U, self.table)
 
     def _fit_length(self, history_BL: Tensor) -> Tensor:
         """The newest `history_length` items, without restoring padding that the caller left out.
@@ -176,10 +179,10 @@ class Ranker(nn.Module):
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
-        items_UD, content_UC = encoded
-        target_BD = rows(items_UD, item_B)
+        history_UD, content_UC = self.item_encoder.as_history(encoded.items_UD), encoded.content_UC
+        target_BD = self._targets(encoded, item_B)
         modules = [module for module in (self.interest, self.beside) if module is not None]
-        interests = [module(items_UD, history_BL, target_BD, real_BL) for module in modules]
+        interests = [module(history_UD, history_BL, target_BD, real_BL) for module in modules]
         content = (rows(content_UC, history_BL), target_BD, rows(content_UC, item_B))
         return self._interact(self._features(interests, real_BL, *content, likes_B, views_B))
 
