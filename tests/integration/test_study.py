@@ -48,7 +48,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(workspace: Path, data: Path, *more: str) -> list[str]:
     program = "from pipelines.cli import main; main()"
     where = ["--data", str(data), "--workspace", str(workspace)]
-    return [sys.executable, "-c", program, "study", *more, *where, *QUICK]
+    return [sys.executable, "-c", program, "study", *where, *QUICK, *more]
 
 
 def environment() -> dict[str, str]:
@@ -247,12 +247,12 @@ def test_data_that_validation_refuses_stop_the_study(data: Path, tmp_path: Path)
 @pytest.mark.usefixtures("whole")
 def test_an_interrupt_ends_the_cells_and_says_how_to_go_on(workspace: Path, data: Path) -> None:
     arguments = command(workspace, data, "mask", "--seeds", "1", "--set", "train.max_epochs=50")
-    process = subprocess.Popen(arguments, env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE)
-    for told in follow(workspace, process.pid):
-        if "train epoch 1" in told:
-            break
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with subprocess.Popen(arguments, env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        for told in follow(workspace, process.pid):
+            if "train epoch 1" in told:
+                break
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on from there" in output
     wait_for_end_of(workspace)
