@@ -53,7 +53,7 @@ def _heat(results: Json, factors: tuple[str, ...], members: list[tuple[int, Json
 
     return {
         "kind": "heat",
-        "title": f"By {' and '.join(factors)}",
+        "title": f"By {', '.join(factors[:-1])} and {factors[-1]}",
         "row_axis": row_axis,
         "column_axis": column_axis,
         "panels": [{"title": title, **_panel(part, row_axis, column_axis, cell)} for title, part in panels.items()],

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from components.report.words import percent
 
 Json = dict[str, Any]
-CELL, LEFT, TOP = 22, 46, 44  # pixels of a map: a cell, and room for the numbers and covers beside and above
+CELL, LEFT, TOP = 21, 46, 44  # pixels of a map: a cell, and room for the numbers and covers beside and above
 STRONGEST = 0.5  # opacity of the fullest cell: the number in it stays legible in both palettes
 
 
@@ -95,7 +95,7 @@ def attention_map(part: Json) -> Markup:
     for k, card in enumerate(cards):
         at = CELL * k
         parts += [_number(k + 1, LEFT + at + CELL / 2, 12), _cover(card, LEFT + at + 1, 18),
-                  _number(k + 1, 11, TOP + at + 15), _cover(card, 22, TOP + at + 1)]  # fmt: skip
+                  _number(k + 1, 11, TOP + at + 14), _cover(card, 22, TOP + at + 1)]  # fmt: skip
     for row, line in enumerate(lines):
         parts += [_cell(row, column, share, top, cards) for column, share in enumerate(line)]
     return Markup("").join([*parts, Markup("</svg>")])
@@ -120,5 +120,5 @@ def _cell(row: int, column: int, share: float, top: float, cards: list[Json]) ->
     return Markup(
         '<g><title>{}</title><rect class="cell" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}"/>'
         '<text class="middle" x="{}" y="{}">{}</text></g>'
-    ).format(title, x, y, CELL - 1, CELL - 1, round(STRONGEST * share / top, 3), x + CELL / 2 - 0.5, y + 15,
+    ).format(title, x, y, CELL - 1, CELL - 1, round(STRONGEST * share / top, 3), x + CELL / 2 - 0.5, y + 14,
              text if text != "0" else "")  # fmt: skip

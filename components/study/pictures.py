@@ -119,7 +119,7 @@ def curves(
     pad = (high - low) * 0.08 or abs(high) * 0.02 or 0.1
     last = max(len(names) - 1, 1)
     plot = Plot(title, f"{y_label} of {', '.join(name for name, *_ in lines)} over {x_label.lower()}.",
-                (-0.25, last + 0.25), (low - pad, high + pad), width=480, height=300)  # fmt: skip
+                (-0.25, last + 0.25), (low - pad, high + pad), height=300)  # fmt: skip
     ticks = round_ticks(low - pad, high + pad)
     plot.axes(x_label, y_label, range(len(names)), ticks, lambda k: names[int(k)], lambda v: f"{v:.{_places(ticks)}f}")
     for shift, (name, style, line) in enumerate(lines):
@@ -138,7 +138,7 @@ def times(names: Sequence[str], x_label: str, arms: Sequence[Json]) -> Markup:
     """Seconds of training at each place, from zero: a cost is read as a ratio."""
     top = max(arm["seconds"] for arm in arms) * 1.08
     plot = Plot("Training time", f"Over {x_label.lower()}: {', '.join(duration(arm['seconds']) for arm in arms)}.",
-                (-0.25, max(len(names) - 1, 1) + 0.25), (0.0, top), width=480, height=300)  # fmt: skip
+                (-0.25, max(len(names) - 1, 1) + 0.25), (0.0, top), height=300)  # fmt: skip
     ticks = round_ticks(0.0, top)
     plot.axes(x_label, "seconds", range(len(names)), ticks, lambda k: names[int(k)], count)
     points = [(float(k), arm["seconds"]) for k, arm in enumerate(arms)]
