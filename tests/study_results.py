@@ -11,6 +11,7 @@ from PIL import Image
 Json = dict[str, Any]
 HISTORY = [("1–4", 812), ("5–9", 1204), ("10–19", 2310), ("20–49", 1930), ("50–99", 744), ("100", 31)]
 ITEMS = [("unseen", 402), ("rare (1–9)", 1630), ("known", 4999)]
+STUDIES = ("ablation", "mask", "target-concat", "sequence-length", "alignment", "quantisation", "guidance", "levels")
 FACTORS = {"transformer": ("raw", "standardise", "l2", "rmsnorm"), "din": ("raw", "standardise", "l2", "rmsnorm")}
 
 
@@ -54,6 +55,9 @@ def plans(study: str) -> tuple[list[Plan], str, list[str]]:
                     place = (("kind", kind), ("levels", levels), ("codebook", size))
                     arms.append(Plan(f"{kind} {levels} x {size}", 0.844 + 0.002 * int(levels), factors=place))
         return arms, "concat", ["factors", "items"]
+    if study == "levels":
+        places = ("none", "row only", "target only", "history only", "row and both")
+        return [Plan(place, 0.846 + 0.001 * k) for k, place in enumerate(places)], "row only", ["items"]
     return _ablation(), "full", ["paper", "factors", "history"]
 
 

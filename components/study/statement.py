@@ -65,7 +65,7 @@ def family(against: str, comparisons: list[Json]) -> list[str]:
     elif unsure:
         top = max(comparisons, key=lambda c: float(c["difference"]))
         if top["difference"] > 0:
-            sentences.append(f"None is shown to be better; the highest mean is that of “{top['arm']}”, {told(top)}.")
+            sentences.append(f"No arm is shown to be better; the highest mean is that of “{top['arm']}”, {told(top)}.")
     if worse:
         sentences.append(f"Worse than “{against}”: {listed(worse[::-1])}.")
     if unsure:
