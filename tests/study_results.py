@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 Json = dict[str, Any]
-HISTORY = [("1–4", 812), ("5–9", 1204), ("10–19", 2310), ("20–49", 1930), ("50–99", 744), ("100", 31)]
-ITEMS = [("unseen", 402), ("rare (1–9)", 1630), ("known", 4999)]
+HISTORY = [("0", 12), ("1-4", 812), ("5-9", 1204), ("10-19", 2310), ("20-49", 1930), ("50+", 744)]
+ITEMS = [("unseen", 402), ("rare (1-9)", 1630), ("known", 4999)]
 STUDIES = ("ablation", "mask", "target-concat", "sequence-length", "alignment", "quantisation", "guidance", "levels")
 FACTORS = {"transformer": ("raw", "standardise", "l2", "rmsnorm"), "din": ("raw", "standardise", "l2", "rmsnorm")}
 

@@ -72,6 +72,7 @@ def origin_view(results: Json) -> list[tuple[str, str, bool]]:
         ("Train rows", str(data["sha256"]), True),
         ("Learned from", f"{used} train rows", False),
         ("Measured on", f"{count(rows[data['split']])} {data['split']} rows", False),
+        ("Split", str(data.get("split_note") or ""), False),
         ("Seeds", ", ".join(str(seed) for seed in results["seeds"]), False),
         ("Preset", str(results["preset"]), True),
         ("Overrides", " ".join(str(setting) for setting in results["overrides"]), True),

@@ -86,7 +86,9 @@ def limits(results: Json) -> list[str]:
     """What a reader must hold against the sentences above."""
     found = []
     if len(results["seeds"]) == 1:
-        found.append("One seed: what another start of the same training would give is in none of these intervals.")
+        found.append(
+            "One seed: another start of the same training could turn a difference round, and no interval tells of it."
+        )
     rows = results["data"]["rows"]
     if rows["used"] < rows["train"]:
         found.append(

@@ -120,7 +120,11 @@ def test_pictures_have_words_and_tables_have_heads(pages: dict[str, str], name: 
         ("sample", ["Best possible"], []),
         ("one seed", ["One seed: a dot is that training's AUC"], ["Small dots are single seeds"]),
         ("one arm", ["Every arm"], ["Is the difference more than luck?"]),
-        ("gaps", ["no training of it has finished", "Failed trainings", "seed 3: out of &lt;memory&gt;"], ["<memory>"]),
+        (
+            "gaps",
+            ["no training of it has finished", "2 of 3 seeds", "Failed trainings", "seed 3: out of &lt;memory&gt;"],
+            ["<memory>"],
+        ),
     ],
 )
 def test_a_page_has_the_views_that_its_study_asks_for(
