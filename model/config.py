@@ -5,14 +5,16 @@ from typing import Literal, get_args
 
 from model.checks import at_least, between, one_of
 
-ContentUse = Literal["concat", "init", "align", "codes", "similarity"]
+ContentUse = Literal["concat", "init", "align", "distil", "codes", "similarity"]
 ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
 ContentMap = Literal["none", "linear", "gated-mlp"]
+CodeKind = Literal["residual", "product"]
 Interest = Literal["transformer", "din", "relu", "recency", "mean", "none"]
 TargetAttention = Literal["none", "din", "relu"]
 Position = Literal["none", "learned"]
 Cross = Literal["full", "low-rank", "none"]
 Mask = Literal["right", "inverted"]
+ItemLevels = Literal["none", "history", "target", "both"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class ModelConfig:
     content_norm: ContentNorm = "raw"
     content_map: ContentMap = "linear"
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
-    item_levels: bool = False  # likes and views level of each history item and of the target
+    item_levels: ItemLevels = "none"  # which items carry their likes and views level
     row_levels: bool = True  # likes and views level of the row
 
     # Interest
@@ -67,10 +69,13 @@ class ModelConfig:
     deep_dropout: float = 0.2
     head_widths: tuple[int, ...] = (64, 32)
 
-    # Content as the start of the id embedding, as codes (residual quantisation) and as a similarity histogram
+    # Content as the start of the id embedding, as its guide, as codes and as a similarity histogram
     init_std: float = 0.1
     align_temperature: float = 0.1
-    code_levels: int = 3
+    distil_id_temperature: float = 0.1  # the lower, the more the nearest items alone count
+    distil_content_temperature: float = 0.1
+    code_kind: CodeKind = "residual"
+    code_levels: int = 3  # codes of an item
     codebook_size: int = 256
     similarity_bins: int = 16
 
@@ -79,8 +84,9 @@ class ModelConfig:
             one_of("model.content", use, get_args(ContentUse))
         if len(set(self.content)) != len(self.content):
             raise ValueError(f"model.content = {self.content!r}: names a use twice")
-        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "interest": Interest, "position": Position,
-                   "target_attention": TargetAttention, "cross": Cross, "mask": Mask}  # fmt: skip
+        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "code_kind": CodeKind,
+                   "item_levels": ItemLevels, "interest": Interest, "target_attention": TargetAttention,
+                   "position": Position, "mask": Mask, "cross": Cross}  # fmt: skip
         for field, choice in choices.items():
             one_of(f"model.{field}", getattr(self, field), get_args(choice))
         for field in ("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim",
@@ -91,7 +97,8 @@ class ModelConfig:
             between(f"model.{field}", getattr(self, field), 0.0, 0.99)
         for field in ("embedding_std", "init_std"):
             at_least(f"model.{field}", getattr(self, field), 0.0)
-        between("model.align_temperature", self.align_temperature, 1e-3, 100.0)
+        for field in ("align_temperature", "distil_id_temperature", "distil_content_temperature"):
+            between(f"model.{field}", getattr(self, field), 1e-3, 100.0)
         between("model.last_k", self.last_k, 0, self.history_length)
         for field in ("attention_widths", "deep_widths", "head_widths"):
             for width in getattr(self, field):

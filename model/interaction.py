@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from model.dropout import Dropout
-from model.grouped import tail_linear
+from model.staircase import Staircase, staircase_linear
 
 
 class CrossNetwork(nn.Module):
@@ -23,14 +22,14 @@ class CrossNetwork(nn.Module):
             crossed_BF = features_BF * layer(crossed_BF) + crossed_BF
         return crossed_BF
 
-    def grouped(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """The same for groups of rows without their leading features, which are zero and stay so."""
-        crossed = list(features)
+    def climb(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
+        """The same for features with zeros as `stairs` says; they stay zero."""
+        crossed_BF = features_BF
         for layer in self.layers:
             assert isinstance(layer, nn.Linear)
-            mixed = tail_linear(crossed, layer.weight, layer.bias, square=True)
-            crossed = [f * m + c for f, m, c in zip(features, mixed, crossed, strict=True)]
-        return crossed
+            mixed_BF = staircase_linear(crossed_BF, layer.weight, layer.bias, stairs, square=True)
+            crossed_BF = features_BF * mixed_BF + crossed_BF
+        return crossed_BF
 
 
 class LowRankCrossNetwork(nn.Module):
@@ -59,11 +58,11 @@ class DeepNetwork(nn.Sequential):
         super().__init__(*blocks)
         self.width = widths[-1] if widths else width
 
-    def grouped(self, features: Sequence[Tensor]) -> Tensor:
-        """The same for groups of rows without their leading features, which are zero."""
+    def climb(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
+        """The same for features with zeros as `stairs` says."""
         first = self[0]
         assert isinstance(first, nn.Linear)
-        hidden = torch.cat(tail_linear(features, first.weight, first.bias, square=False))
+        hidden = staircase_linear(features_BF, first.weight, first.bias, stairs, square=False)
         for module in list(self)[1:]:
             hidden = module(hidden)
         return hidden

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig, Vocabulary
 from model.content import ContentNormalisation, content_map, principal_start
+from model.guidance import contrastive, relational
 from model.items import ItemTable
-from model.quantise import QuantiserReport, ResidualQuantiser
+from model.quantise import Quantiser, QuantiserReport, columns_of_levels
 
 
 def embedding(rows: int, width: int, std: float) -> nn.Embedding:
@@ -26,17 +27,18 @@ class SemanticCodes(nn.Module):
 
     codes_NQ: Tensor
 
-    def __init__(self, config: ModelConfig, items: int) -> None:
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
-        self.codebook_size = config.codebook_size
-        self.register_buffer("codes_NQ", torch.zeros(items, config.code_levels, dtype=torch.int64))
+        columns_of_levels(config.code_kind, config.code_levels, vocabulary.content)  # raises if they are too few
+        self.kind, self.codebook_size = config.code_kind, config.codebook_size
+        self.register_buffer("codes_NQ", torch.zeros(vocabulary.items, config.code_levels, dtype=torch.int64))
         # One table for all levels; code c of level q is row 1 + q * codebook_size + c, row 0 is the padding item.
         self.code = embedding(1 + config.code_levels * config.codebook_size, config.embedding_dim, config.embedding_std)
 
     def fit(self, content_NC: Tensor, seen_N: Tensor) -> QuantiserReport:
         seen_SC = content_NC[seen_N]
         levels = self.codes_NQ.shape[1]
-        quantiser = ResidualQuantiser.fit(seen_SC, levels, self.codebook_size)
+        quantiser = Quantiser.fit(seen_SC, self.kind, levels, self.codebook_size)
         rows_NQ = quantiser.encode(content_NC) + 1 + self.codebook_size * torch.arange(levels, device=content_NC.device)
         rows_NQ[0] = 0
         self.codes_NQ.copy_(rows_NQ)
@@ -64,7 +66,7 @@ class ItemEncoder(nn.Module):
         self.id = embedding(vocabulary.items, size, std)
         self.tag = embedding(vocabulary.tags, size, std)
         self.width = 2 * size
-        if config.item_levels:
+        if config.item_levels != "none":
             self.likes = embedding(vocabulary.levels, size, std)
             self.views = embedding(vocabulary.levels, size, std)
             self.width += 2 * size
@@ -73,7 +75,7 @@ class ItemEncoder(nn.Module):
             self.map, mapped = content_map(config.content_map, vocabulary.content, config)
             self.width += mapped
         if "codes" in config.content:
-            self.codes = SemanticCodes(config, vocabulary.items)
+            self.codes = SemanticCodes(config, vocabulary)
             self.width += size
         if "align" in config.content:
             self.align = nn.Linear(vocabulary.content, size)
@@ -107,7 +109,7 @@ class ItemEncoder(nn.Module):
 
     def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:
         parts = [self.id(ids_U), self._tags(table.tags_NT[ids_U])]
-        if self.config.item_levels:
+        if self.config.item_levels != "none":
             parts += [self.likes(table.likes_N[ids_U]), self.views(table.views_N[ids_U])]
         if "concat" in self.config.content:
             parts.append(self.map(self.content(ids_U, table)) * (ids_U != 0)[:, None])
@@ -117,18 +119,37 @@ class ItemEncoder(nn.Module):
             return EncodedItems(torch.cat(parts, dim=1), F.normalize(self.content(ids_U, table), dim=-1))
         return EncodedItems(torch.cat(parts, dim=1), parts[0][:, :0])
 
+    def as_history(self, items_XD: Tensor) -> Tensor:
+        """Encoded items as a history shows them: without their levels where only the target has any."""
+        return self._without_levels(items_XD) if self.config.item_levels == "target" else items_XD
+
+    def as_target(self, items_XD: Tensor) -> Tensor:
+        return self._without_levels(items_XD) if self.config.item_levels == "history" else items_XD
+
+    def _without_levels(self, items_XD: Tensor) -> Tensor:
+        """Zero in their place: an item is encoded once for both uses, so its width must not depend on the use."""
+        size = self.config.embedding_dim
+        before_XE, levels_XE, after_XE = items_XD.tensor_split([2 * size, 4 * size], dim=1)
+        return torch.cat([before_XE, torch.zeros_like(levels_XE), after_XE], dim=1)
+
     def _tags(self, tags_UT: Tensor) -> Tensor:
         """The mean over an item's tags; zero where it has none."""
         real_UT = tags_UT != 0
         mean_UE: Tensor = (self.tag(tags_UT) * real_UT[..., None]).sum(1) / real_UT.sum(1, keepdim=True).clamp(min=1)
         return mean_UE
 
-    def alignment_loss(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> Tensor:
-        """Contrastive (InfoNCE, both directions) between each item's id embedding and its own mapped content."""
+    def guidance_losses(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> dict[str, Tensor]:
+        """What content asks of the id embeddings, by its use, over at most `sample` of the items."""
+        uses = {"align", "distil"} & set(self.config.content)
+        if not uses:
+            return {}
         ids_S = ids_U[ids_U != 0]
         ids_S = ids_S[torch.randperm(len(ids_S), device=ids_S.device)[:sample]]
-        id_SE = F.normalize(self.id(ids_S), dim=-1)
-        content_SE = F.normalize(self.align(self.content(ids_S, table)), dim=-1)
-        alike_SS = id_SE @ content_SE.T / self.config.align_temperature
-        own_S = torch.arange(len(ids_S), device=ids_S.device)
-        return (F.cross_entropy(alike_SS, own_S) + F.cross_entropy(alike_SS.T, own_S)) / 2
+        id_SE, content_SC = self.id(ids_S), self.content(ids_S, table)
+        losses = {}
+        if "align" in uses:
+            losses["align"] = contrastive(id_SE, self.align(content_SC), self.config.align_temperature)
+        if "distil" in uses:
+            temperatures = self.config.distil_id_temperature, self.config.distil_content_temperature
+            losses["distil"] = relational(id_SE, content_SC, *temperatures)
+        return losses

@@ -28,7 +28,7 @@ def touched_l2(ranker: Ranker, ids_U: Tensor) -> Tensor:
     """Half the squared length of each embedding row that the batch's distinct items touch, summed, each row once."""
     encoder, table = ranker.item_encoder, ranker.table
     touched = [encoder.id(ids_U), encoder.tag(torch.unique(table.tags_NT[ids_U]))]
-    if ranker.config.item_levels:
+    if ranker.config.item_levels != "none":
         touched += [
             encoder.likes(torch.unique(table.likes_N[ids_U])),
             encoder.views(torch.unique(table.views_N[ids_U])),

@@ -1,9 +1,12 @@
-"""Content as semantic ids: a residual quantiser fitted with k-means, and what it keeps of the content."""
+"""Content as semantic ids: residual and product quantisation by k-means, and what they keep of the content."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
+
+from model.config import CodeKind
 
 
 @dataclass(frozen=True)
@@ -50,41 +53,65 @@ def _spread_start(points_NC: Tensor, centres: int, generator: torch.Generator) -
     return points_NC[chosen].clone()
 
 
-@dataclass(frozen=True)
-class ResidualQuantiser:
-    """Each level quantises what the levels before it left over."""
+def columns_of_levels(kind: CodeKind, levels: int, width: int) -> tuple[slice, ...]:
+    """The columns that each level codes: of a residual quantiser all, of a product quantiser its own part."""
+    if kind == "residual":
+        return (slice(None),) * levels
+    if levels > width:
+        raise ValueError(
+            f"model.code_levels = {levels}: product quantisation splits the content's {width} columns, "
+            f"so there must be at most {width}"
+        )
+    # Every n-th column, not n runs of neighbours: content comes from a PCA, its columns in falling order of variance.
+    # A first run would hold nearly all of it, and as many codes would then be spent on the noise of the last.
+    return tuple(slice(level, None, levels) for level in range(levels))
 
-    codebooks: tuple[Tensor, ...]  # each (K, C)
+
+@dataclass(frozen=True)
+class Quantiser:
+    """Each level codes, of its own columns, what the levels before it left over."""
+
+    mean_C: Tensor
+    codebooks: tuple[Tensor, ...]  # each (K, columns of its level)
+    columns: tuple[slice, ...]
 
     @classmethod
-    def fit(cls, points_NC: Tensor, levels: int, codebook_size: int, seed: int = 0) -> "ResidualQuantiser":
+    def fit(cls, points_NC: Tensor, kind: CodeKind, levels: int, codebook_size: int, seed: int = 0) -> Self:
         if len(points_NC) == 0:
-            raise ValueError("a residual quantiser needs items to be fitted on; the item table marks none as seen")
+            raise ValueError("a quantiser needs items to be fitted on; the item table marks none as seen")
+        columns = columns_of_levels(kind, levels, points_NC.shape[1])
         generator = torch.Generator(points_NC.device).manual_seed(seed)
-        residual_NC, codebooks = points_NC.double(), []
-        for _ in range(levels):
-            centres_KC = kmeans(residual_NC, min(codebook_size, len(points_NC)), generator)
-            residual_NC = residual_NC - centres_KC[nearest(residual_NC, centres_KC)]
-            codebooks.append(centres_KC)
-        return cls(tuple(codebooks))
+        mean_C = points_NC.double().mean(0)
+        residual_NC, codebooks = points_NC.double() - mean_C, []
+        for own in columns:
+            centres_KX = kmeans(residual_NC[:, own], min(codebook_size, len(points_NC)), generator)
+            residual_NC[:, own] -= centres_KX[nearest(residual_NC[:, own], centres_KX)]
+            codebooks.append(centres_KX)
+        return cls(mean_C, tuple(codebooks), columns)
 
     def encode(self, points_NC: Tensor) -> Tensor:
-        residual_NC, codes = points_NC.double(), []
-        for centres_KC in self.codebooks:
-            codes.append(nearest(residual_NC, centres_KC))
-            residual_NC = residual_NC - centres_KC[codes[-1]]
+        residual_NC, codes = points_NC.double() - self.mean_C, []
+        for centres_KX, own in zip(self.codebooks, self.columns, strict=True):
+            codes.append(nearest(residual_NC[:, own], centres_KX))
+            residual_NC[:, own] -= centres_KX[codes[-1]]
         return torch.stack(codes, dim=1)
 
     def decode(self, codes_NQ: Tensor) -> Tensor:
-        return torch.stack([book[codes_NQ[:, q]] for q, book in enumerate(self.codebooks)]).sum(0)
+        """The points that codes stand for; of the first few codes alone, the points as far as those tell."""
+        points_NC = self.mean_C.repeat(len(codes_NQ), 1)
+        for codes_N, centres_KX, own in zip(codes_NQ.T, self.codebooks, self.columns, strict=False):
+            points_NC[:, own] += centres_KX[codes_N]
+        return points_NC
 
     def report(self, points_NC: Tensor) -> QuantiserReport:
         codes_NQ = self.encode(points_NC)
-        points_NC = points_NC.double()
-        variance = (points_NC - points_NC.mean(0)).square().sum().clamp(min=1e-12)
-        error, used, residual_NC = [], [], points_NC
-        for q, book in enumerate(self.codebooks):
-            residual_NC = residual_NC - book[codes_NQ[:, q]]
-            error.append(float(residual_NC.square().sum() / variance))
-            used.append(len(torch.unique(codes_NQ[:, q])) / len(book))
-        return QuantiserReport(tuple(error), tuple(used), len(torch.unique(codes_NQ, dim=0)), len(points_NC))
+        variance = (points_NC.double() - points_NC.double().mean(0)).square().sum().clamp(min=1e-12)
+        told = [self.decode(codes_NQ[:, :level]) for level in range(1, len(self.codebooks) + 1)]
+        return QuantiserReport(
+            error=tuple(float((points_NC.double() - told_NC).square().sum() / variance) for told_NC in told),
+            utilisation=tuple(
+                len(torch.unique(codes_N)) / len(book) for codes_N, book in zip(codes_NQ.T, self.codebooks, strict=True)
+            ),
+            distinct=len(torch.unique(codes_NQ, dim=0)),
+            fitted=len(points_NC),
+        )

@@ -12,6 +12,7 @@ from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
 from model.item_encoder import EncodedItems, ItemEncoder, embedding
 from model.items import ItemTable
 from model.pooling import MeanPool, RecencyPool
+from model.staircase import Staircase
 from model.target_attention import DinAttention, ReluAttention
 from model.transformer import InterestTransformer, rows
 
@@ -90,19 +91,28 @@ class Ranker(nn.Module):
         return self._score(encoded, history_BL, history_BL != 0, item_B, likes_B, views_B)
 
     def score_groups(
-        self, encoded: EncodedItems, histories: Sequence[Tensor], item_B: Tensor, likes_B: Tensor, views_B: Tensor
+        self,
+        encoded: EncodedItems,
+        histories: Sequence[Tensor],
+        item_B: Tensor,
+        likes_B: Tensor,
+        views_B: Tensor,
+        stairs: Staircase | None = None,
     ) -> Tensor:
-        """`score_encoded` of rows in consecutive groups, each history as wide as its group needs."""
-        if len(histories) == 1 and not self.leading_zeros(histories[0].shape[1]):
+        """`score_encoded` of rows in consecutive groups, each history as wide as its group needs.
+
+        `stairs` says where the features of short histories are zero, if the caller has sorted the rows by length.
+        """
+        if len(histories) == 1 and stairs is None:
             return self.score_encoded(encoded, histories[0], item_B, likes_B, views_B)
         fitted = [self._fit_length(history) for history in histories]
         sizes = [len(history) for history in histories]
         # Gathered once for all groups: each lookup's gradient is as large as the list of items.
         cells = torch.cat([history.flatten() for history in fitted])
         cell_sizes = [history.numel() for history in fitted]
-        gathered = torch.split(rows(self._projected(encoded.items_UD), cells), cell_sizes)
+        gathered = torch.split(rows(self._projected(self.item_encoder.as_history(encoded.items_UD)), cells), cell_sizes)
         content = torch.split(rows(encoded.content_UC, cells), cell_sizes)
-        columns = (rows(encoded.items_UD, item_B), rows(encoded.content_UC, item_B), likes_B, views_B)
+        columns = (self._targets(encoded, item_B), rows(encoded.content_UC, item_B), likes_B, views_B)
         by_group = zip(*(torch.split(column, sizes) for column in columns), strict=True)
         features = []
         for history, items_PX, content_PC, (target_BD, *row) in zip(fitted, gathered, content, by_group, strict=True):
@@ -110,7 +120,10 @@ class Ranker(nn.Module):
             features.append(
                 self._features(interests, history != 0, content_PC.view(*history.shape, -1), target_BD, *row)
             )
-        return self._interact_groups(features, [history.shape[1] for history in fitted])
+        return self._interact(torch.cat(features), stairs)
+
+    def _targets(self, encoded: EncodedItems, item_B: Tensor) -> Tensor:
+        return self.item_encoder.as_target(rows(encoded.items_UD, item_B))
 
     def _projected(self, items_UD: Tensor) -> Tensor:
         """What the interest needs of an item, the item itself first."""
@@ -132,19 +145,19 @@ class Ranker(nn.Module):
         """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, [heads,] L) of a target attention."""
         history_BL = self._fit_length(history_BL)
         items_UD = self.encode(torch.cat([history_BL.flatten(), item_B])).items_UD
+        history_UD = self.item_encoder.as_history(items_UD)
+        target_BD = self.item_encoder.as_target(items_UD[history_BL.numel() :])
         position_BL = torch.arange(history_BL.numel(), device=item_B.device).view_as(history_BL)
         found: list[Tensor] = []
         for module in (self.interest, self.beside):
             if module is not None:
-                weights = module.attention(items_UD, position_BL, items_UD[history_BL.numel() :], history_BL != 0)
+                weights = module.attention(history_UD, position_BL, target_BD, history_BL != 0)
                 found += weights if isinstance(weights, list) else [weights]
         return found
 
-    def auxiliary_loss(self, ids_U: Tensor) -> Tensor:
-        """The contrastive loss between id embeddings and content, where `model.content` holds `align`; else zero."""
-        if "align" not in self.config.content:
-            return self.item_encoder.id.weight.new_zeros(())
-        return self.item_encoder.alignment_loss(ids_U, self.table)
+    def auxiliary_losses(self, ids_U: Tensor) -> dict[str, Tensor]:
+        """By name: `align` and `distil`, where `model.content` holds them."""
+        return self.item_encoder.guidance_losses(ids_U, self.table)
 
     def _fit_length(self, history_BL: Tensor) -> Tensor:
         """The newest `history_length` items, without restoring padding that the caller left out.
@@ -166,10 +179,10 @@ class Ranker(nn.Module):
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
-        items_UD, content_UC = encoded
-        target_BD = rows(items_UD, item_B)
+        history_UD, content_UC = self.item_encoder.as_history(encoded.items_UD), encoded.content_UC
+        target_BD = self._targets(encoded, item_B)
         modules = [module for module in (self.interest, self.beside) if module is not None]
-        interests = [module(items_UD, history_BL, target_BD, real_BL) for module in modules]
+        interests = [module(history_UD, history_BL, target_BD, real_BL) for module in modules]
         content = (rows(content_UC, history_BL), target_BD, rows(content_UC, item_B))
         return self._interact(self._features(interests, real_BL, *content, likes_B, views_B))
 
@@ -183,7 +196,7 @@ class Ranker(nn.Module):
         likes_B: Tensor,
         views_B: Tensor,
     ) -> Tensor:
-        """The interest comes first: what a short history leaves zero then leads, see `model.grouped`."""
+        """The interest comes first: what a short history leaves zero then leads, see `empty_blocks`."""
         parts = list(interests)
         if self.config.row_levels:
             parts += [self.likes(likes_B), self.views(views_B)]
@@ -192,24 +205,19 @@ class Ranker(nn.Module):
             parts.append(self.similarity(content_BLC, target_BC, real_BL))
         return torch.cat(parts, dim=1)
 
-    def leading_zeros(self, length: int) -> int:
-        """How many of the first features are zero for every history of at most `length` items."""
+    def empty_blocks(self) -> tuple[int, int]:
+        """(K, width): a history of h < K items leaves the first (K - h) x width features zero."""
         if not isinstance(self.interest, InterestTransformer) or self.config.mask != "right":
-            return 0
-        return max(0, self.config.last_k - length) * self.interest.model_width
+            return 0, 0
+        return self.config.last_k, self.interest.model_width
 
-    def _interact_groups(self, features: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
-        if not isinstance(self.cross, CrossNetwork) or not self.config.deep_widths:
-            return self._interact(torch.cat(list(features)))
-        short = [f[:, self.leading_zeros(length) :] for f, length in zip(features, lengths, strict=True)]
-        crossed = [F.pad(c, (self.cross.width - c.shape[1], 0)) for c in self.cross.grouped(short)]
-        logits_B: Tensor = self.head(torch.cat([torch.cat(crossed), self.deep.grouped(short)], dim=1))[:, 0]
-        return logits_B
-
-    def _interact(self, features_BF: Tensor) -> Tensor:
-        joined = [self.deep(features_BF)]
-        if self.cross is not None:
-            joined = [self.cross(features_BF), *joined]
+    def _interact(self, features_BF: Tensor, stairs: Staircase | None = None) -> Tensor:
+        if stairs is not None and isinstance(self.cross, CrossNetwork) and self.config.deep_widths:
+            joined = [self.cross.climb(features_BF, stairs), self.deep.climb(features_BF, stairs)]
+        else:
+            joined = [self.deep(features_BF)]
+            if self.cross is not None:
+                joined = [self.cross(features_BF), *joined]
         logits_B: Tensor = self.head(torch.cat(joined, dim=1))[:, 0]
         return logits_B
 

@@ -28,6 +28,7 @@ class TrainConfig:
     pairwise_weight: float = 0.0  # share of the in-batch pairwise loss; BCE keeps the rest
     embedding_l2: float = 0.0  # on the embeddings that a batch touched
     align_weight: float = 0.0  # of the contrastive loss, when model.content holds "align"
+    distil_weight: float = 0.0  # of the relational distillation, when model.content holds "distil"
 
     # Where and how
     launcher: Launcher = "inline"
@@ -46,7 +47,7 @@ class TrainConfig:
         for field in ("batch_size", "accumulate", "max_epochs", "patience", "processes", "nodes"):
             at_least(f"train.{field}", getattr(self, field), 1)
         for field in ("learning_rate", "weight_decay", "gradient_clip", "embedding_l2", "align_weight",
-                      "checkpoint_minutes", "checkpoint_steps", "restarts", "seed"):  # fmt: skip
+                      "distil_weight", "checkpoint_minutes", "checkpoint_steps", "restarts", "seed"):  # fmt: skip
             at_least(f"train.{field}", getattr(self, field), 0)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)

@@ -1,7 +1,7 @@
 """Where to cut a batch, sorted by history length, into groups that are each computed at their own width.
 
-A narrower group saves arithmetic on padding. One more group costs its launches, and reading the interaction's weights
-once more. Both are counted in multiply-adds, so that the best cuts are a shortest path over the few possible ones.
+A narrower group saves arithmetic on padding and costs its launches. Both are counted in multiply-adds, so the best cuts
+are a shortest path over the few possible ones. What the interaction leaves out of short histories is counted alike.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import ModelConfig
-from model.interaction import CrossNetwork
 from model.ranker import Ranker
+from model.staircase import Staircase
 from model.transformer import InterestTransformer
 
 Array = npt.NDArray[Any]
@@ -20,10 +20,9 @@ Array = npt.NDArray[Any]
 # Where a cut may lie: each length up to 16, beyond that fewer.
 WIDTHS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 100, 128, 192, 256])
 
-# Multiply-adds that fit in the time of a group's launches, and in that of reading one weight. Orders of magnitude:
-# 60 operations forward and backward at 10 us against 1.6e10/s on a core, at 5 us against 6e13/s on a data-centre GPU.
-LAUNCH = {"cpu": 1e7, "cuda": 2e10}
-REREAD = {"cpu": 20.0, "cuda": 150.0}
+# Multiply-adds that fit in the time of the 60 launches that a group, or a step of the staircase, takes forward and
+# backward. Orders of magnitude: at 10 us against 1.6e10/s on a core, at 5 us against 6e13/s on a data-centre GPU.
+LAUNCHES = {"cpu": 1e7, "cuda": 2e10}
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,10 @@ class GroupCosts:
     """By history length from 0 on: of a row in a group that wide, and of the group itself."""
 
     row_L: Array
-    group_L: Array
+    group: float
+    blocks: int = 0  # of features that short histories leave empty, see `Ranker.empty_blocks`
+    block_width: int = 0
+    spared_rows: float = 1.0  # that make one more step worth its launches
 
 
 def group_costs(ranker: Ranker, device: str) -> GroupCosts | None:
@@ -40,13 +42,11 @@ def group_costs(ranker: Ranker, device: str) -> GroupCosts | None:
     if "din" in (model.interest, model.target_attention) or model.mask != "right":
         return None
     length_L = np.arange(model.history_length + 1, dtype=np.float64)
-    active_L = np.array([ranker.features - ranker.leading_zeros(length) for length in range(model.history_length + 1)])
-    crossing_L = active_L.astype(np.float64) ** 2 * (
-        model.cross_layers if isinstance(ranker.cross, CrossNetwork) else 0
-    )
-    weights_L = crossing_L + active_L * (model.deep_widths[0] if model.deep_widths else 1)
-    row_L = weights_L + length_L * _position(ranker, model) + length_L**2 * _pair(ranker, model)
-    return GroupCosts(row_L, LAUNCH[device] + REREAD[device] * weights_L)
+    row_L = length_L * _position(ranker, model) + length_L**2 * _pair(ranker, model)
+    blocks, width = ranker.empty_blocks()
+    # A block's rows and columns of each cross matrix, three products each: forward, to the weights, to the features.
+    spared = 6.0 * model.cross_layers * width * ranker.features
+    return GroupCosts(row_L, LAUNCHES[device], blocks, width, LAUNCHES[device] / max(spared, 1.0))
 
 
 def _position(ranker: Ranker, model: ModelConfig) -> float:
@@ -70,15 +70,28 @@ def group_bounds(ascending: Array, costs: GroupCosts | None) -> list[tuple[int, 
     ends = np.searchsorted(ascending, WIDTHS[ascending[-1] > WIDTHS], side="right")
     ends = np.unique(np.concatenate([[0], ends, [len(ascending)]]))
     lengths = ascending[ends[1:] - 1].astype(np.intp)
-    row, group = costs.row_L[lengths], costs.group_L[lengths]
+    row = costs.row_L[lengths]
     best, before = np.zeros(len(ends)), np.zeros(len(ends), dtype=np.intp)
     for last in range(1, len(ends)):
         ways = best[:last] + (ends[last] - ends[:last]) * row[last - 1]
         before[last] = ways.argmin()
-        best[last] = ways[before[last]] + group[last - 1]
+        best[last] = ways[before[last]] + costs.group
     bounds: list[tuple[int, int]] = []
     last = len(ends) - 1
     while last:
         bounds.append((int(ends[before[last]]), int(ends[last])))
         last = int(before[last])
     return bounds[::-1]
+
+
+def staircase(ascending: Array, costs: GroupCosts | None) -> Staircase | None:
+    """Which of the interaction's features are zero for these rows; None where none are."""
+    if costs is None or not costs.blocks:
+        return None
+    rows = [int(row) for row in np.searchsorted(ascending, np.arange(1, costs.blocks + 1))]
+    base = costs.blocks * costs.block_width
+    kept = 0
+    for block, row in enumerate(rows):  # a step that spares too few rows begins where the one before it does
+        kept = row if row - kept >= costs.spared_rows else kept
+        rows[block] = kept
+    return Staircase.of_blocks(rows, base, costs.block_width, len(ascending))

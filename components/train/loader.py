@@ -8,16 +8,17 @@ batch does not depend on the order of its rows: the result is that of the padded
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from components.train.grouping import GroupCosts, group_bounds
+from components.train.grouping import GroupCosts, group_bounds, staircase
 from components.train.rows import RowStore, gather_history
 from components.train.sampler import Sampler
+from model.staircase import Staircase
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Batch:
     likes_B: torch.Tensor
     views_B: torch.Tensor
     label_B: torch.Tensor  # float32; 255 where the split has no labels
+    stairs: Staircase | None = None  # where short histories leave features zero
 
     def __len__(self) -> int:
         return len(self.rows_B)
@@ -45,12 +47,9 @@ class Batch:
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.pin_memory().to(device, non_blocking=True)
 
-        return Batch(
-            self.rows_B,
-            move(self.distinct_U),
-            tuple(map(move, self.histories)),
-            *map(move, (self.item_B, self.likes_B, self.views_B, self.label_B)),
-        )
+        columns = ("distinct_U", "item_B", "likes_B", "views_B", "label_B")
+        moved: dict[str, Any] = {name: move(getattr(self, name)) for name in columns}
+        return replace(self, histories=tuple(map(move, self.histories)), **moved)
 
 
 @dataclass
@@ -86,6 +85,7 @@ class Collator:
             likes_B=torch.from_numpy(records["likes"].astype(np.int64)),
             views_B=torch.from_numpy(records["views"].astype(np.int64)),
             label_B=torch.from_numpy(records["label"].astype(np.float32)),
+            stairs=staircase(lengths, self.costs),
         )
 
     def _distinct(self, histories: list[Array], items: Array) -> tuple[Array, Array]:

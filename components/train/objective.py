@@ -19,7 +19,7 @@ from model.ranker import Ranker
 def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
     """Logits of a batch, each distinct item encoded once and each group at its own width."""
     encoded = ranker.encode(batch.distinct_U)
-    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B)
+    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B, batch.stairs)
 
 
 class Objective(nn.Module):
@@ -46,8 +46,9 @@ class Objective(nn.Module):
         total: Tensor = batch.label_B.new_zeros(())
         if self.config.embedding_l2:
             total = total + self.config.embedding_l2 * losses.touched_l2(self.ranker, self._touched(batch.distinct_U))
-        if self.config.align_weight:
-            total = total + self.config.align_weight * self.ranker.auxiliary_loss(batch.distinct_U)
+        weights = {"align": self.config.align_weight, "distil": self.config.distil_weight}
+        for name, loss in self.ranker.auxiliary_losses(batch.distinct_U).items():
+            total = total + weights[name] * loss  # at weight 0 too: DDP needs a gradient for every parameter
         return total
 
     def _touched(self, distinct_U: Tensor) -> Tensor:

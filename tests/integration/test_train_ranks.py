@@ -60,6 +60,15 @@ def test_two_ranks_give_the_loss_curve_of_one(inputs: Inputs, tmp_path: Path, se
         np.testing.assert_allclose(curves[1][name], values, rtol=0, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("weights", [(0.1, 0.2), (0.0, 0.2), (0.0, 0.0)], ids=["both", "one", "neither"])
+def test_ranks_train_with_content_as_a_guide(inputs: Inputs, tmp_path: Path, weights: tuple[float, float]) -> None:
+    model = replace(NO_DROPOUT, content=("concat", "align", "distil"))
+    config = run_config(model=model, processes=2, align_weight=weights[0], distil_weight=weights[1], max_epochs=1)
+    job = prepare_job(*inputs, config, tmp_path)
+    assert run_ranks(job, 2) == [0, 0]
+    assert np.isfinite(curves_of(job)["steps/train_loss"]).all()
+
+
 @pytest.mark.parametrize("accumulate", [2, 4])
 def test_accumulated_steps_are_those_of_the_whole_batch(inputs: Inputs, tmp_path: Path, accumulate: int) -> None:
     losses = []

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model.config import ModelConfig, Vocabulary
+from model.config import CodeKind, ModelConfig, Vocabulary
 from model.interaction import CrossNetwork, LowRankCrossNetwork
 from model.items import distinct_items
-from model.quantise import ResidualQuantiser
+from model.quantise import Quantiser
 from model.ranker import Ranker
 from model.target_attention import DinAttention
 from tests.unit.model.builders import BASE, histories, item_table, targets
@@ -30,11 +30,16 @@ def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
     config: ModelConfig = replace(
         BASE,
         embedding_dim=draw(st.integers(1, 3)) * 2,
-        content=draw(st.sampled_from([(), ("concat",), ("concat", "similarity"), ("codes",), ("init", "align")])),
+        content=draw(
+            st.sampled_from([(), ("concat",), ("concat", "similarity"), ("codes",), ("init", "align", "distil")])
+        ),
         content_norm=draw(st.sampled_from(["raw", "standardise", "l2", "rmsnorm"])),
         content_map=draw(st.sampled_from(["linear", "gated-mlp"])),
         content_dim=draw(st.integers(1, 3)) * 2,
-        item_levels=draw(st.booleans()),
+        code_kind=draw(
+            st.sampled_from(["residual", "product"] if vocabulary.content >= BASE.code_levels else ["residual"])
+        ),
+        item_levels=draw(st.sampled_from(["none", "history", "target", "both"])),
         row_levels=draw(st.booleans()),
         history_length=length,
         interest=draw(st.sampled_from(["transformer", "din", "relu", "recency", "mean", "none"])),
@@ -111,10 +116,19 @@ def test_a_cross_network_of_full_rank_can_be_either(rows: int, width: int, layer
 
 
 @few
-@given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 4), st.integers(1, 8), seeds)
-def test_more_levels_never_leave_more_behind(points: int, width: int, levels: int, size: int, seed: int) -> None:
-    points_NC = torch.randn(points, width, generator=torch.Generator().manual_seed(seed))
-    report = ResidualQuantiser.fit(points_NC, levels, size, seed).report(points_NC)
+@given(
+    st.sampled_from(["residual", "product"]),
+    st.integers(1, 40),
+    st.integers(4, 7),
+    st.integers(1, 4),
+    st.integers(1, 8),
+    seeds,
+)
+def test_more_levels_never_leave_more_behind(
+    kind: CodeKind, points: int, width: int, levels: int, size: int, seed: int
+) -> None:
+    points_NC = 3.0 + torch.randn(points, width, generator=torch.Generator().manual_seed(seed))
+    report = Quantiser.fit(points_NC, kind, levels, size, seed).report(points_NC)
     errors = [1.0 + 1e-9, *report.error]
     assert all(after <= before + 1e-9 for before, after in pairwise(errors))
     assert all(0 < share <= 1 for share in report.utilisation)

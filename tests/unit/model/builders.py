@@ -28,7 +28,7 @@ BASE = ModelConfig(
     codebook_size=4,
     similarity_bins=5,
 )
-EVERY_USE: tuple[ContentUse, ...] = ("concat", "init", "align", "codes", "similarity")
+EVERY_USE: tuple[ContentUse, ...] = ("concat", "init", "align", "distil", "codes", "similarity")
 
 # One name for each way a ranker can be built that the exactness tests must hold for.
 VARIANTS: dict[str, ModelConfig] = {
@@ -47,9 +47,12 @@ VARIANTS: dict[str, ModelConfig] = {
     "din-beside": replace(BASE, target_attention="din"),
     "relu-beside": replace(BASE, target_attention="relu"),
     "low-rank": replace(BASE, cross="low-rank"),
-    "item-levels": replace(BASE, item_levels=True, row_levels=False),
+    "item-levels": replace(BASE, item_levels="both", row_levels=False),
+    "history-levels": replace(BASE, item_levels="history", row_levels=False),
+    "target-levels": replace(BASE, item_levels="target", target_attention="din"),
     "no-content": replace(BASE, content=()),
     "every-use": replace(BASE, content=EVERY_USE, content_norm="standardise", content_map="gated-mlp"),
+    "product-codes": replace(BASE, content=("codes",), code_kind="product"),
     "short": replace(BASE, history_length=7),
 }
 

@@ -14,6 +14,7 @@ from model.presets import din, paper, published
         ("content", ("concat", "concat"), "names a use twice"),
         ("content_norm", "batch", "model.content_norm = 'batch': must be one of 'raw'"),
         ("content_map", "mlp", "model.content_map = 'mlp'"),
+        ("code_kind", "vq", "model.code_kind = 'vq': must be one of 'residual', 'product'"),
         (
             "interest",
             "lstm",
@@ -21,12 +22,14 @@ from model.presets import din, paper, published
         ),
         ("target_attention", "transformer", "model.target_attention = 'transformer': must be one of"),
         ("cross", "half", "model.cross = 'half'"),
+        ("item_levels", True, "model.item_levels = True: must be one of 'none', 'history', 'target', 'both'"),
         ("mask", "left", "model.mask = 'left'"),
         ("embedding_dim", 0, "model.embedding_dim = 0: must be at least 1"),
         ("embedding_std", float("nan"), "model.embedding_std = nan"),
         ("deep_dropout", 1.0, r"model.deep_dropout = 1.0: must lie in \[0.0, 0.99\]"),
         ("last_k", 101, r"model.last_k = 101: must lie in \[0, 100\]"),
         ("deep_widths", (256, 0), "model.deep_widths = 0: must be at least 1"),
+        ("distil_id_temperature", 0.0, r"model.distil_id_temperature = 0.0: must lie in \[0.001, 100.0\]"),
         ("similarity_bins", 1, "model.similarity_bins = 1: must be at least 2"),
     ],
 )

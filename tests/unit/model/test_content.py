@@ -108,14 +108,3 @@ def test_a_similarity_histogram_counts_items_by_cosine() -> None:
     real_BL = torch.tensor([[True, True, True, True, False]])
     weight_BK = torch.expm1(block(history_BLC, target_BC, real_BL))
     torch.testing.assert_close(weight_BK, torch.tensor([[0.0, 0.5, 1.5, 1.0, 1.0]]), atol=1e-6, rtol=1e-5)
-
-
-def test_the_alignment_loss_is_least_where_id_and_content_agree() -> None:
-    config = replace(BASE, embedding_dim=8, content=("align",))
-    model, ids_U = ranker(config), torch.arange(VOCABULARY.items)
-    apart = float(model.auxiliary_loss(ids_U).detach())
-    with torch.no_grad():
-        model.item_encoder.align.weight.copy_(torch.eye(8))
-        model.item_encoder.id.weight.copy_(model.table.content_ND)
-    assert float(model.auxiliary_loss(ids_U).detach()) < 0.2 < 2.0 < apart
-    assert float(ranker(BASE).auxiliary_loss(ids_U)) == 0.0

@@ -38,7 +38,7 @@ def test_pairwise_of_one_class_is_zero_with_a_finite_gradient(label: int) -> Non
 
 
 def test_touched_l2_counts_each_embedding_row_once() -> None:
-    model = ranker(replace(VARIANTS["every-use"], item_levels=True))
+    model = ranker(replace(VARIANTS["every-use"], item_levels="both"))
     encoder, table, ids_U = model.item_encoder, model.table, torch.tensor([0, 3, 5, 9])
     tables = {
         encoder.id: set(ids_U.tolist()),

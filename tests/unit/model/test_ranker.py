@@ -74,7 +74,8 @@ def test_every_parameter_gets_a_gradient(config: ModelConfig) -> None:
     model = ranker(config).train()
     history_BL = histories([40] * 64, 40)
     ids_U = torch.arange(VOCABULARY.items)
-    torch.autograd.backward(model(history_BL, *targets(64)).square().sum() + model.auxiliary_loss(ids_U))
+    guidance = sum(model.auxiliary_losses(ids_U).values(), start=torch.zeros(()))
+    torch.autograd.backward(model(history_BL, *targets(64)).square().sum() + guidance)
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

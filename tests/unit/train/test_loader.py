@@ -16,7 +16,7 @@ from model.ranker import Ranker
 from tests.tiny_training import ITEMS, MODEL
 
 # Groups cost nothing: one for each length.
-EAGER = GroupCosts(np.arange(13.0), np.zeros(13))
+EAGER = GroupCosts(np.arange(13.0), 0.0)
 
 
 def ids_of(batch: Batch, length: int) -> np.ndarray:

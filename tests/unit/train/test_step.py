@@ -140,6 +140,7 @@ def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_pat
         pytest.param({"precision": "bfloat16"}, id="bfloat16"),
         pytest.param({"pairwise_weight": 0.2, "embedding_l2": 1e-4, "weight_decay": 1e-3}, id="more-losses"),
         pytest.param({"model": replace(MODEL, content=("concat", "align")), "align_weight": 0.1}, id="aligned"),
+        pytest.param({"model": replace(MODEL, content=("distil",)), "distil_weight": 0.1}, id="distilled"),
         pytest.param({"model": replace(MODEL, interest="din")}, id="din"),
         pytest.param({"model": replace(MODEL, mask="inverted")}, id="inverted-mask"),
         pytest.param({"model": replace(MODEL, content=("codes",), codebook_size=8)}, id="codes"),

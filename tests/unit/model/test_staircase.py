@@ -1,0 +1,69 @@
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from model.interaction import CrossNetwork, DeepNetwork
+from model.staircase import Staircase, staircase_linear
+
+WIDTH = 12
+STAIRS = {
+    "three-steps": Staircase((0, 2, 4), (9, 4, 0)),
+    "columns-nobody-has": Staircase((0, 3), (8, 5)),
+    "one-step": Staircase((0,), (0,)),
+    "one-step-short": Staircase((0,), (7,)),
+}
+
+
+def features(stairs: Staircase) -> Tensor:
+    torch.manual_seed(0)
+    x_BF = torch.randn(6, WIDTH, dtype=torch.float64)
+    for rows, own, _ in stairs.steps(WIDTH):
+        x_BF[: rows.start, own] = 0
+    x_BF[:, : stairs.columns[-1]] = 0
+    return x_BF.requires_grad_()
+
+
+def corner(stairs: Staircase) -> Tensor:
+    """Which places the features may fill."""
+    return features(stairs).detach() != 0
+
+
+@pytest.mark.parametrize("square", [True, False], ids=["square", "narrow"])
+@pytest.mark.parametrize("stairs", STAIRS.values(), ids=STAIRS)
+def test_a_linear_map_equals_the_full_one(stairs: Staircase, square: bool) -> None:
+    x_BF = features(stairs)
+    outputs = WIDTH if square else 5
+    weight = torch.randn(outputs, WIDTH, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(outputs, dtype=torch.float64, requires_grad=True)
+    used = corner(stairs) if square else torch.ones(6, outputs, dtype=torch.bool)
+    through = torch.randn(6, outputs, dtype=torch.float64) * used
+    tensors = (x_BF, weight, bias)
+    ours, full = staircase_linear(*tensors, stairs, square), F.linear(*tensors)
+    torch.testing.assert_close(ours * used, full * used)
+    to_x, *to_rest = torch.autograd.grad(ours, tensors, through)
+    full_to_x, *full_to_rest = torch.autograd.grad(full, tensors, through)
+    torch.testing.assert_close(to_x * corner(stairs), full_to_x * corner(stairs))
+    torch.testing.assert_close(to_rest, full_to_rest)
+
+
+@pytest.mark.parametrize("stairs", STAIRS.values(), ids=STAIRS)
+def test_the_networks_climb_to_what_they_compute_in_full(stairs: Staircase) -> None:
+    x_BF = features(stairs)
+    for network in (CrossNetwork(WIDTH, 3).double(), DeepNetwork(WIDTH, (5, 3), 0.0).double()):
+        found, wanted = network.climb(x_BF, stairs), network(x_BF)
+        torch.testing.assert_close(found, wanted)
+        parameters = list(network.parameters())
+        ours, full = (torch.autograd.grad(y.square().sum(), parameters) for y in (found, wanted))
+        torch.testing.assert_close(ours, full)
+
+
+def test_under_autocast_the_products_are_in_lower_precision_and_the_gradients_are_not() -> None:
+    stairs = STAIRS["three-steps"]
+    network, x_BF = CrossNetwork(WIDTH, 2), features(stairs).detach().float().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network.climb(x_BF, stairs)
+        wanted = network(x_BF)
+    torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
+    torch.autograd.backward(found.sum())
+    assert {parameter.grad.dtype for parameter in network.parameters() if parameter.grad is not None} == {torch.float32}
