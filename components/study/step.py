@@ -1,11 +1,11 @@
 """A study from beginning to end: cells, record, results, report."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from components.files import write_json
 from components.study.engine import Cell, OnEvent, Order, Outcome, cells_of, prepare_inputs, run_cells
 from components.study.record import Record
+from components.study.report import write_report
 from components.study.results import examples_of, results_of
 
 
@@ -41,8 +41,5 @@ def write_study(order: Order, outcome: Outcome) -> list[Path]:
     """The files of a study, of which some cells may be missing."""
     results = results_of(order, outcome)
     write_json(order.out / "results.json", results)
-    if find_spec("components.study.report"):
-        from components.study.report import write_report
-
-        write_report(results, examples_of(outcome), order.out)
-    return [order.out / name for name in ("results.json", "table.md", "report.html") if (order.out / name).is_file()]
+    write_report(results, examples_of(outcome), order.out)
+    return [order.out / name for name in ("results.json", "table.md", "report.html")]
