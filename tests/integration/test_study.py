@@ -36,7 +36,7 @@ QUICK = [word for name, value in TRAIN.items() for word in ("--set", f"train.{na
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "clicks"
-    write_sample(folder, SIZES["tiny"])
+    write_sample(folder, replace(SIZES["tiny"], content="item_info"))  # nothing to encode
     return folder
 
 
@@ -224,13 +224,15 @@ def test_a_failed_cell_is_named_and_the_others_are_measured(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     arms = (Arm("good", base()), Arm("diverging", base(learning_rate=1e30)), Arm("also good", base(max_epochs=1)))
-    made = Study("made-up", "t", "q?", arms, reference="good")
+    made = Study("made-up", "t", "q?", arms, reference="good", views=("attention",))
     outcome = run_study(order(made, workspace, data, tmp_path), lambda _: None)
     assert list(outcome.failed) == ["diverging, seed 1"]
     found = json.loads((tmp_path / "results.json").read_text())
     assert [(failed["arm"], failed["seed"]) for failed in found["failed"]] == [("diverging", 1)]
     assert "lower train.learning_rate" in found["failed"][0]["message"]
     assert [arm["name"] for arm in found["arms"] if arm["auc"] is None] == ["diverging"]
+    assert found["arms"][0]["attention"]["largest_on_padding"] == 0
+    assert "also good" in (tmp_path / "report.html").read_text()
     assert [(c["arm"], c["verdict"]) for c in found["comparisons"]] == [("also good", "inconclusive")]
 
 
