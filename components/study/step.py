@@ -20,7 +20,8 @@ def run_study(order: Order, on_event: OnEvent) -> Outcome:
 
     def on_finished(cell: Cell) -> None:
         record.add(cell)
-        if all(other.finished for other in cells if other.seed == cell.seed):
+        missing = {other.seed for other in cells if not other.finished}
+        if missing and cell.seed not in missing:
             write_study(order, Outcome(inputs, cells, {}))
 
     for cell in finished:
@@ -28,7 +29,8 @@ def run_study(order: Order, on_event: OnEvent) -> Outcome:
     try:
         failed = run_cells(waiting, inputs, order.jobs, on_event, on_finished)
     except KeyboardInterrupt:
-        write_study(order, Outcome(inputs, cells, {}))
+        if any(cell.finished for cell in cells):
+            write_study(order, Outcome(inputs, cells, {}))
         raise
     outcome = Outcome(inputs, cells, failed)
     record.conclude(outcome, write_study(order, outcome))

@@ -199,8 +199,7 @@ def query(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
 @pytest.mark.usefixtures("whole")
 def test_cells_are_the_same_bits_whatever_the_jobs(workspace: Path, data: Path, tmp_path: Path) -> None:
     """Seed 1 of the first workspace is the work of one job, a kill, and two jobs."""
-    for kept in ("study", "embeddings"):
-        shutil.copytree(workspace / "cache" / kept, tmp_path / "cache" / kept)
+    shutil.copytree(workspace / "cache" / "study", tmp_path / "cache" / "study")
     done = mmctr(tmp_path, data, "mask", "--seeds", "1", "--jobs", "3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(cells(tmp_path)) == 2
@@ -260,14 +259,10 @@ def test_an_interrupt_ends_the_cells_and_says_how_to_go_on(workspace: Path, data
     wait_for_end_of(workspace)
 
 
-@pytest.mark.usefixtures("whole")
-def test_without_labels_in_test_the_valid_split_is_measured_and_said(
-    workspace: Path, data: Path, tmp_path: Path
-) -> None:
+def test_without_labels_in_test_the_valid_split_is_measured_and_said(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "unlabelled"
     shutil.copytree(data, folder)
     pq.write_table(pq.read_table(data / "test.parquet").drop_columns(["label"]), folder / "test.parquet")
-    shutil.copytree(workspace / "cache" / "embeddings", tmp_path / "cache" / "embeddings")
     done = mmctr(tmp_path, folder, "mask", "--seeds", "1", "--arms", "right", "--rows", "700")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "measured on valid" in done.stdout
