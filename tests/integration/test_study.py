@@ -19,7 +19,7 @@ import pytest
 
 from components.config import RunConfig
 from components.sample import SIZES, write_sample
-from components.study.engine import Order
+from components.study.engine import Order, Source
 from components.study.grids import study
 from components.study.plan import Arm, Study
 from components.study.step import run_study
@@ -209,7 +209,7 @@ def test_cells_are_the_same_bits_whatever_the_jobs(workspace: Path, data: Path, 
 
 
 def order(of: Study, workspace: Path, data: Path, out: Path) -> Order:
-    return Order(of, base(), (), 1, data, ROOT, "HEAD", None, 2, workspace, out)
+    return Order(of, base(), (), Source(data, ROOT, "HEAD"), 1, 2, workspace, out)
 
 
 def base(**train: Any) -> RunConfig:

@@ -8,7 +8,7 @@ import pytest
 
 from components.files import write_json
 from components.study import step
-from components.study.engine import Cell, Order, Outcome
+from components.study.engine import Cell, Order, Outcome, Source
 from components.study.grids import study
 from components.study.inputs import Inputs
 from components.study.step import run_study
@@ -69,7 +69,7 @@ def test_a_report_after_each_seed_and_when_stopped(
     stop_after: int, expected: list[int], written: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step, "run_cells", work(stop_after))
-    order = Order(study("mask", BASE), BASE, (), 3, None, tmp_path, "HEAD", None, 1, tmp_path, tmp_path)
+    order = Order(study("mask", BASE), BASE, (), Source(None, tmp_path, "HEAD"), 3, 1, tmp_path, tmp_path)
     if stop_after < 6:
         with pytest.raises(KeyboardInterrupt):
             run_study(order, lambda _: None)
