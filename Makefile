@@ -44,6 +44,7 @@ bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path
 	$(BIN)/python -m benchmarks.training compare --fuxictr .mmctr/fuxictr/bin/python
 	$(BIN)/python -m benchmarks.loader --fuxictr .mmctr/fuxictr/bin/python
 	$(BIN)/python -m benchmarks.scaling ranks
+	$(BIN)/python -m benchmarks.scaling rows
 	$(BIN)/python -m benchmarks.scaling batch
 	$(BIN)/python -m benchmarks.tables
 

@@ -70,7 +70,10 @@ def joined(device: str) -> Iterator[Ranks]:
     try:
         yield Ranks(rank, count, chosen)
     finally:
-        dist.destroy_process_group()
+        # A gloo group stays until the process ends. Destroying one joins its thread with the GIL held, while that
+        # thread may need the GIL to drop a tensor of the last collective: torch 2.13 then waits for ever.
+        if dist.get_backend() == "nccl":
+            dist.destroy_process_group()
 
 
 def pick_device(device: str, local_rank: int = 0) -> torch.device:

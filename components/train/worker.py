@@ -12,8 +12,9 @@ import os
 import platform
 import signal
 import sys
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
@@ -147,5 +148,21 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def run_and_leave() -> NoReturn:
+    """Ends without tearing the interpreter down, for the reason given in `ranks.joined`."""
+    code: int | None = 1
+    try:
+        code = record(main)()  # tells torchrun what a crash was
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except BaseException:  # noqa: BLE001 - the process ends with it
+        traceback.print_exc()
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if code is None else code)
+
+
 if __name__ == "__main__":
-    sys.exit(record(main)())  # tells torchrun what a crash was
+    run_and_leave()
