@@ -16,6 +16,7 @@ from components.errors import StepError
 from components.tracking.server import AlreadyThereError, Server, connect
 
 PIPELINE_RUN = "mmctr.pipeline_run"
+PARENT = "mlflow.parentRunId"  # MLflow shows a run that has it below its parent
 RUN_ID_VARIABLE = "MLFLOW_RUN_ID"
 _BATCH = 100  # parameters and tags a request
 
@@ -95,6 +96,27 @@ def run_for(pipeline_run: str, experiment: str, server: Server | None = None) ->
     return TrackedRun(server, run.info.run_id, experiment_id)
 
 
+def nested_run(parent: TrackedRun, name: str) -> TrackedRun:
+    """The run `name` below `parent`, made if there is none. Its name must be one of a kind in the experiment."""
+    if not name or "'" in name:
+        raise StepError(f"nested run {name!r}: must be a name without quotes, to be found again by it")
+    found = _find(parent.server, [parent.experiment_id], name)
+    run = found or _create(parent.server, parent.experiment_id, name, {PARENT: parent.run_id})
+    return TrackedRun(parent.server, run.info.run_id, parent.experiment_id)
+
+
+def nested_tags(parent: TrackedRun) -> dict[str, dict[str, str]]:
+    """The tags of each finished run below `parent`, by its name: one question instead of one a run."""
+    below, token = f"tags.`{PARENT}` = '{parent.run_id}'", None
+    found: dict[str, dict[str, str]] = {}
+    while True:
+        page = parent.server.call("search_runs", [parent.experiment_id], below, max_results=1000, page_token=token)
+        found |= {run.data.tags[PIPELINE_RUN]: dict(run.data.tags) for run in page if run.info.status == "FINISHED"}
+        token = page.token
+        if not token:
+            return found
+
+
 def _experiment(server: Server, name: str) -> str:
     found = server.call("get_experiment_by_name", name)
     if found is None:
@@ -116,9 +138,10 @@ def _find(server: Server, experiments: list[str], pipeline_run: str) -> Any:
     return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
 
-def _create(server: Server, experiment_id: str, pipeline_run: str) -> Any:
+def _create(server: Server, experiment_id: str, pipeline_run: str, more: Mapping[str, str] | None = None) -> Any:
     """Makes the run, and gives way if another step made an older one meanwhile."""
-    made = server.call("create_run", experiment_id, tags={PIPELINE_RUN: pipeline_run}, run_name=pipeline_run)
+    tags = {PIPELINE_RUN: pipeline_run, **(more or {})}
+    made = server.call("create_run", experiment_id, tags=tags, run_name=pipeline_run)
     first = _find(server, [experiment_id], pipeline_run)
     if first is None or first.info.run_id == made.info.run_id:
         return made

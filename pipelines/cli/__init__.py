@@ -12,6 +12,7 @@ from pipelines.cli.predict import predict
 from pipelines.cli.review import review_app, rollback
 from pipelines.cli.run import run
 from pipelines.cli.schedule import app as schedule_app
+from pipelines.cli.study import study_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 _TRAIN, _REVIEW, _DATA, _CLUSTER = "Train", "Review and serve", "Data", "Kubeflow"
 app.command(rich_help_panel=_TRAIN)(run)
+app.command("study", rich_help_panel=_TRAIN)(study_command)
 app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)
 app.command(rich_help_panel=_REVIEW)(predict)
