@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markers import filled
 from benchmarks.training import RESULTS, best
-from components.errors import StepError
 from components.files import atomic_path, read_json
 
 README = Path("benchmarks/README.md")
@@ -112,13 +112,9 @@ def _where(results: dict[str, Any]) -> str:
 def write_tables(folder: Path = RESULTS, readme: Path = README) -> None:
     text = readme.read_text()
     for name, (file, table) in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        if begin not in text or end not in text:
-            raise StepError(f"{readme} has no place for the table {name!r}: it is marked {begin} and {end}")
         measured = (folder / file).is_file()
         lines = table(read_json(folder / file)) if measured else [MISSING.get(name, "Not measured yet.")]
-        before, rest = text.split(begin)
-        text = "\n".join([before + begin, *lines, end + rest.split(end)[1]])
+        text = filled(text, name, lines, readme)
     with atomic_path(readme) as scratch:
         scratch.write_text(text)
 

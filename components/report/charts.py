@@ -107,8 +107,11 @@ class Track:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return f"{2 + 96 * share:.2f}%"
 
-    def interval(self, estimate: Json, style: str, lines: Sequence[tuple[float, str]], text: str) -> Markup:
-        """A dot with its interval, over vertical lines at given values."""
+    def interval(
+        self, estimate: Json, style: str, lines: Sequence[tuple[float, str]], text: str,
+        points: Sequence[tuple[float, str]] = (),
+    ) -> Markup:  # fmt: skip
+        """A dot with its interval, over vertical lines at given values; `points` are further, smaller dots."""
         lines = [*((tick, "faint") for tick in self.ticks), *lines]
         marks = Markup("").join(
             Markup('<line class="{}" x1="{}" x2="{}" y1="0" y2="100%"/>').format(kind, self.at(value), self.at(value))
@@ -120,8 +123,12 @@ class Track:
             line = Markup('<line class="reach {}" x1="{}" x2="{}" y1="50%" y2="50%"/>')
             reach = line.format(style, self.at(low), self.at(high))
         dot = Markup('<circle class="dot {}" cx="{}" cy="50%" r="4.5"/>').format(style, self.at(estimate["value"]))
+        small = Markup("").join(
+            Markup('<circle class="point {}" cx="{}" cy="50%" r="3"/>').format(kind, self.at(value))
+            for value, kind in points
+        )
         head = Markup('<svg class="track" role="img" aria-label="{}"><title>{}</title>').format(text, text)
-        return head + marks + reach + dot + Markup("</svg>")
+        return head + marks + reach + small + dot + Markup("</svg>")
 
     def scale(self, text_of: Any) -> Markup:
         ticks = self.ticks

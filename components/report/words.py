@@ -51,6 +51,11 @@ def chance(p: float | None) -> str:
     return "less than 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
+def p_value(p: float | None) -> str:
+    """The same in a table, where there is no room for words."""
+    return "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
 def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
@@ -79,6 +84,7 @@ def bound(text: str) -> str:
 
 
 SHOWN: dict[str, Callable[[Any], str]] = {
-    f.__name__: f for f in (fixed, signed, percent, whole_percent, points, count, size, chance, duration, limit, bound)
+    f.__name__: f
+    for f in (fixed, signed, percent, whole_percent, points, count, size, chance, p_value, duration, limit, bound)
 }
 SHOWN_WITH_DIGITS: dict[str, Callable[[Any, int], str]] = {f.__name__: f for f in (fixed, signed, percent, points)}

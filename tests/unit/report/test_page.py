@@ -1,7 +1,6 @@
 """The page tells the numbers of metrics.json, and nothing in it reaches out."""
 
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from components.gate.verdict import decide
 from components.report.evidence import Evidence
 from components.report.page import lookup, render
 from tests.measured import World, checked_data, measured, unreadable_champion
+from tests.page_reader import Reader
 from tests.traces import traces
 
 BETTER = measured()
@@ -32,37 +32,6 @@ CASES = {
 def page_of(metrics: dict[str, Any], policy: GatePolicy | None = None, **changes: Any) -> str:
     evidence = Evidence(**{**traces().__dict__, **changes})
     return render(metrics, decide(metrics, evidence.validation, policy or GatePolicy()), evidence)
-
-
-class Reader(HTMLParser):
-    """Collects what a test asks of a page; complains about tags that do not close in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, dict[str, str | None]]] = []
-        self.numbers: list[tuple[str, str, str]] = []
-        self.text: list[str] = []
-        self.feed(page)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        last = self.attributes[-1] if self.attributes else ("", {})
-        if last[0] == "data" and self.open and self.open[-1] == "data":
-            self.numbers.append((str(last[1]["data-metric"]), str(last[1]["value"]), data))
-        elif self.open and self.open[-1] not in ("style", "title"):
-            self.text.append(data)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,0 +1,21 @@
+"""Documents whose tables are generated: what stands between two markers is replaced, all else is left alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.errors import StepError
+
+
+def markers(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def filled(text: str, name: str, lines: Sequence[str], document: Path) -> str:
+    """`text` with `lines` between the markers of `name`."""
+    begin, end = markers(name)
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise StepError(
+            f"{document} has no place for the table {name!r}: it is marked {begin} and {end}, once and in turn"
+        )
+    before, rest = text.split(begin)
+    return "\n".join([before + begin, *lines, end + rest.split(end)[1]])
