@@ -60,7 +60,7 @@ def mask(base: RunConfig) -> Study:
         (Arm("right", varied(base, mask="right"), "Attention sees the real items alone."),
          Arm("inverted", varied(base, mask="inverted"), inverted)),
         reference="right",
-        views=("history",),
+        views=("history", "attention"),
     )  # fmt: skip
 
 
