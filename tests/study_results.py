@@ -41,7 +41,7 @@ def plans(study: str) -> tuple[list[Plan], str, list[str]]:
         )
     if study == "sequence-length":
         arms = [Plan(str(n), 0.84 + 0.004 * k, factors=(("items", str(n)),)) for k, n in enumerate((10, 20, 50, 100))]
-        return arms, "100", ["history", "attention", "factors"]
+        return arms, "100", ["history", "attention"]
     if study == "alignment":
         return _alignment(), "transformer raw linear", ["factors"]
     if study == "guidance":

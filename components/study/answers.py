@@ -75,7 +75,11 @@ def _mended(comparisons: list[Json], against: str, change: str) -> list[str]:
     ranked = sorted(comparisons, key=lambda c: -float(c["difference"]))
     better = [c for c in ranked if c["verdict"] == "better"]
     worse = [c for c in ranked if c["verdict"] == "worse"]
-    harm = f"{len(worse)} of {len(ranked)} are worse"
+    harm = (
+        f"{len(worse) or 'none'} of {len(ranked)} is worse"
+        if len(worse) < 2
+        else f"{len(worse)} of {len(ranked)} are worse"
+    )
     if worse:
         harm += f", the most “{worse[-1]['arm']}” {told(worse[-1])}"
     if not better:
@@ -149,10 +153,11 @@ def attention(results: Json) -> list[str]:
     if len(looked) <= 2:
         sentences = [f"Attention of “{name}”, {layer['name']}, first seed: {_looks(layer)}." for name, layer in looked]
     else:
-        parts = "; ".join(f"“{name}” {percent(layer['oldest_quarter'])}" for name, layer in looked)
-        even = percent(looked[-1][1]["quarter_items"])
-        sentences = [f"Attention on the oldest quarter of a history, last layer, first seed: {parts}. Even attention "
-                     f"would be {even}."]  # fmt: skip
+        parts = "; ".join(
+            f"“{name}” {percent(layer['oldest_quarter'])} (even attention: {percent(layer['quarter_items'])})"
+            for name, layer in looked
+        )
+        sentences = [f"Attention on the oldest quarter of what is read, last layer, first seed: {parts}."]
     return [*sentences, _padding(results)]
 
 
@@ -177,6 +182,7 @@ def _padding(results: Json) -> str:
     seen = {arm["name"]: arm["attention"]["largest_on_padding"] for arm in results["arms"] if arm["attention"]}
     on = {name: largest for name, largest in seen.items() if largest}
     if not on:
-        return "No head of any layer attends to padding: the largest weight there is exactly 0."
+        rows = min(arm["attention"]["rows"] for arm in results["arms"] if arm["attention"])
+        return f"On the {count(rows)} rows looked at, no head of any layer attends to padding: its weight is exactly 0."
     parts = ", ".join(f"“{name}” with a weight of up to {fixed(largest)}" for name, largest in on.items())
     return f"Padding is attended to by {parts}."

@@ -29,17 +29,25 @@ def areas(results: Json) -> Json:
     """Every arm's AUC on one scale: a dot a seed, the mean and its interval, the reference's mean as a line."""
     lines = measured(results)
     if not lines:
-        return {"lines": [], "scale": ""}
+        return {"lines": [], "scale": "", "cut": False}
     estimates = [estimate(arm["auc"]) for _, arm in lines]
     values = [e["value"] for e in estimates]
-    scale = track(estimates, [], reach=max(max(values) - min(values), 0.01) / 2)
+    scale = track(estimates, [], reach=max(max(values) - min(values), 0.005))
     own = first_comparisons(results)
     mark = next((arm["auc"]["mean"] for _, arm in lines if arm["name"] == results["reference"]), None)
     drawn = {n: _area(arm, scale, tone_of(arm, own, results), mark) for n, arm in lines}
+    notes = [arm["note"] for arm in results["arms"]]
     return {
         "scale": scale.scale(lambda tick: f"{tick:.{_places(scale.ticks)}f}"),
+        "cut": any(e["low"] is not None and (e["low"] < scale.low or e["high"] > scale.high) for e in estimates),
         "lines": [
-            {"arm": arm, "index": n, "picture": drawn.get(n), "reference": arm["name"] == results["reference"]}
+            {
+                "arm": arm,
+                "index": n,
+                "picture": drawn.get(n),
+                "reference": arm["name"] == results["reference"],
+                "note": arm["note"] if arm["note"] not in notes[:n] else "",  # once is enough
+            }
             for n, arm in enumerate(results["arms"])
         ],
     }

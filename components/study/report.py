@@ -44,7 +44,7 @@ def render(results: Json, examples: list[Json]) -> str:
         areas=pictures.areas(results),
         differences=pictures.differences(results),
         papers=pictures.papers(results) if "paper" in views else None,
-        factors=heat.factor_views(results) if "factors" in views else [],
+        factors=heat.factor_views(results),
         history=heat.slices_view(results, "history") if "history" in views else None,
         items=heat.slices_view(results, "items") if "items" in views else None,
         codes=[(n, arm) for n, arm in enumerate(results["arms"]) if arm["codes"]],

@@ -14,16 +14,16 @@ LISTED = 5  # comparisons named one by one; of more, the outermost two
 
 def statement(results: Json) -> list[str]:
     """The answer first, then what was seen beside it, then what keeps one from being sure."""
-    special: dict[str, Callable[[Json], list[str]]] = {
+    beside: dict[str, Callable[[Json], list[str]]] = {
         "mask": answers.mask,
-        "alignment": answers.alignment,
         "ablation": answers.ablation,
         "sequence-length": answers.sequence_length,
         "quantisation": answers.quantisation,
     }
-    sentences = families(results) if results["study"] != "alignment" else []
-    if results["study"] in special:
-        sentences += special[results["study"]](results)
+    in_grid = answers.alignment(results) if results["study"] == "alignment" else []
+    sentences = in_grid or families(results)
+    if results["study"] in beside:
+        sentences += beside[results["study"]](results)
     if "items" in results["views"]:
         sentences += answers.items(results)
     if "attention" in results["views"]:
@@ -62,10 +62,6 @@ def family(against: str, comparisons: list[Json]) -> list[str]:
     sentences = [f"Of {len(comparisons)} arms held against “{against}”: {counted}."]
     if better:
         sentences.append(f"Better than “{against}”: {listed(better)}.")
-    elif unsure:
-        top = max(comparisons, key=lambda c: float(c["difference"]))
-        if top["difference"] > 0:
-            sentences.append(f"No arm is shown to be better; the highest mean is that of “{top['arm']}”, {told(top)}.")
     if worse:
         sentences.append(f"Worse than “{against}”: {listed(worse[::-1])}.")
     if unsure:

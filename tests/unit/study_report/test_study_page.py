@@ -208,3 +208,16 @@ def test_both_files_are_written_and_hold_no_trace_of_the_other(tmp_path: Path) -
     assert "Tin Orchard" not in table  # no title of the data leaves the page
     assert table.startswith("| arm | AUC [95%] |")
     assert json.dumps(found) == before
+
+
+def test_a_note_that_several_arms_share_stands_once() -> None:
+    found = results("mask")
+    found["arms"][0]["note"] = found["arms"][1]["note"] = "Both of them."
+    assert page_of(found).count("Both of them.") == 1
+
+
+def test_a_bar_that_is_cut_off_is_told() -> None:
+    found = results("mask")
+    assert "goes on beyond it" not in page_of(found)
+    found["arms"][0]["auc"].update(low=0.1, high=1.0)
+    assert "A bar that meets the edge goes on beyond it." in page_of(found)
