@@ -29,7 +29,7 @@ def study() -> RunConfig:
 
     Two cores train it on 100,000 rows in minutes. Three epochs are where arms differ and none has learned by heart.
     """
-    train = TrainConfig(batch_size=1024, learning_rate=2e-3, max_epochs=3, patience=2, checkpoint_minutes=2)
+    train = TrainConfig(batch_size=1024, learning_rate=2e-3, max_epochs=3, patience=2, checkpoint_minutes=2.0)
     return RunConfig("study", model=rankers.paper("small"), train=train)
 
 

@@ -130,13 +130,16 @@ def run_cells(
         while left or running:
             while len(running) < jobs and (cell := _next(left, running)):
                 left.remove(cell)
+                if cell.finished:  # two arms may be the same ranker under the study's settings
+                    _told_finished(cell, 0.0, on_event, on_finished)
+                    continue
                 running.append(_Running(cell, _start(cell, inputs), time.monotonic()))
                 on_event({"kind": "cell", "state": "started", "cell": cell.name})
             for here in [each for each in running if _ended(each, on_event)]:
                 running.remove(here)
                 if here.cell.finished:
-                    _finish(here, on_event)
-                    on_finished(here.cell)
+                    shutil.rmtree(here.task.folder)
+                    _told_finished(here.cell, time.monotonic() - here.since, on_event, on_finished)
                 else:
                     failed[here.cell.name] = cause = here.task.failure()
                     on_event({"kind": "cell", "state": "failed", "cell": here.cell.name, "cause": cause})
@@ -155,7 +158,7 @@ class _Running:
 
 
 def _next(left: list[Cell], running: list[_Running]) -> Cell | None:
-    """The first whose work nobody is at: two arms may be the same ranker under the study's settings."""
+    """The first whose work nobody is at."""
     busy = {each.cell.folder for each in running}
     return next((cell for cell in left if cell.folder not in busy), None)
 
@@ -174,7 +177,7 @@ def _ended(here: _Running, on_event: OnEvent) -> bool:
     return ended
 
 
-def _finish(here: _Running, on_event: OnEvent) -> None:
-    shutil.rmtree(here.task.folder)
-    facts = {"auc": here.cell.figures()["auc"], "seconds": time.monotonic() - here.since}
-    on_event({"kind": "cell", "state": "finished", "cell": here.cell.name, **facts})
+def _told_finished(cell: Cell, seconds: float, on_event: OnEvent, on_finished: Callable[[Cell], None]) -> None:
+    facts = {"auc": cell.figures()["auc"], "seconds": seconds}
+    on_event({"kind": "cell", "state": "finished", "cell": cell.name, **facts})
+    on_finished(cell)

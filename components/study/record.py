@@ -8,7 +8,7 @@ from components.files import sha256_json
 from components.runtime import flatten
 from components.study.engine import Cell, Order, Outcome
 from components.study.inputs import Inputs
-from components.tracking.runs import TrackedRun, nested_run, nested_tags, run_for
+from components.tracking.runs import TrackedRun, finished_below, nested_run, run_for
 from components.tracking.server import connect, tracking_uri
 
 
@@ -21,7 +21,7 @@ class Record:
         self.run: TrackedRun = run_for(self.name, order.base.experiment, connect(tracking_uri(order.workspace)))
         self.run.set_tags({"mmctr.study": order.study.name, "mmctr.question": order.study.question})
         self.run.log_params(dict(flatten(to_dict(order.base))))
-        self._there = set(nested_tags(self.run))
+        self._there = finished_below(self.run)
         self.trouble = ""
 
     def add(self, cell: Cell) -> None:

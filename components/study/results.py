@@ -23,7 +23,7 @@ def results_of(order: Order, outcome: Outcome) -> Json:
     inputs, study = outcome.inputs, order.study
     finished = [cell for cell in outcome.cells if cell.finished]
     figures = {(cell.arm.name, cell.seed): cell.figures() for cell in finished}
-    seeds = list(range(1, order.seeds + 1))
+    seeds = sorted({cell.seed for cell in outcome.cells if cell.finished or cell.name in outcome.failed})
     return {
         "study": study.name, "title": study.title, "question": study.question,
         **_when_and_where(list(figures.values())),

@@ -4,35 +4,45 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from components.files import write_json
-from components.study.engine import OnEvent, Order, Outcome, cells_of, prepare_inputs, run_cells
+from components.study.engine import Cell, OnEvent, Order, Outcome, cells_of, prepare_inputs, run_cells
 from components.study.record import Record
 from components.study.results import examples_of, results_of
 
 
 def run_study(order: Order, on_event: OnEvent) -> Outcome:
-    """Makes what is missing, and writes results.json, report.html and table.md from all of it."""
+    """Makes what is missing, and writes results.json, report.html and table.md: after every seed, and when stopped."""
     inputs = prepare_inputs(order, on_event)
     cells = cells_of(order, inputs)
     record = Record(order, inputs)
     finished = [cell for cell in cells if cell.finished]
     waiting = [cell for cell in cells if cell not in finished]
     on_event({"kind": "cells", "total": len(cells), "finished": len(finished)})
+
+    def on_finished(cell: Cell) -> None:
+        record.add(cell)
+        if all(other.finished for other in cells if other.seed == cell.seed):
+            write_study(order, Outcome(inputs, cells, {}))
+
     for cell in finished:
         record.add(cell)
-    failed = run_cells(waiting, inputs, order.jobs, on_event, record.add)
+    try:
+        failed = run_cells(waiting, inputs, order.jobs, on_event, on_finished)
+    except KeyboardInterrupt:
+        write_study(order, Outcome(inputs, cells, {}))
+        raise
     outcome = Outcome(inputs, cells, failed)
-    write_study(order, outcome)
-    record.conclude(outcome, sorted(order.out.iterdir()))
+    record.conclude(outcome, write_study(order, outcome))
     if record.trouble:
         on_event({"kind": "untracked", "cause": record.trouble})
     return outcome
 
 
-def write_study(order: Order, outcome: Outcome) -> Path:
+def write_study(order: Order, outcome: Outcome) -> list[Path]:
+    """The files of a study, of which some cells may be missing."""
     results = results_of(order, outcome)
     write_json(order.out / "results.json", results)
     if find_spec("components.study.report"):
         from components.study.report import write_report
 
         write_report(results, examples_of(outcome), order.out)
-    return order.out
+    return [order.out / name for name in ("results.json", "table.md", "report.html") if (order.out / name).is_file()]

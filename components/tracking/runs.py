@@ -105,16 +105,15 @@ def nested_run(parent: TrackedRun, name: str) -> TrackedRun:
     return TrackedRun(parent.server, run.info.run_id, parent.experiment_id)
 
 
-def nested_tags(parent: TrackedRun) -> dict[str, dict[str, str]]:
-    """The tags of each finished run below `parent`, by its name: one question instead of one a run."""
-    below, token = f"tags.`{PARENT}` = '{parent.run_id}'", None
-    found: dict[str, dict[str, str]] = {}
+def finished_below(parent: TrackedRun) -> set[str]:
+    """The names of the finished runs below `parent`: one question instead of one a run."""
+    below, token = f"tags.`{PARENT}` = '{parent.run_id}' and attributes.status = 'FINISHED'", None
+    names: set[str] = set()
     while True:
         page = parent.server.call("search_runs", [parent.experiment_id], below, max_results=1000, page_token=token)
-        found |= {run.data.tags[PIPELINE_RUN]: dict(run.data.tags) for run in page if run.info.status == "FINISHED"}
-        token = page.token
-        if not token:
-            return found
+        names |= {run.data.tags[PIPELINE_RUN] for run in page}
+        if not (token := page.token):
+            return names
 
 
 def _experiment(server: Server, name: str) -> str:
