@@ -1,29 +1,44 @@
 """Runs a training's ranks in forked processes, and kills one of them at a chosen step.
 
 A fork starts in milliseconds where a new interpreter needs seconds to import torch; what runs in it is the same worker.
+The forks come from a server that has imported torch and never computed: a fork of the tests' own process inherits
+OpenMP's locks without the threads that would open them, and hangs now and then.
 """
 
+import multiprocessing
 import os
 import signal
 import socket
 from collections.abc import Callable
 
-import torch._dynamo  # noqa: F401 - the optimizer loads it when first used: let that happen once, before the forks
+import cloudpickle
 from safetensors.numpy import load_file
 
 from components.train import objective, worker
 from components.train.job import Job
 
+_FORKS = multiprocessing.get_context("forkserver")
+# The optimizer loads torch._dynamo when first used: let that happen once, before the forks.
+_FORKS.set_forkserver_preload(["torch._dynamo", "components.train.worker"])
+
 
 def run_ranks(
     job: Job, ranks: int = 1, kill_at: int | None = None, before: Callable[[], None] = lambda: None
-) -> list[int]:
+) -> list[int | None]:
     """The ranks' exit codes, negative for a signal. The last rank kills itself before its `kill_at`-th step."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    children = [_fork(job, rank, ranks, port, kill_at if rank == ranks - 1 else None, before) for rank in range(ranks)]
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    children = []
+    for rank in range(ranks):
+        dies_at = kill_at if rank == ranks - 1 else None
+        arguments = (str(job.folder), {**shared, "RANK": str(rank)}, dies_at, cloudpickle.dumps(before))
+        children.append(_FORKS.Process(target=_work, args=arguments))
+        children[-1].start()
+    for child in children:
+        child.join()
+    return [child.exitcode for child in children]
 
 
 def results_of(job: Job) -> dict[str, bytes]:
@@ -35,17 +50,14 @@ def results_of(job: Job) -> dict[str, bytes]:
     }
 
 
-def _fork(job: Job, rank: int, ranks: int, port: int, kill_at: int | None, before: Callable[[], None]) -> int:
-    child = os.fork()
-    if child:
-        return child
+def _work(folder: str, environment: dict[str, str], kill_at: int | None, before: bytes) -> None:
     code = 1
     try:
-        os.environ.update(RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        os.environ.update(environment)
         if kill_at is not None:
             _kill_before_step(kill_at)
-        before()
-        code = worker.main(["--job", str(job.folder)])
+        cloudpickle.loads(before)()
+        code = worker.main(["--job", folder])
     finally:
         os._exit(code)  # no test framework in the child
 

@@ -20,9 +20,10 @@ Array = npt.NDArray[Any]
 # Where a cut may lie: each length up to 16, beyond that fewer.
 WIDTHS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 100, 128, 192, 256])
 
-# Multiply-adds that fit in the time of the 60 launches that a group, or a step of the staircase, takes forward and
-# backward. Orders of magnitude: at 10 us against 1.6e10/s on a core, at 5 us against 6e13/s on a data-centre GPU.
-LAUNCHES = {"cpu": 1e7, "cuda": 2e10}
+# Multiply-adds that fit in the time of what a group, or a step of the staircase, takes besides: 60 launches and more
+# forward and backward, and adding to its weights' gradients. Orders of magnitude: measured on one core, where anything
+# from 4e7 to 2e8 does as well and 1e7 costs a third in bfloat16; reckoned at 5 us against 6e13/s for a data-centre GPU.
+LAUNCHES = {"cpu": 4e7, "cuda": 2e10}
 
 
 @dataclass(frozen=True)
