@@ -175,11 +175,12 @@ def guidance(base: RunConfig) -> Study:
         Arm("ids and tags", varied(base, content=()), "No content at all."),
         Arm("concat", varied(base, content=("concat",)), "As in the paper."),
     ]
-    for beside, before in (((), ""), (("concat",), "concat + ")):
+    for beside in ("", "init", "concat"):
         for use, weight in weights.items():
-            config = varied(base, content=(*beside, use))
-            config = replace(config, train=replace(config.train, **weight))
-            arms.append(Arm(f"{before}{use}", config, notes[use], against="concat" if beside else ""))
+            if use != beside:
+                config = varied(base, content=(*filter(None, (beside,)), use))
+                config = replace(config, train=replace(config.train, **weight))
+                arms.append(Arm(f"{beside} + {use}" if beside else use, config, notes[use], against=beside))
     return Study(
         "guidance",
         "Content that guides id embeddings",
