@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import model.presets as rankers
 from components.config import RunConfig
 from components.study.plan import Arm, Study
 
@@ -63,7 +64,7 @@ def mask(base: RunConfig) -> Study:
         (Arm("right", varied(base, mask="right"), "Attention sees the real items alone."),
          Arm("inverted", varied(base, mask="inverted"), inverted)),
         reference="right",
-        views=("history",),
+        views=("history", "attention"),
     )  # fmt: skip
 
 
@@ -178,11 +179,12 @@ def guidance(base: RunConfig) -> Study:
         Arm("ids and tags", varied(base, content=()), "No content at all."),
         Arm("concat", varied(base, content=("concat",)), "As in the paper."),
     ]
-    for beside, before in (((), ""), (("concat",), "concat + ")):
+    for beside in ("", "init", "concat"):
         for use, weight in weights.items():
-            config = varied(base, content=(*beside, use))
-            config = replace(config, train=replace(config.train, **weight))
-            arms.append(Arm(f"{before}{use}", config, notes[use], against="concat" if beside else ""))
+            if use != beside:
+                config = varied(base, content=(*filter(None, (beside,)), use))
+                config = replace(config, train=replace(config.train, **weight))
+                arms.append(Arm(f"{beside} + {use}" if beside else use, config, notes[use], against=beside))
     return Study(
         "guidance",
         "Content that guides id embeddings",
@@ -209,7 +211,26 @@ def levels(base: RunConfig) -> Study:
     )
 
 
+def presets(base: RunConfig) -> Study:
+    """The named rankers at the base's size: of their fields, those in which any two of them differ."""
+    named = {name: vars(make("small")) for name, make in rankers.PRESETS.items()}
+    differing = [field for field in named["paper"] if len({config[field] for config in named.values()}) > 1]
+    arms = [Arm(name, varied(base, **{field: config[field] for field in differing})) for name, config in named.items()]
+    blind: dict[str, Any] = {"interest": "none", "content": ("concat",)}
+    arms.append(Arm("no history", replace(arms[-1].config, model=replace(arms[-1].config.model, **blind)),
+                    "The last of them without a look at the history: what the target item alone tells."))  # fmt: skip
+    return Study(
+        "presets",
+        "The named rankers in one budget",
+        "Does `best` beat the 1st-place solution, and what do the others reach on the same rows?",
+        tuple(arms),
+        reference="paper",
+        views=("history", "items"),
+    )
+
+
 STUDIES: dict[str, Callable[[RunConfig], Study]] = {
+    "presets": presets,
     "ablation": ablation,
     "mask": mask,
     "target-concat": target_concat,
