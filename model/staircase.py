@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_NEXT = "memory_of_next_gradient"  # attribute of a weight
+
 
 @dataclass(frozen=True)
 class Staircase:
@@ -53,6 +55,23 @@ def staircase_linear(x: Tensor, weight: Tensor, bias: Tensor, stairs: Staircase,
     return result
 
 
+def retire_gradient(weight: Tensor) -> None:
+    """Takes the gradient off a weight and, where the next one is written here, keeps its memory for that.
+
+    Memory fresh from the kernel is cleared page by page when first touched, and a gigabyte of gradients goes back and
+    forth every step: a fifth of its time at the challenge's size.
+    """
+    if _NEXT in vars(weight):
+        setattr(weight, _NEXT, weight.grad)
+    weight.grad = None
+
+
+def _memory_for_gradient(weight: Tensor) -> Tensor:
+    kept = vars(weight).get(_NEXT)
+    setattr(weight, _NEXT, None)  # handed on: autograd adopts a gradient only if nobody else holds it
+    return torch.empty_like(weight) if kept is None else kept
+
+
 class _StaircaseLinear(torch.autograd.Function):
     """Slicing under autograd would make a full gradient of W for each step; this makes one and fills it by steps."""
 
@@ -60,7 +79,7 @@ class _StaircaseLinear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stairs: Staircase, square: bool) -> Tensor:
         lowered = weight.to(x.dtype)  # to the precision of the products: under autocast the lower one
         ctx.save_for_backward(x, lowered)
-        ctx.stairs, ctx.square, ctx.dtype = stairs, square, weight.dtype
+        ctx.stairs, ctx.square, ctx.parameter = stairs, square, weight
         y = x.new_zeros(len(x), len(weight))
         for rows, own, behind in stairs.steps(weight.shape[1]):
             if not square:
@@ -75,7 +94,7 @@ class _StaircaseLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        to_weight = torch.empty_like(weight, dtype=ctx.dtype)
+        to_weight = _memory_for_gradient(ctx.parameter)
         _zero_unreached(to_weight, ctx.stairs, ctx.square)
         to_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
         for rows, own, behind in ctx.stairs.steps(weight.shape[1]):
@@ -87,7 +106,7 @@ class _StaircaseLinear(torch.autograd.Function):
                 _product(gradient[rows, own].t(), x[rows, behind], to_weight[own, behind])
                 if to_x is not None:
                     to_x[rows, behind].addmm_(gradient[rows, own], weight[own, behind])
-        return to_x, to_weight, gradient.sum(0, dtype=ctx.dtype), None, None
+        return to_x, to_weight, gradient.sum(0, dtype=to_weight.dtype), None, None
 
 
 def _product(left: Tensor, right: Tensor, out: Tensor) -> None:

@@ -1,7 +1,5 @@
-"""How a device computes: precision, TF32, memory, compilation, and the optimizer that updates in one pass."""
+"""How a device computes: precision, TF32, compilation, and the optimizer that updates in one pass."""
 
-import ctypes
-import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -13,24 +11,12 @@ from components.train.config import TrainConfig
 from model.ranker import Ranker
 from model.transformer import InterestTransformer
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
-
 
 def set_up(device: torch.device) -> None:
     """TF32 for float32 products on CUDA: 10 bits of mantissa, 8 times the speed. A CPU keeps full float32."""
     if device.type == "cuda":
         torch.backends.cuda.matmul.fp32_precision = "tf32"
         torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
-    else:
-        _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Of glibc's malloc. As it comes it hands each large tensor back to the kernel, which clears every page of the next
-    one: at the challenge's size a gigabyte of gradients a step."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:

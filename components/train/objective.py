@@ -14,6 +14,7 @@ from components.train.loader import Batch
 from components.train.ranks import Ranks
 from model import losses
 from model.ranker import Ranker
+from model.staircase import retire_gradient
 
 
 def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
@@ -87,7 +88,7 @@ class Optimiser:
 
     def step(self, batches: list[Batch], sizes: list[list[int]]) -> Tensor:
         """The loss of the global batch, left on the device: reading it would stall an accelerator."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self._clear_gradients()
         rows = sum(map(sum, sizes))
         total = torch.zeros((), device=self.ranks.device)
         for part, (batch, part_sizes) in enumerate(zip(batches, sizes, strict=True)):
@@ -101,6 +102,13 @@ class Optimiser:
         clip_gradients(self.parameters, self.config.gradient_clip)
         self.optimizer.step()
         return total
+
+    def _clear_gradients(self) -> None:
+        if self.ranks.count > 1:  # they are DDP's own
+            self.optimizer.zero_grad(set_to_none=True)
+        else:
+            for parameter in self.parameters:
+                retire_gradient(parameter)
 
     def _synchronised(self, last: bool) -> Any:
         if last or not isinstance(self.objective, DistributedDataParallel):
