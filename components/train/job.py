@@ -85,6 +85,11 @@ class Job:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
+    def discard_best(self) -> None:
+        """The copies of the best weights that training kept for the results: at the challenge's size a gigabyte each."""
+        for path in self.folder.glob("best-*.safetensors"):
+            path.unlink()
+
     def copy_results(self, out: Path) -> None:
         for name in RESULTS:
             with atomic_path(out / name) as path:

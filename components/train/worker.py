@@ -60,6 +60,7 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
         if ranks.first:
             _publish(job, state, ranks, len(train_rows), len(valid_rows))
             snapshots.clear()
+            job.discard_best()
 
 
 def _check_ranks(job: Job, ranks: Ranks) -> None:

@@ -71,6 +71,7 @@ def test_killed_at_the_worst_moment_ends_bit_identical(
     assert run_ranks(broken) == [0]
     assert results_of(broken) == results_of(whole)
     assert list((broken.folder / "snapshots").iterdir()) == []
+    assert list(broken.folder.glob("best-*")) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit"])
