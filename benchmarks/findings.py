@@ -1,4 +1,6 @@
-"""The generated parts of docs/findings.md, from the results.json of each study: `python -m benchmarks.findings`.
+"""What is generated from the results.json of each study, docs/findings.md and the README's table of rankers.
+
+    python -m benchmarks.findings
 
 A study's results.json is committed as benchmarks/results/studies/<study>-<data>.json. What people write about it stands
 outside the markers and is left alone; a study without a section yet gets one at the end.
@@ -11,21 +13,26 @@ from typing import Any
 from benchmarks.markers import filled, markers
 from components.errors import StepError
 from components.files import atomic_path, read_json
-from components.report.words import count
+from components.report.words import count, fixed, percent
+from components.study.answers import told
 from components.study.statement import statement
 from components.study.table import markdown_table
 
+Json = dict[str, Any]
+
 FOLDER = Path("benchmarks/results/studies")
 PAGE = Path("docs/findings.md")
+README = Path("README.md")
+RANKERS = ("presets-movielens-100k", "presets-sample")  # the studies behind the README's table
 
 
-def part(results: dict[str, Any]) -> list[str]:
+def part(results: Json) -> list[str]:
     """What stands between the markers of a study: where its numbers come from, the numbers, what they say."""
     sentences = [f"- {sentence}" for sentence in statement(results)]
     return [origin(results), "", *markdown_table(results), "", *sentences]
 
 
-def origin(results: dict[str, Any]) -> str:
+def origin(results: Json) -> str:
     data, machine = results["data"], results["machine"]
     rows, seeds = data["rows"], results["seeds"]
     settings = "".join(f" `{setting}`" for setting in results["overrides"])
@@ -39,7 +46,7 @@ def origin(results: dict[str, Any]) -> str:
     )
 
 
-def section(name: str, results: dict[str, Any]) -> str:
+def section(name: str, results: Json) -> str:
     """A new section, for a person to write around."""
     begin, end = markers(name)
     return f"\n## {results['title']}: {results['data']['name']}\n\n{results['question']}\n\n{begin}\n{end}\n"
@@ -61,5 +68,39 @@ def write_findings(folder: Path = FOLDER, page: Path = PAGE) -> None:
         scratch.write_text(text)
 
 
+def rankers(movielens: Json, sample: Json) -> list[str]:
+    """The named rankers on both data sets, the best on MovieLens first."""
+    there, here = ({arm["name"]: arm for arm in study["arms"]} for study in (movielens, sample))
+    papers = {found["arm"]: found for found in movielens["comparisons"]}
+    lines = [
+        "| ranker | MovieLens 100K, test AUC | against `paper` | sample, test AUC | of its gap |",
+        "|---|---|---|---|---|",
+    ]
+    for name, arm in sorted(there.items(), key=lambda item: -item[1]["auc"]["mean"]):
+        against = told(papers[name]) + f", {papers[name]['verdict']}" if name in papers else ""
+        cells = (name, _area(arm), against, _area(here[name]), percent(_share(here[name], sample["baselines"]), 0))
+        lines.append(f"| {' | '.join(cells)} |")
+    rates = [fixed(study["baselines"]["item_click_rate"]) for study in (movielens, sample)]
+    return [*lines, f"| item click rate | {rates[0]} | | {rates[1]} | 0% |"]
+
+
+def _area(arm: Json) -> str:
+    return f"{fixed(arm['auc']['mean'])} ± {fixed(arm['auc']['sd'])}"
+
+
+def _share(arm: Json, baselines: Json) -> float:
+    """How far it gets from the item's click rate, which knows no user, to the rule that the clicks were drawn from."""
+    nothing, everything = baselines["item_click_rate"], baselines["oracle"]
+    return float((arm["auc"]["mean"] - nothing) / (everything - nothing))
+
+
+def write_rankers(folder: Path = FOLDER, readme: Path = README) -> None:
+    studies = [read_json(folder / f"{name}.json") for name in RANKERS]
+    text = filled(readme.read_text(), "rankers", rankers(*studies), readme)
+    with atomic_path(readme) as scratch:
+        scratch.write_text(text)
+
+
 if __name__ == "__main__":
     write_findings()
+    write_rankers()

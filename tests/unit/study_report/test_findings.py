@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.findings import FOLDER, PAGE, part, write_findings
+from benchmarks.findings import FOLDER, PAGE, README, part, write_findings, write_rankers
 from benchmarks.markers import filled
 from components.errors import StepError
 from components.files import write_json
@@ -20,6 +20,13 @@ def test_the_committed_findings_are_what_their_results_generate(tmp_path: Path) 
     shutil.copyfile(ROOT / PAGE, page)
     write_findings(ROOT / FOLDER, page)
     assert page.read_text() == (ROOT / PAGE).read_text(), "run `python -m benchmarks.findings`"
+
+
+def test_the_readmes_rankers_are_those_of_their_studies(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    shutil.copyfile(ROOT / README, readme)
+    write_rankers(ROOT / FOLDER, readme)
+    assert readme.read_text() == (ROOT / README).read_text(), "run `python -m benchmarks.findings`"
 
 
 @pytest.fixture
