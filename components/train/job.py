@@ -86,7 +86,7 @@ class Job:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def discard_best(self) -> None:
-        """The copies of the best weights that training kept for the results: at the challenge's size a gigabyte each."""
+        """The copies of the best weights, from which the results were made: a gigabyte each at the challenge's size."""
         for path in self.folder.glob("best-*.safetensors"):
             path.unlink()
 
