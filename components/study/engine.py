@@ -26,17 +26,30 @@ _POLL = 0.1  # seconds between looks at the tasks
 
 
 @dataclass(frozen=True)
+class Source:
+    """The data of a study: a folder, or else what the repository's `data.dvc` names at a revision."""
+
+    folder: Path | None
+    repository: Path
+    revision: str
+    rows: int | None = None  # train rows to use; None: all
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.folder.is_dir():
+            raise ValueError(f"--data {self.folder}: no such folder")
+        if self.rows is not None:
+            at_least("--rows", self.rows, 2)
+
+
+@dataclass(frozen=True)
 class Order:
     """A study as somebody asked for it."""
 
     study: Study
     base: RunConfig
     overrides: tuple[str, ...]
+    source: Source
     seeds: int
-    data: Path | None  # a folder; None: the repository's versioned data
-    repository: Path
-    revision: str
-    rows: int | None  # train rows to use; None: all
     jobs: int
     workspace: Path
     out: Path
@@ -44,10 +57,6 @@ class Order:
     def __post_init__(self) -> None:
         at_least("--seeds", self.seeds, 1)
         at_least("--jobs", self.jobs, 1)
-        if self.rows is not None:
-            at_least("--rows", self.rows, 2)
-        if self.data is not None and not self.data.is_dir():
-            raise ValueError(f"--data {self.data}: no such folder")
         if any(override.partition("=")[0].strip() == "train.seed" for override in self.overrides):
             raise ValueError("--set train.seed: a study takes the seeds 1, 2, 3 ...; say how many with --seeds")
 
@@ -85,9 +94,10 @@ class Outcome:
 def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
     folder = order.workspace / "cache" / "study" / "preparing" / str(time.time_ns())
     answer = folder / "inputs.json"
+    source = order.source
     request = {
-        "config": to_dict(order.base), "data": str(order.data) if order.data else "", "rows": order.rows,
-        "repository": str(order.repository), "revision": order.revision, "workspace": str(order.workspace),
+        "config": to_dict(order.base), "data": str(source.folder) if source.folder else "", "rows": source.rows,
+        "repository": str(source.repository), "revision": source.revision, "workspace": str(order.workspace),
         "answer": str(answer),
     }  # fmt: skip
     on_event({"kind": "preparing"})

@@ -53,7 +53,10 @@ def ablation(base: RunConfig) -> Study:
 
 
 def mask(base: RunConfig) -> Study:
-    inverted = "As in the released code: the padding is read and the real items are ignored, unless no row is padding."
+    inverted = (
+        "As in the released code: the padding is read and the real items are ignored; of a history that fills all "
+        f"{base.model.history_length} places the newest item alone is read."
+    )
     return Study(
         "mask",
         "The padding mask, right and as released",

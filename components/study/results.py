@@ -14,7 +14,7 @@ from components.config import config_hash
 from components.files import read_json
 from components.study.engine import Cell, Order, Outcome
 from components.study.plan import Arm
-from components.study.significance import Ranking, compare, holm, mean_over_seeds, ranking, verdict
+from components.study.significance import Ranking, compare, holm, mean_over_seeds, ranking, seed_noise, verdict
 
 Json = dict[str, Any]
 
@@ -59,12 +59,14 @@ def comparisons(order: Order, outcome: Outcome, finished: list[Cell]) -> list[Js
     for cell in finished:
         scores = np.load(cell.folder / "scores.npy").astype(np.float64)
         rankings.setdefault(cell.arm.name, {})[cell.seed] = ranking(labels, scores)
+    noise = seed_noise({arm: [each.auc for each in by_seed.values()] for arm, by_seed in rankings.items()})
     pairs, found = [], []
     for arm, against in order.study.comparisons():
         ours, theirs = rankings.get(arm, {}), rankings.get(against, {})
         if common := sorted(set(ours) & set(theirs)):
             pairs.append((arm, against))
-            found.append(compare([ours[s] for s in common], [theirs[s] for s in common], users))
+            of_seeds = [noise[name] for name in (arm, against)] if len(common) > 1 else []
+            found.append(compare([ours[s] for s in common], [theirs[s] for s in common], users, of_seeds))
     adjusted = holm([each.p for each in found])
     return [
         {"arm": arm, "against": against, **asdict(each), "p_holm": p_holm, "verdict": verdict(each, p_holm)}

@@ -1,11 +1,11 @@
 """A study from beginning to end: cells, record, results, report."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from components.files import write_json
 from components.study.engine import Cell, OnEvent, Order, Outcome, cells_of, prepare_inputs, run_cells
 from components.study.record import Record
+from components.study.report import write_report
 from components.study.results import examples_of, results_of
 
 
@@ -20,7 +20,8 @@ def run_study(order: Order, on_event: OnEvent) -> Outcome:
 
     def on_finished(cell: Cell) -> None:
         record.add(cell)
-        if all(other.finished for other in cells if other.seed == cell.seed):
+        missing = {other.seed for other in cells if not other.finished}
+        if missing and cell.seed not in missing:
             write_study(order, Outcome(inputs, cells, {}))
 
     for cell in finished:
@@ -28,7 +29,8 @@ def run_study(order: Order, on_event: OnEvent) -> Outcome:
     try:
         failed = run_cells(waiting, inputs, order.jobs, on_event, on_finished)
     except KeyboardInterrupt:
-        write_study(order, Outcome(inputs, cells, {}))
+        if any(cell.finished for cell in cells):
+            write_study(order, Outcome(inputs, cells, {}))
         raise
     outcome = Outcome(inputs, cells, failed)
     record.conclude(outcome, write_study(order, outcome))
@@ -41,8 +43,5 @@ def write_study(order: Order, outcome: Outcome) -> list[Path]:
     """The files of a study, of which some cells may be missing."""
     results = results_of(order, outcome)
     write_json(order.out / "results.json", results)
-    if find_spec("components.study.report"):
-        from components.study.report import write_report
-
-        write_report(results, examples_of(outcome), order.out)
-    return [order.out / name for name in ("results.json", "table.md", "report.html") if (order.out / name).is_file()]
+    write_report(results, examples_of(outcome), order.out)
+    return [order.out / name for name in ("results.json", "table.md", "report.html")]
