@@ -1,11 +1,13 @@
-"""What more processes and larger batches bring.
+"""What more processes, more rows and larger batches bring.
 
 python -m benchmarks.scaling ranks      one process against two, same global batch
+python -m benchmarks.scaling rows       a training step when there are 10,000 rows and when there are 3.6 million
 python -m benchmarks.scaling batch      AUC at batch 128 and at 4096, on the sample's world
 """
 
 import argparse
 import os
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 
 from benchmarks.machine import machine
 from benchmarks.rows import write_inputs
-from benchmarks.training import RESULTS, config_for
+from benchmarks.training import RESULTS, config_for, run_one
 from components.files import write_json
 from components.sample import SampleSpec, write_sample
 from components.train.rows import RowStore
@@ -39,6 +41,19 @@ def measure_ranks(repeats: int) -> None:
                 )
     write_json(RESULTS / "training-ranks.json", {"machine": machine(), "threads_a_rank": 1, "ranks": runs})
     print({ranks: max(run["samples_per_second"] for run in some) for ranks, some in runs.items()})
+
+
+def measure_growth(repeats: int) -> None:
+    """Each size is trained on in a process of its own, on one thread; taking turns would convert it anew each time."""
+    sizes: list[dict[str, Any]] = []
+    for rows in (10_000, 100_000, 1_000_000, 3_600_000):
+        with tempfile.TemporaryDirectory() as folder:
+            write_inputs(Path(folder), rows, "challenge")
+            command = [sys.executable, "-m", "benchmarks.training", "one", "--data", folder, "--dims", "small",
+                       "--batch", "1024", "--precision", "float32"]  # fmt: skip
+            sizes.append({"rows": rows, "runs": [run_one(command) for _ in range(repeats)]})
+        print(rows, [round(run["samples_per_cpu_second"]) for run in sizes[-1]["runs"]], flush=True)
+    write_json(RESULTS / "training-growth.json", {"machine": machine(), "threads": 1, "sizes": sizes})
 
 
 def measure_batch_sizes(rows: int, seeds: int) -> None:
@@ -66,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("ranks").add_argument("--repeats", type=int, default=3)
+    commands.add_parser("rows").add_argument("--repeats", type=int, default=3)
     sizes = commands.add_parser("batch")
     sizes.add_argument("--rows", type=int, default=60_000)
     sizes.add_argument("--seeds", type=int, default=2)
@@ -74,6 +90,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if asked.command == "ranks":
         measure_ranks(asked.repeats)
+    elif asked.command == "rows":
+        measure_growth(asked.repeats)
     else:
         measure_batch_sizes(asked.rows, asked.seeds)
 

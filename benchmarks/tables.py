@@ -67,6 +67,15 @@ def ranks(results: dict[str, Any]) -> list[str]:
     return [_where(results), "", *lines]
 
 
+def growth(results: dict[str, Any]) -> list[str]:
+    lines = ["| rows | samples a CPU second | peak memory |", "|---|---|---|"]
+    for size in results["sizes"]:
+        speed = max(run["samples_per_cpu_second"] for run in size["runs"])
+        memory = max(run["peak_memory_mb"] for run in size["runs"])
+        lines.append(f"| {size['rows']:,} | {speed:,.0f} | {memory:,.0f} MB |")
+    return [_where(results), "", *lines]
+
+
 def batch_size(results: dict[str, Any]) -> list[str]:
     lines = [f"{results['rows']:,} rows of the sample's world, 8 epochs, small dims.", "",
              "| batch | test AUC by seed | mean | samples/s |", "|---|---|---|---|"]  # fmt: skip
@@ -97,6 +106,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "training-gpu": ("training-gpu.json", gpu),
     "loader": ("loader.json", loader),
     "training-ranks": ("training-ranks.json", ranks),
+    "training-growth": ("training-growth.json", growth),
     "batch-size": ("batch-size.json", batch_size),
 }
 

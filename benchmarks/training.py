@@ -130,13 +130,13 @@ def compare(fuxictr: str, seconds: float, repeats: int, cases: list[tuple[str, i
                 for repeat in range(repeats):
                     for system, command in systems.items():
                         profiled = ["--profile"] if repeat == 0 and system != "FuxiCTR" else []
-                        runs[system].append(_run([*command, *profiled]))
+                        runs[system].append(run_one([*command, *profiled]))
                 found.append(case)
                 _say(case)
                 write_json(RESULTS / "training.json", {"machine": machine(), "threads": 1, "cases": found})
 
 
-def _run(command: list[str]) -> dict[str, Any]:
+def run_one(command: list[str]) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if output.returncode:

@@ -37,15 +37,14 @@ def study_command(
     chosen = study(name, base)
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
-    from components.study.engine import Order  # loads torch
+    from components.study.engine import Order, Source  # loads torch
     from components.study.step import run_study
     from pipelines.cli.study_screen import StudyScreen
 
     of = "versioned" if data is None else data.resolve().name
-    order = Order(
-        chosen, base, tuple(overrides or ()), seeds, data, Path.cwd(), revision, rows, jobs, workspace.resolve(),
-        (out or workspace / "studies" / f"{name}-{of}").resolve(),
-    )  # fmt: skip
+    source = Source(data, Path.cwd(), revision, rows)
+    report = (out or workspace / "studies" / f"{name}-{of}").resolve()
+    order = Order(chosen, base, tuple(overrides or ()), source, seeds, jobs, workspace.resolve(), report)
     for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell had its background jobs ignore Ctrl-C
         signal.signal(sign, signal.default_int_handler)
     with StudyScreen(jobs) as screen:

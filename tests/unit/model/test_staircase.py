@@ -4,7 +4,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from model.interaction import CrossNetwork, DeepNetwork
-from model.staircase import Staircase, staircase_linear
+from model.staircase import Staircase, retire_gradient, staircase_linear
 
 WIDTH = 12
 STAIRS = {
@@ -56,6 +56,28 @@ def test_the_networks_climb_to_what_they_compute_in_full(stairs: Staircase) -> N
         parameters = list(network.parameters())
         ours, full = (torch.autograd.grad(y.square().sum(), parameters) for y in (found, wanted))
         torch.testing.assert_close(ours, full)
+
+
+def test_the_memory_of_a_gradient_is_used_again_and_its_values_are_not() -> None:
+    network, x_BF = CrossNetwork(WIDTH, 1).double(), features(STAIRS["columns-nobody-has"])
+    weight = next(network.parameters())
+
+    def gradient_of(loss: Tensor) -> Tensor:
+        torch.autograd.backward(loss)
+        assert weight.grad is not None
+        return weight.grad
+
+    first = gradient_of(network.climb(x_BF, STAIRS["columns-nobody-has"]).sum())
+    wanted, place = first.clone(), first.data_ptr()
+    first.fill_(float("nan"))
+    retire_gradient(weight)
+    assert weight.grad is None
+    del first
+    again = gradient_of(network.climb(x_BF, STAIRS["columns-nobody-has"]).sum())
+    assert again.data_ptr() == place
+    torch.testing.assert_close(again, wanted)
+    both = gradient_of(network.climb(x_BF, STAIRS["columns-nobody-has"]).sum())
+    torch.testing.assert_close(both, 2 * wanted)  # a second one in the same step is added
 
 
 def test_under_autocast_the_products_are_in_lower_precision_and_the_gradients_are_not() -> None:

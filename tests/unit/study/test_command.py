@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from components.files import write_json
 from components.study import step
-from components.study.engine import Order, Outcome
+from components.study.engine import Order, Outcome, Source
 from components.study.inputs import Inputs
 from pipelines.cli import app, main
 from pipelines.cli.study_screen import StudyScreen, duration
@@ -26,7 +26,7 @@ RESULTS = {
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        pytest.param(["masks"], "study = 'masks': must be one of ablation, mask, target-concat", id="unknown-study"),
+        pytest.param(["masks"], "study = 'masks': must be one of ", id="unknown-study"),
         pytest.param(
             ["mask", "--arms", "right,left"], "--arms = 'left': must be one of 'right', 'inverted'", id="arms"
         ),
@@ -73,7 +73,7 @@ def test_it_ends_with_what_was_found_and_names_failed_cells(
     assert ("inverted, seed 2: its [memory] was full" in done.stdout) is bool(failed)
     assert f"report     {tmp_path}/studies/mask-versioned/report.html" in done.stdout
     (order,) = asked
-    assert (order.seeds, order.jobs, order.data, order.revision, order.rows) == (3, 2, None, "HEAD", None)
+    assert (order.seeds, order.jobs, order.source) == (3, 2, Source(None, Path.cwd(), "HEAD"))
     assert order.study.arm_names == ("right", "inverted")
 
 

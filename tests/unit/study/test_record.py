@@ -1,6 +1,7 @@
 """A study in MLflow: one run and one below it for each cell, once, whatever happens on the way."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from components.errors import StepError
 from components.files import write_json
 from components.study import record as record_module
-from components.study.engine import Cell, Order, Outcome
+from components.study.engine import Cell, Order, Outcome, Source
 from components.study.grids import study
 from components.study.inputs import Inputs
 from components.study.record import Record
@@ -23,7 +24,7 @@ FIGURES = {
     "auc": 0.8, "log_loss": 0.5, "grouped_auc": None, "split": "test",
     "training": {"training": "abc", "parameters": 10, "seconds": 1.5, "epochs": 2, "best_epoch": 1},
     "curves": [{"epoch": 0, "step": 9, "valid_auc": 0.7}, {"epoch": 1, "step": 18, "valid_auc": 0.75}],
-    "slices": {"history": [{"name": "50+", "rows": 60, "auc": 0.9}], "items": [{"name": "known", "rows": 3, "auc": None}]},
+    "slices": {"history": [{"name": "50+", "rows": 60, "auc": 0.9}], "items": [{"name": "known", "rows": 3, "auc": None}]},  # noqa: E501
 }  # fmt: skip
 
 
@@ -36,9 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
 def order(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Order:
     """Each test has an experiment of its own."""
     monkeypatch.setattr(record_module, "connect", lambda _: server)
-    base = Order(study("mask", BASE), BASE, (), 1, None, tmp_path, "HEAD", None, 1, tmp_path, tmp_path)
-    config = type(BASE)(**{**vars(BASE), "experiment": request.node.name})
-    return Order(**{**vars(base), "base": config})
+    config = replace(BASE, experiment=request.node.name)
+    return Order(study("mask", BASE), config, (), Source(None, tmp_path, "HEAD"), 1, 1, tmp_path, tmp_path)
 
 
 @pytest.fixture

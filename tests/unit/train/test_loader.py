@@ -38,10 +38,11 @@ def test_a_batch_holds_its_rows(job: Job) -> None:
     np.testing.assert_array_equal(batch.likes_B, store.likes[batch.rows_B])
 
 
-def test_distinct_items_are_ascending_from_the_padding(job: Job) -> None:
+@pytest.mark.parametrize("rows", [2, 8], ids=["few-are-sorted", "many-are-looked-up"])
+def test_distinct_items_are_ascending_from_the_padding(job: Job, rows: int) -> None:
     store, _ = job.rows()
-    batch = Collator(store, history_length=3, items=ITEMS)(np.arange(8))
-    wanted = np.unique(np.concatenate([[0], store.item[:8], store.history(3)[:8].ravel()]))
+    batch = Collator(store, history_length=3, items=ITEMS)(np.arange(rows))
+    wanted = np.unique(np.concatenate([[0], store.item[:rows], store.history(3)[:rows].ravel()]))
     np.testing.assert_array_equal(batch.distinct_U, wanted)
 
 
