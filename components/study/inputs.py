@@ -54,7 +54,8 @@ def _ingested(request: dict[str, Any], config: RunConfig, cache: Path) -> tuple[
         incoming = Path(scratch) / "dataset"
         if request["data"]:
             lineage = ingest_folder(Path(request["data"]), incoming)
-            source = {"name": Path(request["data"]).name, "source": request["data"]}
+            # Results get published: the folder's name tells which data it was, its path only whose machine.
+            source = {"name": Path(request["data"]).resolve().name, "source": "a folder"}
         else:
             lineage = ingest(request["repository"], request["revision"], incoming, cache / "data")
             commit = (lineage.data_commit or "")[:12]
