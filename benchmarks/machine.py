@@ -16,7 +16,7 @@ def machine() -> dict[str, Any]:
     memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno", "--", ".", ":!benchmarks/results") else ""),
         "cpu": cpu or platform.processor(),
         "cores": os.cpu_count(),
         "memory_gb": round(int(memory) / 2**20, 1),
