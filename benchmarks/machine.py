@@ -14,9 +14,10 @@ import torch
 def machine() -> dict[str, Any]:
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
     memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    changed = _git("status", "--porcelain", "-uno", "--", ".", ":!benchmarks/results")  # what measuring writes is not
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if changed else ""),
         "cpu": cpu or platform.processor(),
         "cores": os.cpu_count(),
         "memory_gb": round(int(memory) / 2**20, 1),
