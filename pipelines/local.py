@@ -8,7 +8,6 @@ kfp.local writes a page of log for each step, which belongs in a file.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,13 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from components.progress import EVENTS_VARIABLE
+from components.sessions import PATIENT, end_session
 
 Event = dict[str, Any]
 _POLL = 0.1  # seconds between looks at the events file
-# Threads that wait for each other sleep instead of spinning: where another program wants the cores as well, an epoch on
-# the sample took 4 s instead of 52 s.
-_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-_GRACE = 10.0  # seconds that interrupted steps get to write their checkpoint
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class LocalRun:
         self.events.touch()
         arguments = self.folder / "arguments.json"
         arguments.write_text(json.dumps({"pipeline_root": str(self.folder / "steps"), "arguments": self.arguments}))
-        environment = {**_PATIENT, **os.environ, **self.environment, EVENTS_VARIABLE: str(self.events)}
+        environment = {**PATIENT, **os.environ, **self.environment, EVENTS_VARIABLE: str(self.events)}
         with self.log.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines.local", str(arguments)],
@@ -64,7 +60,7 @@ class LocalRun:
             for event in self._follow(process):
                 on_event(event)
         except BaseException:
-            _end(process)
+            end_session(process)  # whatever went wrong, Ctrl-C included: no step outlives its run
             raise
         return process.returncode
 
@@ -79,20 +75,6 @@ class LocalRun:
                 if ended:
                     return
                 time.sleep(_POLL)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the whole session of a run, politely first."""
-    for sign, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            return
-        try:
-            process.wait(patience)
-            return
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def main(path: str) -> None:

@@ -160,7 +160,7 @@ def matched_width(base: RunConfig, content: tuple[str, ...]) -> int:
     """The embedding width at which an item vector is as wide as the base's with concatenated content."""
     model = base.model
     mapped = model.content_dim
-    embeddings = 2 if str(model.item_levels) in ("False", "none") else 4
+    embeddings = 2 if model.item_levels == "none" else 4
     wanted = embeddings * model.embedding_dim + mapped
     left = wanted - (mapped if "concat" in content else 0)
     return max(1, round(left / (embeddings + ("codes" in content))))

@@ -11,22 +11,20 @@ Own processes, so that one that dies of its data or its memory takes nothing els
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from components.errors import StepError, one_line
 from components.files import read_json, write_json
 from components.progress import EVENTS_VARIABLE
+from components.sessions import PATIENT, end_session
 
-GRACE = 10.0  # seconds that an ended process gets to go by itself
 # One thread, whatever the number of jobs: the sum of a batch depends on how many threads share it, and with it the
-# weights. Threads that wait for each other sleep, where the cores are wanted elsewhere.
-_ALONE = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+# weights.
+_ALONE = {"OMP_NUM_THREADS": "1", **PATIENT}
 _PARENT = "MMCTR_STUDY_PID"
 
 
@@ -79,16 +77,8 @@ class Task:
 
     def end(self) -> None:
         """Ends the process and what it started, politely first. One that has ended is left alone."""
-        if self.status is not None:
-            return
-        for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, sign)
-            try:
-                self._process.wait(patience)
-                return
-            except subprocess.TimeoutExpired:
-                continue
+        if self.status is None:
+            end_session(self._process)
 
 
 def serve(work: Callable[[dict[str, Any]], None]) -> int:

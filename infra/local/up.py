@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from components.sessions import end_session
 from infra.local.postgres import Postgres
 from infra.local.s3 import DVC_BUCKET, MLFLOW_BUCKET, S3Server, free_ports
 
@@ -42,7 +43,7 @@ def start_mlflow(folder: Path, port: int, database: str, variables: Mapping[str,
     deadline = time.monotonic() + PATIENCE
     while not _answers(f"http://127.0.0.1:{port}/health"):
         if process.poll() is not None or time.monotonic() > deadline:
-            _end(process)
+            end_session(process)
             raise SystemExit(f"MLflow did not start; see {folder}/server.log")
         time.sleep(0.2)
     return process
@@ -54,19 +55,6 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """The server and its workers, which are a process group of their own."""
-    for sign, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(patience)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def write_environment(path: Path, variables: Mapping[str, str]) -> None:
@@ -96,7 +84,7 @@ def main() -> None:
         variables = s3.writer.environment(s3.endpoint)
         database = postgres.url.replace("://", "+psycopg2://", 1)  # SQLAlchemy's own choice is not installed
         mlflow = start_mlflow(folder / "mlflow", mlflow_port, database, variables)
-        stack.callback(_end, mlflow)
+        stack.callback(end_session, mlflow)
         variables["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{mlflow_port}"
         write_environment(folder / "services.env", variables)
         print(f"MLflow {variables['MLFLOW_TRACKING_URI']}, S3 {s3.endpoint}, PostgreSQL 127.0.0.1:{database_port}")

@@ -73,11 +73,10 @@ class StudyScreen:
             self._bar(name)
             return
         self._progress.remove_task(self._bars.pop(name))
+        self.done += 1
         if event["state"] == "failed":
-            self.done += 1
             self.console.print(f"  [red]✗[/red] {escape(name)}: {escape(event['cause'])}", soft_wrap=True)
             return
-        self.done += 1
         self._seconds[name.rpartition(",")[0]].append(event["seconds"])
         self._say(f"{name}: AUC {event['auc']:.4f}", event["seconds"])
 

@@ -1,7 +1,6 @@
 """The report in a real browser: it shows the numbers of metrics.json, asks nobody for anything, and fits a phone."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from components.gate.config import GatePolicy
 from components.gate.verdict import decide
 from components.report.page import lookup, render
-from tests.browser.chromium import Browser, chromium, find
+from tests.browser.chromium import Browser, find
 from tests.measured import World, measured, unreadable_champion
 from tests.traces import traces
 
@@ -22,12 +21,6 @@ CASES = {
     "unreadable": unreadable_champion(measured(), "/a/very/long/path/" + "x" * 120 + ".safetensors is truncated"),
 }
 VIEWS = [(390, "light"), (390, "dark"), (1180, "light"), (1180, "dark")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,17 @@
 """A study's page in a real browser: its numbers are visible, it asks nobody for anything, and it fits a phone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.report.page import lookup
 from components.study.report import write_report
-from tests.browser.chromium import Browser, chromium
+from tests.browser.chromium import Browser
 from tests.study_results import examples, results
 
 pytestmark = pytest.mark.browser
 STUDIES = ("mask", "target-concat", "alignment", "ablation", "quantisation", "sequence-length")
 FOUND = {study: results(study) for study in STUDIES}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
