@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.dataset.pictures import read_picture
 from components.embed.config import EmbedConfig
 from components.embed.items import read_items
-from components.embed.pictures import read_picture
 from components.embed.registry import REGISTRY, TextPreprocessing
 from components.embed.step import embed
 from components.embed.weights import fetch
-from components.files import write_json
+from components.storage.files import write_json
 
 if TYPE_CHECKING:
     from components.embed.runtime import Runtime
@@ -40,7 +40,7 @@ def measure_speed(items: int, repeats: int, seed: int) -> dict[str, Any]:
 
     On a machine that others use, the share by CPU time is the one to trust: waiting for a core does not count in it.
     """
-    from components.sample import SampleSpec, write_sample
+    from components.dataset.sample import SampleSpec, write_sample
 
     config = EmbedConfig()
     with tempfile.TemporaryDirectory() as folder:
@@ -233,7 +233,7 @@ def _record(command: str, found: dict[str, Any]) -> None:
         "command": command, "date": date, "commit": commit.stdout.strip(), "machine": machine,
         "threads": os.environ.get("OMP_NUM_THREADS", "torch's own"), "load_average": os.getloadavg(), **found,
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / f"embedding-{date}.json"
+    path = Path(__file__).parent / "results" / "embedding.json"
     write_json(path, [*(json.loads(path.read_text()) if path.exists() else []), entry])
     print(json.dumps(entry, indent=2))
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from benchmarks.markers import filled, markers
 from components.errors import StepError
-from components.files import atomic_path, read_json
 from components.report.words import count, fixed, percent
-from components.study.answers import told
-from components.study.statement import statement
-from components.study.table import markdown_table
+from components.storage.files import atomic_path, read_json
+from studies.answers import told
+from studies.statement import statement
+from studies.table import markdown_table
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from benchmarks.rows import ITEMS, write_inputs
-from components.files import write_json
+from components.storage.files import write_json
 
 RESULTS = Path("benchmarks/results/loader.json")
 SIZES = (10_000, 100_000, 1_000_000, 3_600_000)
@@ -29,10 +29,11 @@ REFERENCE_ROWS = 100_000  # the reference's loader keeps all rows in memory, 104
 def measure(data: Path, seconds: float) -> dict[str, Any]:
     import torch
 
-    from components.train.grouping import group_costs
-    from components.train.items import load_item_table
-    from components.train.loader import Collator, epoch_batches
-    from components.train.rows import RowStore
+    from components.batches.grouping import group_costs
+    from components.batches.item_table import load_item_table
+    from components.batches.loader import Collator
+    from components.batches.rows import RowStore
+    from components.train.epochs import epoch_batches
     from components.train.sampler import Sampler
     from model import presets
     from model.ranker import Ranker

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.files import write_json
+from components.artifacts import Artifacts
+from components.storage.files import write_json
 
 ITEMS, TAGS, CONTENT, WIDTH = 91_718, 11_740, 128, 100
 CHUNK = 100_000
@@ -18,8 +19,8 @@ CHUNK = 100_000
 LOG_MEAN, LOG_DEVIATION, SHORTEST = 1.83, 0.62, 3
 
 
-def write_inputs(folder: Path, rows: int, length: str, seed: int = 0) -> tuple[Path, Path, Path]:
-    """(dataset, validation, embeddings) with `rows` training rows of one history length, or of the `challenge`'s."""
+def write_inputs(folder: Path, rows: int, length: str, seed: int = 0) -> Artifacts:
+    """Dataset, validation and embeddings with `rows` training rows of one history length, or of the `challenge`'s."""
     dataset, validation, embeddings = (folder / name for name in ("dataset", "validation", "embeddings"))
     for made in (dataset, validation, embeddings):
         made.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,7 @@ def write_inputs(folder: Path, rows: int, length: str, seed: int = 0) -> tuple[P
     write_rows(dataset / "valid.parquet", 2_000, length, seed + 1)
     write_json(validation / "quarantine.json", {})
     _write_items(embeddings / "item_info.parquet", seed)
-    return dataset, validation, embeddings
+    return Artifacts(dataset=dataset, validation=validation, embeddings=embeddings)
 
 
 def write_rows(path: Path, rows: int, length: str, seed: int) -> None:

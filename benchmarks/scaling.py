@@ -18,10 +18,11 @@ import torch
 from benchmarks.machine import machine
 from benchmarks.rows import write_inputs
 from benchmarks.training import RESULTS, config_for, run_one
-from components.files import write_json
-from components.sample import SampleSpec, write_sample
-from components.train.rows import RowStore
-from components.train.scoring import score
+from components.artifacts import Artifacts
+from components.batches.rows import RowStore
+from components.batches.scoring import score
+from components.dataset.sample import SampleSpec, write_sample
+from components.storage.files import write_json
 from components.train.step import train
 from model import checkpoint, metrics
 
@@ -35,7 +36,7 @@ def measure_ranks(repeats: int) -> None:
             for ranks in (1, 2):
                 config = config_for("small", 2048, launcher="torchrun", processes=ranks, max_epochs=1)
                 config = replace(config, train=replace(config.train, seed=repeat + 1))
-                summary = train(*inputs, config, Path(folder, "work"), Path(folder, "out"))
+                summary = train(inputs, config, Path(folder, "work"), Path(folder, "out"))
                 runs[str(ranks)].append(
                     {name: summary[name] for name in ("seconds", "samples_per_second", "valid_auc")}
                 )
@@ -65,11 +66,12 @@ def measure_batch_sizes(rows: int, seeds: int) -> None:
         data = Path(folder, "data")
         write_sample(data, SampleSpec(train_rows=rows, valid_rows=5_000, test_rows=20_000, content="item_info"))
         write_json(data / "quarantine.json", {})
+        inputs = Artifacts(dataset=data, validation=data, embeddings=data)
         test = RowStore.build(data / "test.parquet", Path(folder, "rows"))
         for seed in range(1, seeds + 1):
             for name, (batch, factor) in variants.items():
                 config = config_for("small", batch, learning_rate=1e-3 * factor, seed=seed, max_epochs=8, patience=8)
-                summary = train(data, data, data, config, Path(folder, "work"), Path(folder, "out"))
+                summary = train(inputs, config, Path(folder, "work"), Path(folder, "out"))
                 ranker = checkpoint.load(Path(folder, "out", "model.safetensors"), "cpu")
                 area = metrics.auc(test.label, score(ranker, test))
                 runs[name].append({"seed": seed, "test_auc": area, **summary})

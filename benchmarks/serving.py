@@ -3,7 +3,7 @@
 The plain call is timed twice: of the registered model (`mlflow.pyfunc`, 500 raw rows, what a serving team calls) and of
 the bare network on tensors that are ready, which is what remains when nothing but the arithmetic counts.
 
-    python -m benchmarks.serving --out benchmarks/results/serving-2026-11-20.json
+    python -m benchmarks.serving --out benchmarks/results/serving.json
 
 Untrained weights, of a size that makes scores differ, and a made-up catalogue: time does not depend on either. Each
 number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine
@@ -26,10 +26,11 @@ import pandas as pd
 import torch
 
 from benchmarks.machine import machine
-from components.files import write_json
-from components.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.packages.format import CONFIG, PROGRAM
 from components.predict.online import OnlineScorer
-from components.register.package import CONFIG, PROGRAM, export
+from components.register.export import export
+from components.storage.files import write_json
 from components.tracking.pyfunc import load_model, write_model
 from model.config import ModelConfig, Vocabulary
 from model.items import ItemTable

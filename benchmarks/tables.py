@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.markers import filled
 from benchmarks.training import RESULTS, best
-from components.files import atomic_path, read_json
+from components.storage.files import atomic_path, read_json
 
 README = Path("benchmarks/README.md")
 MISSING = {"training-gpu": "Not measured: no GPU was at hand."}

@@ -25,12 +25,13 @@ import torch
 
 from benchmarks.machine import machine
 from benchmarks.rows import write_inputs
-from components.config import RunConfig
-from components.files import write_json
+from components.artifacts import Artifacts
+from components.batches.device import pick_device
+from components.storage.files import write_json
 from components.train import arithmetic, worker
-from components.train.config import TrainConfig
+from components.train.config import Recipe, TrainConfig
 from components.train.job import Job, prepare_job
-from components.train.ranks import Ranks, pick_device
+from components.train.ranks import Ranks
 from model import presets
 
 RESULTS = Path("benchmarks/results")
@@ -41,17 +42,17 @@ ROWS = 20_000  # each case sees fewer
 BF16_PEAK = {"NVIDIA H200": 989e12, "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA A100-SXM4-80GB": 312e12}  # dense, FLOP/s
 
 
-def config_for(dims: str, batch: int, **settings: Any) -> RunConfig:
+def config_for(dims: str, batch: int, **settings: Any) -> Recipe:
     ranker = presets.paper("challenge" if dims == "challenge" else "small")
-    return RunConfig(f"benchmark-{dims}", model=ranker, train=TrainConfig(batch_size=batch, **settings))
+    return Recipe(f"benchmark-{dims}", ranker, TrainConfig(batch_size=batch, **settings))
 
 
 def measure_ours(
     data: Path, dims: str, batch: int, precision: str, seconds: float, device: str, profile: bool = True
 ) -> dict[str, Any]:
-    inputs = (data / "dataset", data / "validation", data / "embeddings")
+    inputs = Artifacts(dataset=data / "dataset", validation=data / "validation", embeddings=data / "embeddings")
     config = config_for(dims, batch, precision=precision, device=device, compile=device == "cuda")
-    job = prepare_job(*inputs, config, data / "work")
+    job = prepare_job(inputs, config, data / "work")
     ranks = Ranks(0, 1, pick_device(device))
     timed = _time_steps(job, ranks, warm_up=20 if device == "cuda" else 1, seconds=seconds)
     if profile:

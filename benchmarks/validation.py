@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from components.files import read_json, write_json
+from components.storage.files import read_json, write_json
 
 PACKAGES = ("great-expectations", "numpy", "pandas", "pyarrow")
 
@@ -74,7 +74,7 @@ def record(asked: argparse.Namespace, found: dict[str, Any]) -> None:
         "seed": asked.seed if asked.size else None,
         **found,
     }
-    path = Path(__file__).parent / "results" / f"validation-{date}.json"
+    path = Path(__file__).parent / "results" / "validation.json"
     write_json(path, [*(json.loads(path.read_text()) if path.exists() else []), entry])
     print(json.dumps(entry, indent=2))
 
@@ -104,8 +104,8 @@ def main() -> None:
 def make_sample(out: Path, size: str, seed: int) -> None:
     from dataclasses import replace
 
-    from components.sample.spec import SIZES
-    from components.sample.write import write_sample
+    from components.dataset.sample.spec import SIZES
+    from components.dataset.sample.write import write_sample
 
     write_sample(out, replace(SIZES[size], seed=seed))
 

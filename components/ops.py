@@ -27,9 +27,9 @@ def ingest(
     """Checks out exactly one revision of the data (or takes a folder as it is) and records its lineage."""
     from pathlib import Path
 
+    from components.harness import log_config, step
     from components.ingest.step import ingest as check_out
     from components.ingest.step import ingest_folder
-    from components.runtime import log_config, step
 
     with step("ingest", pipeline_run, config, dataset.path) as this:
         log_config(this.run, this.config)
@@ -43,8 +43,8 @@ def ingest(
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
 def fetch_champion(config: str, pipeline_run: str, champion: dsl.Output[dsl.Model]) -> None:
     """Pins the champion of this moment: every later comparison, and the approval, refers to it."""
-    from components.register.champion import fetch_champion as fetch
-    from components.runtime import step
+    from components.fetch_champion.step import fetch_champion as fetch
+    from components.harness import step
 
     with step("fetch-champion", pipeline_run, config, champion.path) as this:
         fetch(this.config.registered_name, this.out)
@@ -61,7 +61,7 @@ def validate(
     """Stops here, before anything expensive, when the data would ruin a model."""
     from pathlib import Path
 
-    from components.runtime import step
+    from components.harness import step
     from components.validate.step import validate as work
 
     with step("validate", pipeline_run, config, validation.path) as this:
@@ -81,16 +81,16 @@ def decide(
 ) -> bool:
     """Asks, when a schedule wants it asked, whether there is anything to learn since the champion."""
     from dataclasses import asdict
-    from pathlib import Path
 
-    from components.files import write_json
-    from components.freshness import FreshnessPolicy, judge
-    from components.runtime import step
+    from components.artifacts import Artifacts
+    from components.decide.step import FreshnessPolicy, judge
+    from components.harness import step
+    from components.settings import to_dict
+    from components.storage.files import write_json
 
     with step("decide", pipeline_run, config, freshness.path) as this:
-        policy = FreshnessPolicy(skip_unchanged, retrain_above_drift)
-        inputs = (Path(dataset.path), Path(validation.path), Path(champion.path))
-        found = judge(*inputs, this.config, policy)
+        made = Artifacts.of(dataset=dataset, validation=validation, champion=champion)
+        found = judge(made, to_dict(this.config), FreshnessPolicy(skip_unchanged, retrain_above_drift))
         write_json(this.out / "freshness.json", asdict(found))
         this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
     return found.train
@@ -110,7 +110,7 @@ def encode_shard(
     from pathlib import Path
 
     from components.embed.step import encode_shard as work
-    from components.runtime import step
+    from components.harness import step
 
     with step("encode-shard", pipeline_run, config, encoded.path) as this:
         cache = f"{workspace}/cache/embeddings"
@@ -133,7 +133,7 @@ def embed(
     from pathlib import Path
 
     from components.embed.step import assemble
-    from components.runtime import step
+    from components.harness import step
 
     with step("embed", pipeline_run, config, embeddings.path) as this:
         cache, done = f"{workspace}/cache/embeddings", [json.loads(report) for report in reports]
@@ -153,20 +153,14 @@ def train(
     """Trains the ranker; killed, it goes on from its last checkpoint."""
     from pathlib import Path
 
-    from components.runtime import step
+    from components.artifacts import Artifacts
+    from components.harness import step
     from components.train.step import train as work
 
     with step("train", pipeline_run, config, training.path) as this:
-        summary = work(
-            Path(dataset.path),
-            Path(validation.path),
-            Path(embeddings.path),
-            this.config,
-            Path(workspace) / "cache" / "training",
-            this.out,
-            on_metrics=this.run.log_curve,
-        )
-        this.record(summary)
+        made = Artifacts.of(dataset=dataset, validation=validation, embeddings=embeddings)
+        cache = Path(workspace) / "cache" / "training"
+        this.record(work(made, this.config.recipe, cache, this.out, on_metrics=this.run.log_curve))
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
@@ -181,22 +175,15 @@ def evaluate(
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measures the candidate, and the champion on the same rows."""
-    from pathlib import Path
-
+    from components.artifacts import Artifacts
     from components.evaluate.step import evaluate as work
-    from components.runtime import step
+    from components.harness import step
 
     with step("evaluate", pipeline_run, config, evaluation.path) as this:
-        metrics = work(
-            Path(dataset.path),
-            Path(validation.path),
-            Path(embeddings.path),
-            Path(training.path),
-            Path(champion.path),
-            this.config,
-            this.out,
+        made = Artifacts.of(
+            dataset=dataset, validation=validation, embeddings=embeddings, training=training, champion=champion
         )
-        this.record(metrics)
+        this.record(work(made, this.config.evaluate, this.config.train.device, this.out))
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -212,22 +199,20 @@ def gate(
     decision: dsl.Output[dsl.Artifact],
 ) -> bool:
     """Holds the metrics against the policy and writes the report that a person approves from."""
-    from pathlib import Path
-
+    from components.artifacts import Artifacts
     from components.gate.step import gate as work
-    from components.runtime import step
+    from components.harness import step
 
     with step("gate", pipeline_run, config, decision.path) as this:
-        verdict = work(
-            Path(evaluation.path),
-            Path(validation.path),
-            Path(embeddings.path),
-            Path(training.path),
-            Path(dataset.path),
-            Path(champion.path),
-            this.config.gate,
-            this.out,
+        made = Artifacts.of(
+            dataset=dataset,
+            validation=validation,
+            embeddings=embeddings,
+            training=training,
+            evaluation=evaluation,
+            champion=champion,
         )
+        verdict = work(made, this.config.gate, this.out)
         this.run.set_tags({"mmctr.gate": "pass" if verdict["passed"] else "fail"})
     return bool(verdict["passed"])
 
@@ -246,29 +231,28 @@ def register(
     registration: dsl.Output[dsl.Artifact],
 ) -> None:
     """Makes the candidate a model version with the alias challenger, pending a person's review."""
-    from pathlib import Path
-
+    from components.artifacts import Artifacts
+    from components.harness import step
     from components.register.step import register as work
-    from components.runtime import step
+    from components.settings import to_dict
 
     with step("register", pipeline_run, config, registration.path) as this:
-        work(
-            Path(dataset.path),
-            Path(validation.path),
-            Path(embeddings.path),
-            Path(training.path),
-            Path(evaluation.path),
-            Path(decision.path),
-            Path(champion.path),
-            this.config,
-            pipeline_run,
-            this.out,
+        made = Artifacts.of(
+            dataset=dataset,
+            validation=validation,
+            embeddings=embeddings,
+            training=training,
+            evaluation=evaluation,
+            decision=decision,
+            champion=champion,
         )
+        work(made, to_dict(this.config), pipeline_run, this.out)
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
 def notify(config: str, pipeline_run: str, status: dsl.PipelineTaskFinalStatus) -> None:
     """The exit handler: says how the run ended, with the verdict and links, always."""
-    from components.notify import notify as tell
+    from components.harness import parse_config
+    from components.notify.step import notify as tell
 
-    tell(config, pipeline_run, status.state, status.error_message or "")
+    tell(parse_config(config).experiment, pipeline_run, status.state, status.error_message or "")

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from components.config import from_dict
 from components.errors import StepError
+from components.settings import from_dict
 from model.checks import at_least
 
 FOLDER = Path("infra/environments")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.progress import EVENTS_VARIABLE
-from components.sessions import PATIENT, end_session
+from components.process.children import PATIENT, end_session
+from components.process.progress import EVENTS_VARIABLE
 
 Event = dict[str, Any]
 _POLL = 0.1  # seconds between looks at the events file

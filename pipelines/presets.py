@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import model.presets as rankers
-from components.config import RunConfig, with_overrides
 from components.gate.policy import read_policy
+from components.run_config import RunConfig
+from components.settings import with_overrides
 from components.train.config import TrainConfig
 
 

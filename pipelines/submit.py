@@ -9,8 +9,9 @@ from typing import Any
 
 import kfp_server_api
 
-from components.config import RunConfig, to_dict
 from components.errors import StepError
+from components.run_config import RunConfig
+from components.settings import to_dict
 from pipelines.compile import compile_pipeline, parameters_of
 from pipelines.environment import Environment
 from pipelines.kubeflow import Kubeflow

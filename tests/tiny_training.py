@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.config import RunConfig
-from components.train.config import TrainConfig
+from components.artifacts import Artifacts
+from components.train.config import Recipe, TrainConfig
 from model.config import ModelConfig
 
 ITEMS, TAGS, CONTENT = 50, 9, 6
@@ -27,8 +27,8 @@ MODEL = ModelConfig(
 TRAIN = TrainConfig(batch_size=64, learning_rate=5e-3, max_epochs=2, device="cpu")
 
 
-def run_config(model: ModelConfig = MODEL, **train: object) -> RunConfig:
-    return RunConfig(preset="tiny", model=model, train=replace(TRAIN, **train))  # type: ignore[arg-type]
+def recipe(model: ModelConfig = MODEL, **train: object) -> Recipe:
+    return Recipe(preset="tiny", model=model, train=replace(TRAIN, **train))  # type: ignore[arg-type]
 
 
 def write_rows(path: Path, rows: int, seed: int = 0, longest: int = 12) -> None:
@@ -49,8 +49,8 @@ def write_rows(path: Path, rows: int, seed: int = 0, longest: int = 12) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def write_inputs(folder: Path, rows: int = 700) -> tuple[Path, Path, Path]:
-    """(dataset, validation, embeddings), as the steps before hand them over."""
+def write_inputs(folder: Path, rows: int = 700) -> Artifacts:
+    """Dataset, validation and embeddings, as the steps before hand them over."""
     dataset, validation, embeddings = folder / "dataset", folder / "validation", folder / "embeddings"
     for made in (dataset, validation, embeddings):
         made.mkdir(parents=True)
@@ -70,4 +70,4 @@ def write_inputs(folder: Path, rows: int = 700) -> tuple[Path, Path, Path]:
         pa.table({"item_id": ids, "item_tags": pa.array(list(tags)), "item_emb_d128": pa.array(list(content))}),
         embeddings / "item_info.parquet",
     )
-    return dataset, validation, embeddings
+    return Artifacts(dataset=dataset, validation=validation, embeddings=embeddings)

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from components.dataset.item_info import write_item_info
+from components.dataset.layout import SPLITS
 from components.embed.bad_input import account, enforce
 from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions, draw_contact_sheet
-from components.embed.item_info import write_item_info
 from components.embed.items import Items, ids_in_split
 from components.embed.projection import BLOCK, Projection, fit_id, fit_projection, load_projection
 from components.embed.quality import CANDIDATES, View, spread, tag_agreement, view
 from components.embed.sources import MODALITIES, Source, blocks, from_cache, from_column, variants
 from components.errors import StepError
-from components.files import sha256_file, write_json
-from components.layout import SPLITS
+from components.storage.files import sha256_file, write_json
 
 QUERIES_DRAWN = 5
 MARKED_LIMIT = 10_000  # ids listed in the manifest for each modality that was stood in for

@@ -16,8 +16,8 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
-from components.files import sha256_file
-from components.storage import LocalStore, MissingBlobError, open_store
+from components.storage.files import sha256_file
+from components.storage.objects import LocalStore, MissingBlobError, open_store
 
 _log = logging.getLogger(__name__)
 KEY_BYTES = 32

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.embed.pictures import read_picture
+from components.dataset.images import ImageFolder
+from components.dataset.pictures import read_picture
 from components.embed.quality import NEAREST, View
-from components.files import atomic_path
-from components.images import ImageFolder
+from components.storage.files import atomic_path
 
 PIXEL_LIMIT = 50_000_000
 MARGIN, GAP, LABEL, QUERY, TILE, CAPTION = 32, 14, 58, 232, 112, 34  # pixels

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from components.dataset.pictures import Picture, read_picture
 from components.embed.cache import Entry, VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.items import Items
-from components.embed.pictures import Picture, read_picture
 from components.embed.registry import Modality, TextPreprocessing, Variant
 from components.embed.sources import item_keys, variants
 from components.embed.weights import fetch
 from components.errors import StepError
-from components.progress import progress
+from components.process.progress import progress
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -8,17 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.dataset.images import ImageFolder
+from components.dataset.item_info import write_item_info
+from components.dataset.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, TITLE, item_feature_path, item_info_path
 from components.embed.assemble import show_neighbours
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions
-from components.embed.item_info import write_item_info
 from components.embed.items import PRECOMPUTED
 from components.embed.projection import Projection
 from components.embed.quality import CANDIDATES, spread, view
 from components.errors import StepError
-from components.files import sha256_file, write_json
-from components.images import ImageFolder
-from components.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, TITLE, item_feature_path, item_info_path
+from components.storage.files import sha256_file, write_json
 
 
 def takes_existing(dataset: Path, config: EmbedConfig) -> bool:

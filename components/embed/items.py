@@ -10,11 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.embed.config import EmbedConfig
-from components.embed.registry import Modality
-from components.errors import StepError
-from components.images import ImageFolder
-from components.layout import (
+from components.dataset.images import ImageFolder
+from components.dataset.layout import (
     HISTORY,
     IMAGE_EMBEDDING,
     ITEM,
@@ -25,6 +22,9 @@ from components.layout import (
     item_feature_path,
     split_path,
 )
+from components.embed.config import EmbedConfig
+from components.embed.registry import Modality
+from components.errors import StepError
 
 HIGHEST_ID = 50_000_000  # item_info has a row for each id up to the highest: a stray one must not cost terabytes
 PRECOMPUTED: dict[Modality, str] = {"text": TEXT_EMBEDDING, "image": IMAGE_EMBEDDING}

@@ -17,7 +17,7 @@ import numpy as np
 
 from components.embed.config import EmbedConfig
 from components.errors import StepError
-from components.files import atomic_path, sha256_json
+from components.storage.files import atomic_path, sha256_json
 
 METHOD = "exact-1"  # takes the next number when the same vectors would give another projection
 BLOCK = 4096  # rows in float64 at once

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from components.embed.config import EmbedConfig
-from components.files import sha256_json
+from components.storage.files import sha256_json
 
 Modality = Literal["text", "image"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -27,7 +27,7 @@ class ImagePreprocessing:
     size: int  # pixels; weights that state another size win
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    method: str = "square-1"  # components/embed/pictures.py; a change there that moves pixels takes the next number
+    method: str = "square-1"  # components/dataset/pictures.py; a change there that moves pixels takes the next number
 
 
 @dataclass(frozen=True)

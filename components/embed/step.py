@@ -12,7 +12,7 @@ from components.embed.config import EmbedConfig
 from components.embed.encode import encode_items
 from components.embed.existing import pass_through, takes_existing
 from components.embed.items import read_items
-from components.files import write_json
+from components.storage.files import write_json
 
 
 def embed(dataset: Path, champion: Path, config: EmbedConfig, cache: str | Path, out: Path) -> dict[str, Any]:

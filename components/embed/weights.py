@@ -10,8 +10,8 @@ from pathlib import Path
 
 from components.embed.registry import EncoderSpec
 from components.errors import StepError
-from components.files import sha256_file
-from components.storage import is_remote, open_store
+from components.storage.files import sha256_file
+from components.storage.objects import is_remote, open_store
 
 _WANTED = ("*.json", "*.txt", "*.safetensors", "*.model")  # weights, configs and vocabularies; no code, no pickles
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.evaluate.uncertainty import Floats, Ints
+from components.statistics.uncertainty import Floats, Ints
 
 FOLDS = 5
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.slices import Slice, measure_slice
-from components.evaluate.uncertainty import (
+from components.statistics.uncertainty import (
     Bootstrap,
     Estimate,
     Floats,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.config import EvaluateConfig
-from components.evaluate.uncertainty import Floats, Ints, auc_by_user, difference_by_user, finite
+from components.statistics.uncertainty import Floats, Ints, auc_by_user, difference_by_user, finite
 
 Mask = NDArray[np.bool_]
 

@@ -8,10 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.config import RunConfig
+from components.artifacts import Artifacts
+from components.batches.device import pick_device
+from components.batches.rows import RowStore
+from components.batches.scoring import score
+from components.dataset.layout import ITEM, LABEL, LIKES, USER, VIEWS, split_path
 from components.errors import StepError
 from components.evaluate.baselines import Impressions, click_rates, history_blind
-from components.evaluate.champion import ChampionScores, score_champion
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.measure import Scored, measure
 from components.evaluate.slices import (
@@ -22,33 +25,28 @@ from components.evaluate.slices import (
     popularity_slices,
     tag_slices,
 )
-from components.evaluate.uncertainty import Floats, Ints
-from components.files import atomic_path, read_json, write_json
-from components.layout import ITEM, LABEL, LIKES, USER, VIEWS, split_path
-from components.train.ranks import pick_device
-from components.train.rows import RowStore
-from components.train.scoring import score
+from components.packages.scores import ChampionScores, score_champion
+from components.statistics.uncertainty import Floats, Ints
+from components.storage.files import atomic_path, read_json, write_json
 from model.checkpoint import CheckpointError, load
 from model.ranker import Ranker
 
 
-def evaluate(
-    dataset: Path, validation: Path, embeddings: Path, training: Path, champion: Path, config: RunConfig, out: Path
-) -> dict[str, Any]:
+def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Path) -> dict[str, Any]:
     """Writes `metrics.json` and `predictions.parquet`, and returns the metrics."""
-    quarantine = read_json(validation / "quarantine.json")
-    split, note = measured_split(dataset)
-    device = pick_device(config.train.device)
+    quarantine = read_json(made.validation / "quarantine.json")
+    split, note = measured_split(made.dataset)
+    device = pick_device(device_name)
     with tempfile.TemporaryDirectory() as cache:
-        rows = RowStore.build(split_path(dataset, split), Path(cache), quarantine.get(split, ()))
+        rows = RowStore.build(split_path(made.dataset, split), Path(cache), quarantine.get(split, ()))
         _check(rows, split)
-        ranker = _load_candidate(training / "model.safetensors", rows, device)
-        candidate = score(ranker, rows, config.evaluate.batch_size, device).astype(np.float64)
-        theirs = score_champion(champion, rows, config.evaluate.batch_size, device)
-        train = read_impressions(split_path(dataset, "train"), quarantine.get("train", ()))
-        metrics = _measure(rows, candidate, theirs, train, ranker, embeddings, config.evaluate)
+        ranker = _load_candidate(made.training / "model.safetensors", rows, device)
+        candidate = score(ranker, rows, config.batch_size, device).astype(np.float64)
+        theirs = score_champion(made.champion, rows, config.batch_size, device)
+        train = read_impressions(split_path(made.dataset, "train"), quarantine.get("train", ()))
+        metrics = _measure(rows, candidate, theirs, train, ranker, made.embeddings, config)
         metrics |= {"split": split, "split_note": note, "left_out_rows": len(quarantine.get(split, ()))}
-        metrics["oracle"] = _oracle(dataset, split)
+        metrics["oracle"] = _oracle(made.dataset, split)
         numbers = np.setdiff1d(np.arange(len(rows) + metrics["left_out_rows"]), quarantine.get(split, ()))
         _write_predictions(out / "predictions.parquet", numbers, rows, candidate, theirs.scores)
     write_json(out / "metrics.json", metrics)

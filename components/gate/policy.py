@@ -4,9 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from components.config import from_dict
 from components.errors import StepError
 from components.gate.config import GatePolicy
+from components.settings import from_dict
 
 
 def read_policy(path: Path) -> GatePolicy:

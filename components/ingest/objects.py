@@ -23,7 +23,7 @@ from typing import Protocol
 
 from components.errors import StepError, one_line
 from components.ingest.manifest import Entry, md5_file
-from components.progress import Progress
+from components.process.progress import Progress
 
 _log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)

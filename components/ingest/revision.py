@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from components.errors import StepError
-from components.versioning import redact
+from components.storage.versioning import redact
 
 DATA_FILE = "data.dvc"
 _CONFIG = ".dvc/config"

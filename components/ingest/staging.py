@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.dataset.lineage import FILE_NAME
 from components.errors import StepError
-from components.ingest.lineage import FILE_NAME
 from components.ingest.objects import disk_is_a_persons_problem
 
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of the two is written

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from components.dataset.images import image_files
+from components.dataset.layout import SPLITS, find_file
+from components.dataset.lineage import Lineage, code_facts, grouped
 from components.errors import StepError
-from components.images import image_files
-from components.ingest.lineage import Lineage, code_facts, grouped
 from components.ingest.manifest import Entry, manifest_md5, md5_file, read_manifest
 from components.ingest.objects import ObjectCache, Patience, Source, ensure_space
 from components.ingest.revision import Revision, resolve
 from components.ingest.sources import Committed, LocalCache
 from components.ingest.staging import link, staged
 from components.ingest.workspace import refuse_changed_data, refuse_uncommitted_pointer
-from components.layout import SPLITS, find_file
-from components.progress import progress
-from components.versioning import Remote, open_remote, redact
+from components.process.progress import progress
+from components.storage.versioning import Remote, open_remote, redact
 
 _NEEDED = (*(f"{split}.parquet" for split in SPLITS), "item_feature.parquet")
 _WELCOME = ("item_info.parquet", "truth.json")

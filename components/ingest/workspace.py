@@ -7,7 +7,7 @@ from pathlib import Path
 from components.errors import StepError
 from components.ingest.manifest import Entry, list_folder, manifest_md5, md5_file
 from components.ingest.revision import DATA_FILE
-from components.progress import progress
+from components.process.progress import progress
 
 _SHOWN = 3  # changed files named in the error
 _LOOKED_AT = 100  # commits of data.dvc that data/ may still be of

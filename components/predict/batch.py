@@ -14,18 +14,18 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from components.batches.device import pick_device
+from components.batches.rows import RowStore
+from components.batches.scoring import score
+from components.dataset.layout import split_path
 from components.errors import StepError
-from components.evaluate.champion import known_to
-from components.files import sha256_file, sha256_json, write_json
-from components.layout import split_path
-from components.predict.packages import local_package
+from components.packages.fetch import local_package
+from components.packages.scores import known_to
 from components.predict.write import WRITERS, Format
-from components.progress import progress
-from components.register.tags import PACKAGE_HASH
+from components.process.progress import progress
+from components.storage.files import sha256_file, sha256_json, write_json
 from components.tracking.models import Models, Version
-from components.train.ranks import pick_device
-from components.train.rows import RowStore
-from components.train.scoring import score
+from components.tracking.tags import PACKAGE_HASH
 from model.checkpoint import load
 from model.checks import at_least, one_of
 

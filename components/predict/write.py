@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.files import atomic_path
-from components.layout import ITEM, USER
-from components.train.rows import RowStore
+from components.batches.rows import RowStore
+from components.dataset.layout import ITEM, USER
+from components.storage.files import atomic_path
 
 Format = Literal["parquet", "csv", "challenge"]
 Scores = npt.NDArray[np.float32]

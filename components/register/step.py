@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.config import RunConfig, config_hash
+from components.artifacts import Artifacts
+from components.dataset.lineage import Lineage
 from components.errors import StepError
-from components.files import read_json, sha256_json, write_json
-from components.ingest.lineage import Lineage
-from components.register import tags as tag
-from components.register.package import MANIFEST, METRICS, VERDICT, auc_of, build_package, weights_hash
+from components.packages.format import MANIFEST, METRICS, VERDICT, auc_of, weights_hash
+from components.register.package import build_package
+from components.storage.files import read_json, sha256_json, write_json
+from components.tracking import tags as tag
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY, upload
 from components.tracking.runs import TrackedRun, run_for
@@ -29,23 +30,21 @@ _DESCRIPTION = (
 )
 
 
-def register(
-    dataset: Path, validation: Path, embeddings: Path, training: Path, evaluation: Path, decision: Path,
-    champion: Path, config: RunConfig, pipeline_run: str, out: Path,
-) -> dict[str, Any]:  # fmt: skip
-    verdict = read_json(decision / VERDICT)
+def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out: Path) -> dict[str, Any]:
+    """`config` is the whole config of the run, as JSON holds it: it is part of the package and of its identity."""
+    verdict = read_json(made.decision / VERDICT)
     if not verdict["passed"]:
         raise StepError("the candidate did not pass the gate, so it is not registered: see report.html of the gate")
-    lineage = Lineage.read(dataset)
+    lineage = Lineage.read(made.dataset)
     hashes = {
-        "weights": weights_hash(training / "model.safetensors"),
-        "config": config_hash(config),
+        "weights": weights_hash(made.training / "model.safetensors"),
+        "config": sha256_json(config),
         "data": lineage.data_md5,
         # Not the manifest itself: it also tells seconds and cache hits, which differ in a run that changed nothing.
-        "embeddings": str(read_json(embeddings / MANIFEST)["item_info_sha256"]),
+        "embeddings": str(read_json(made.embeddings / MANIFEST)["item_info_sha256"]),
     }
     identity = sha256_json(hashes)
-    compared_with = str(read_json(champion / "champion.json")["version"] or tag.NO_CHAMPION)
+    compared_with = str(read_json(made.champion / "champion.json")["version"] or tag.NO_CHAMPION)
     tags = {
         **lineage.tags(),
         "mmctr.image": os.environ.get(CODE_VARIABLE, "none: a local run"),
@@ -57,13 +56,13 @@ def register(
         tag.STATUS: "pending",
         KEY: sha256_json([identity, compared_with]),
     }
-    run = run_for(pipeline_run, config.experiment)
-    models = Models(run.server, config.registered_name)
+    run = run_for(pipeline_run, config["experiment"])
+    models = Models(run.server, config["registered_name"])
     version = registered(models, tags[KEY]) or _champion_itself(models, identity)
     if version is None:
         with tempfile.TemporaryDirectory(prefix="mmctr-register-") as scratch:
             package = Path(scratch) / "package"
-            digest = build_package(dataset, validation, embeddings, training, evaluation, decision, config, package)
+            digest = build_package(made, config, package)
             version = create(models, run, package, {**tags, tag.PACKAGE_HASH: digest})
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)

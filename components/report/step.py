@@ -7,27 +7,20 @@ from typing import Any
 
 from PIL import Image
 
-from components.files import atomic_path, read_json
+from components.artifacts import Artifacts
 from components.report.evidence import Evidence
 from components.report.page import render
+from components.storage.files import atomic_path, read_json
 
 
-def write_report(
-    metrics: dict[str, Any],
-    verdict: dict[str, Any],
-    validation: Path,
-    embeddings: Path,
-    training: Path,
-    dataset: Path,
-    out: Path,
-) -> None:
-    sheet = embeddings / "contact_sheet.png"
+def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, Any], out: Path) -> None:
+    sheet = made.embeddings / "contact_sheet.png"
     evidence = Evidence(
-        validation=read_json(validation / "verdict.json"),
-        manifest=read_json(embeddings / "manifest.json"),
-        curves=read_json(training / "curves.json"),
-        summary=read_json(training / "summary.json"),
-        lineage=read_json(dataset / "lineage.json"),
+        validation=read_json(made.validation / "verdict.json"),
+        manifest=read_json(made.embeddings / "manifest.json"),
+        curves=read_json(made.training / "curves.json"),
+        summary=read_json(made.training / "summary.json"),
+        lineage=read_json(made.dataset / "lineage.json"),
         contact_sheet=data_uri(sheet) if sheet.is_file() else None,
     )
     page = render(metrics, verdict, evidence)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import StepError
-from components.files import read_json, sha256_file
-from components.register.champion import fetch_package
-from components.register.package import METRICS, VERDICT
-from components.register.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
+from components.packages.fetch import fetch_package
+from components.packages.format import METRICS, VERDICT
 from components.review.log import Action, Decision, append
 from components.review.settle import Registry, look, settle
+from components.storage.files import read_json, sha256_file
 from components.tracking.models import Models, Version
 from components.tracking.server import RefusedError
+from components.tracking.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
 
 
 @dataclass(frozen=True)

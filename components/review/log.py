@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.errors import StepError
-from components.register.tags import Status
 from components.tracking.models import Models, Version
+from components.tracking.tags import Status
 
 Action = Literal["approve", "reject", "rollback"]
 DECISION = "mmctr.decision"  # on an entry of the log its text, on a reviewed version `number:hash`

@@ -9,9 +9,9 @@ milliseconds, the champion may point at the older of two approved versions.
 from dataclasses import dataclass
 
 from components.errors import StepError
-from components.register.tags import CHALLENGER, CHAMPION, PREVIOUS, STATUS
 from components.review.log import DECISION, Book, read
 from components.tracking.models import Models, Version
+from components.tracking.tags import CHALLENGER, CHAMPION, PREVIOUS, STATUS
 
 
 @dataclass(frozen=True)

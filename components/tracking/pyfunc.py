@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from components.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
 from components.tracking.runs import TrackedRun
 from components.tracking.server import NotThereError, Server
 

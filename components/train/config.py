@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from model.checks import at_least, between, one_of
+from model.config import ModelConfig
 
 Launcher = Literal["inline", "torchrun", "trainjob"]
 Precision = Literal["float32", "bfloat16"]
@@ -54,3 +55,12 @@ class TrainConfig:
         one_of("train.launcher", self.launcher, get_args(Launcher))
         one_of("train.precision", self.precision, get_args(Precision))
         one_of("train.device", self.device, get_args(Device))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a training is told: the preset's name, the ranker and how to train it."""
+
+    preset: str
+    model: ModelConfig
+    train: TrainConfig

@@ -24,14 +24,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+import components.batches
 import components.train
 import model
-from components.config import RunConfig, from_dict, to_dict
+from components.artifacts import Artifacts
+from components.batches.item_table import item_arrays, seen_items
+from components.batches.rows import RowStore
+from components.dataset.layout import item_info_path, split_path
 from components.errors import StepError
-from components.files import atomic_path, read_json, sha256_json, write_json
-from components.layout import item_info_path, split_path
-from components.train.items import item_arrays, seen_items
-from components.train.rows import RowStore
+from components.settings import from_dict, to_dict
+from components.storage.files import atomic_path, read_json, sha256_json, write_json
+from components.train.config import Recipe
 
 RESULTS = ("model.safetensors", "curves.json", "summary.json")
 # Fields of TrainConfig that leave the weights as they are.
@@ -41,7 +44,7 @@ BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", 
 @dataclass(frozen=True)
 class Job:
     folder: Path
-    config: RunConfig
+    recipe: Recipe
     train_rows: str
     valid_rows: str
 
@@ -98,7 +101,9 @@ class Job:
 
 def code_hash() -> str:
     """The sources that decide the weights: a mended loss or sampler must train anew, a mended report must not."""
-    sources = [sorted(Path(package.__path__[0]).glob("*.py")) for package in (model, components.train)]
+    sources = [
+        sorted(Path(package.__path__[0]).glob("*.py")) for package in (model, components.batches, components.train)
+    ]
     digest = hashlib.sha256()
     for path in itertools.chain(*sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -107,35 +112,35 @@ def code_hash() -> str:
 
 def open_job(folder: Path) -> Job:
     saved = read_json(folder / "job.json")
-    return Job(folder, from_dict(RunConfig, saved["config"]), saved["train_rows"], saved["valid_rows"])
+    return Job(folder, from_dict(Recipe, saved["recipe"]), saved["train_rows"], saved["valid_rows"])
 
 
-def prepare_job(dataset: Path, validation: Path, embeddings: Path, config: RunConfig, work: Path) -> Job:
+def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
     """Converts the inputs and lays them down under `work`, unless an earlier call of the same training has."""
     if "://" in str(work) or str(work).startswith("s3:"):
         raise StepError(
             f"{work}: rows are mapped into memory and checkpoints renamed into place, so it must be a folder"
         )
     work = work.resolve()  # workers are told this path
-    quarantined = read_json(validation / "quarantine.json")
+    quarantined = read_json(made.validation / "quarantine.json")
     train_rows, valid_rows = (
-        RowStore.build(split_path(dataset, split), work / "rows", quarantined.get(split, ()))
+        RowStore.build(split_path(made.dataset, split), work / "rows", quarantined.get(split, ()))
         for split in ("train", "valid")
     )
-    arrays = item_arrays(item_info_path(embeddings), dataset)
-    _check(train_rows, valid_rows, len(arrays["tags"]), dataset)
+    arrays = item_arrays(item_info_path(made.embeddings), made.dataset)
+    _check(train_rows, valid_rows, len(arrays["tags"]), made.dataset)
     arrays["seen"] = seen_items(train_rows, len(arrays["tags"]))
-    settings = {k: v for k, v in to_dict(config.train).items() if k not in BYSTANDERS}
+    settings = {k: v for k, v in to_dict(recipe.train).items() if k not in BYSTANDERS}
     identity = [code_hash(), torch.__version__, train_rows.folder.name, valid_rows.folder.name, _hash(arrays),
-                dataclasses.asdict(config.model), settings]  # fmt: skip
-    job = Job(work / sha256_json(identity)[:32], config, train_rows.folder.name, valid_rows.folder.name)
+                dataclasses.asdict(recipe.model), settings]  # fmt: skip
+    job = Job(work / sha256_json(identity)[:32], recipe, train_rows.folder.name, valid_rows.folder.name)
     job.folder.mkdir(parents=True, exist_ok=True)
     if not (job.folder / "items.npz").is_file():
         with atomic_path(job.folder / "items.npz") as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
     write_json(
         job.folder / "job.json",
-        {"config": to_dict(config), "train_rows": job.train_rows, "valid_rows": job.valid_rows},
+        {"recipe": to_dict(recipe), "train_rows": job.train_rows, "valid_rows": job.valid_rows},
     )
     return job
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.errors import StepError
-from components.files import read_json
+from components.storage.files import read_json
 from components.train import worker
 from components.train.job import Job
 from components.train.metrics_file import MetricsTail
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def inline(job: Job, on_metrics: OnMetrics) -> None:
-    train = job.config.train
+    train = job.recipe.train
     if train.processes * train.nodes != 1:
         raise StepError(
             f"train.launcher = 'inline' runs one process, but train.processes x train.nodes = "
@@ -35,7 +35,7 @@ def inline(job: Job, on_metrics: OnMetrics) -> None:
 
 def torchrun(job: Job, on_metrics: OnMetrics) -> None:
     """One rank that dies ends all of them; the job then continues from its last checkpoint."""
-    train = job.config.train
+    train = job.recipe.train
     if train.nodes != 1:
         raise StepError(
             "train.launcher = 'torchrun' runs on this machine: for train.nodes > 1 use train.launcher=trainjob"
@@ -65,7 +65,7 @@ LAUNCHERS: dict[str, Callable[[Job, OnMetrics], None]] = {
 
 
 def _run_torchrun(job: Job, on_metrics: OnMetrics) -> tuple[int, list[str]]:
-    processes = job.config.train.processes
+    processes = job.recipe.train.processes
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
                "--max-restarts=0", "-m", worker.__name__, "--job", str(job.folder)]  # fmt: skip

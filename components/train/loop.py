@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from components.batches.loader import Batch, Collator
 from components.train.config import TrainConfig
-from components.train.loader import Batch, Collator, epoch_batches, in_background
+from components.train.epochs import epoch_batches, in_background
 from components.train.objective import Optimiser
 from components.train.sampler import Sampler
 from components.train.state import TrainState

@@ -8,19 +8,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from components.batches.loader import Batch
+from components.batches.scoring import score_batch
 from components.train.arithmetic import autocast, clip_gradients
 from components.train.config import TrainConfig
-from components.train.loader import Batch
 from components.train.ranks import Ranks
 from model import losses
 from model.ranker import Ranker
 from model.staircase import retire_gradient
-
-
-def score_batch(ranker: Ranker, batch: Batch) -> Tensor:
-    """Logits of a batch, each distinct item encoded once and each group at its own width."""
-    encoded = ranker.encode(batch.distinct_U)
-    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B, batch.stairs)
 
 
 class Objective(nn.Module):

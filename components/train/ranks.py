@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from components.errors import StepError
+from components.batches.device import pick_device
 
 # A rank that died closes its connections, which ends the others at once; this bounds a rank that hangs.
 SILENCE = datetime.timedelta(minutes=15)
@@ -74,12 +74,3 @@ def joined(device: str) -> Iterator[Ranks]:
         # thread may need the GIL to drop a tensor of the last collective: torch 2.13 then waits for ever.
         if dist.get_backend() == "nccl":
             dist.destroy_process_group()
-
-
-def pick_device(device: str, local_rank: int = 0) -> torch.device:
-    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise StepError("train.device = 'cuda': this machine has no CUDA device; use 'auto' or 'cpu'")
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)

@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 import torch
 
 from components.errors import StepError
-from components.files import sha256_file
+from components.storage.files import sha256_file
 
 _log = logging.getLogger(__name__)
 

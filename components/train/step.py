@@ -3,18 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from components.config import RunConfig
-from components.files import read_json
+from components.artifacts import Artifacts
+from components.storage.files import read_json
+from components.train.config import Recipe
 from components.train.job import prepare_job
 from components.train.launch import LAUNCHERS
 from components.train.watch import OnMetrics
 
 
 def train(
-    dataset: Path,
-    validation: Path,
-    embeddings: Path,
-    config: RunConfig,
+    made: Artifacts,
+    recipe: Recipe,
     work: Path,
     out: Path,
     on_metrics: OnMetrics = lambda step, metrics: None,  # noqa: ARG005
@@ -23,12 +22,12 @@ def train(
 
     `work` outlives the step: a finished training of the same content is returned at once, a broken-off one continues.
     """
-    job = prepare_job(dataset, validation, embeddings, config, work)
+    job = prepare_job(made, recipe, work)
     if job.finished:
         for row in read_json(job.results / "curves.json")["epochs"]:
             on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
     else:
-        LAUNCHERS[config.train.launcher](job, on_metrics)
+        LAUNCHERS[recipe.train.launcher](job, on_metrics)
     job.copy_results(out)
     summary: dict[str, Any] = read_json(out / "summary.json")
     return summary

@@ -18,7 +18,7 @@ from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, Tr
 from kubeflow.trainer.options import Labels, Name, TrainerCommand
 
 from components.errors import StepError
-from components.files import read_json
+from components.storage.files import read_json
 from components.train.job import Job
 from components.train.metrics_file import MetricsTail
 from components.train.watch import OnMetrics
@@ -55,13 +55,13 @@ def run_trainjob(
 def _submit(client: TrainerClient, job: Job, name: str) -> None:
     command = ["python", "-m", "torch.distributed.run", "-m", "components.train.worker", "--job", str(job.folder)]
     # An empty image keeps the runtime's own.
-    trainer = CustomTrainerContainer(image="", num_nodes=job.config.train.nodes)
+    trainer = CustomTrainerContainer(image="", num_nodes=job.recipe.train.nodes)
     options = [Name(name), TrainerCommand(command)]
-    if job.config.train.queue:
-        options.append(Labels({QUEUE_LABEL: job.config.train.queue}))
+    if job.recipe.train.queue:
+        options.append(Labels({QUEUE_LABEL: job.recipe.train.queue}))
     for _ in range(2):
         try:
-            client.train(runtime=job.config.train.runtime, trainer=trainer, options=options)
+            client.train(runtime=job.recipe.train.runtime, trainer=trainer, options=options)
         except RuntimeError as error:  # the SDK wraps what the API server answered
             if getattr(error.__cause__, "status", None) != CONFLICT:
                 raise StepError(f"TrainJob {name} could not be submitted: {_cause(error)}") from error
@@ -125,7 +125,7 @@ def _fail(client: TrainerClient, job: Job, name: str, status: str, lines: list[s
     if status == COMPLETE:
         raise StepError(
             f"TrainJob {name} is complete, but {job.results} is not there: mount the same volume at the same "
-            f"path in the step's pod and in runtime {job.config.train.runtime}"
+            f"path in the step's pod and in runtime {job.recipe.train.runtime}"
         )
     lines = lines or _log_of(client, name)
     raise StepError(f"TrainJob {name} failed; the last lines of its first pod:\n" + "\n".join(lines or ["(no log)"]))

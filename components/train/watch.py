@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from components.batches.rows import RowStore
+from components.batches.scoring import score
 from components.errors import StepError
-from components.files import sha256_file
-from components.progress import Progress, progress
+from components.process.progress import Progress, progress
+from components.storage.files import sha256_file
 from components.train.job import Job
 from components.train.ranks import Ranks
-from components.train.rows import RowStore
-from components.train.scoring import score
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
 from model import checkpoint, metrics
@@ -101,7 +101,7 @@ class TrainingWatch:
     def _save_best(self, state: TrainState) -> str:
         epoch = state.plateau.best_epoch
         path = self.job.best(epoch)
-        meta = {"training": self.job.key, "preset": self.job.config.preset, "epoch": str(epoch),
+        meta = {"training": self.job.key, "preset": self.job.recipe.preset, "epoch": str(epoch),
                 "valid_auc": f"{state.plateau.best:.6f}"}  # fmt: skip
         checkpoint.save(path, state.ranker, meta)
         # The one before stays: the snapshot before the last still speaks of it.
@@ -110,7 +110,7 @@ class TrainingWatch:
         return sha256_file(path)
 
     def _checkpoint_due(self, state: TrainState) -> bool:
-        config = self.job.config.train
+        config = self.job.recipe.train
         if config.checkpoint_steps and state.total_steps % config.checkpoint_steps == 0:
             return True
         if state.total_steps % CLOCK_EVERY:

@@ -19,17 +19,17 @@ from typing import Any, NoReturn
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from components.batches.grouping import group_costs
+from components.batches.item_table import table_from, vocabulary_of
+from components.batches.loader import Collator
+from components.batches.rows import RowStore
 from components.errors import StepError
-from components.files import sha256_file, write_json
+from components.storage.files import sha256_file, write_json
 from components.train import arithmetic
-from components.train.grouping import group_costs
-from components.train.items import table_from, vocabulary_of
 from components.train.job import Job, open_job
-from components.train.loader import Collator
 from components.train.loop import Data, fit
 from components.train.objective import Objective, Optimiser
 from components.train.ranks import Ranks, joined
-from components.train.rows import RowStore
 from components.train.sampler import Sampler
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def run(job: Job, on_metrics: OnMetrics) -> None:
     """Trains `job` from where its last checkpoint left it, and publishes its results."""
-    with joined(job.config.train.device) as ranks:
+    with joined(job.recipe.train.device) as ranks:
         _check_ranks(job, ranks)
         arithmetic.set_up(ranks.device)
         train_rows, valid_rows = job.rows()
@@ -56,7 +56,7 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
             state.restore(saved, ranks)
             _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
             del saved
-        fit(state, data, optimiser, job.config.train, watch)
+        fit(state, data, optimiser, job.recipe.train, watch)
         if ranks.first:
             _publish(job, state, ranks, len(train_rows), len(valid_rows))
             snapshots.clear()
@@ -64,7 +64,7 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
 
 
 def _check_ranks(job: Job, ranks: Ranks) -> None:
-    wanted = job.config.train.processes * job.config.train.nodes
+    wanted = job.recipe.train.processes * job.recipe.train.nodes
     if ranks.count != wanted:
         raise StepError(
             f"{ranks.count} processes were started, the run asks for train.processes x train.nodes = {wanted}: "
@@ -73,9 +73,9 @@ def _check_ranks(job: Job, ranks: Ranks) -> None:
 
 
 def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
-    config, arrays = job.config.train, job.items()
+    config, arrays = job.recipe.train, job.items()
     torch.manual_seed(config.seed)  # the same first weights on every rank
-    ranker = Ranker(job.config.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
+    ranker = Ranker(job.recipe.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
     arithmetic.compile_interest(ranker, config)
     objective = Objective(ranker, config, ranks).train()
@@ -85,10 +85,10 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
 
 
 def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
-    config = job.config.train
+    config = job.recipe.train
     sampler = Sampler(len(rows), config.batch_size, config.seed, ranks.rank, ranks.count, config.accumulate)
     costs = group_costs(ranker, ranks.device.type)
-    collate = Collator(rows, job.config.model.history_length, ranker.vocabulary.items, costs)
+    collate = Collator(rows, job.recipe.model.history_length, ranker.vocabulary.items, costs)
     return Data(sampler, collate, ahead=ranks.device.type == "cuda")
 
 
@@ -96,10 +96,10 @@ def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_r
     best = job.best(state.plateau.best_epoch)
     if not best.is_file() or sha256_file(best) != state.best_sha256:
         raise StepError(f"{best} is missing or damaged: delete the folder {job.folder} and train again")
-    config = job.config.train
+    config = job.recipe.train
     summary: dict[str, Any] = {
         "training": job.key,
-        "preset": job.config.preset,
+        "preset": job.recipe.preset,
         "best_epoch": state.plateau.best_epoch,
         "valid_auc": state.plateau.best,
         "epochs": state.epoch,

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from components.config import with_overrides
 from components.errors import StepError
-from components.files import write_json
+from components.settings import with_overrides
+from components.storage.files import write_json
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate
 from components.validate.suite import RULES

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components import layout
+from components.dataset import layout
 from components.validate.measured import Measured
 from components.validate.parquet import Source, open_source
 

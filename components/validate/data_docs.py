@@ -6,8 +6,8 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from components import layout
-from components.files import atomic_path
+from components.dataset import layout
+from components.storage.files import atomic_path
 from components.validate.measured import Measured
 
 _STORIES = (  # table -> how a person calls it; `rows`, `items` and `images` are too long to show line by line

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from components import layout
+from components.dataset import layout
 from components.errors import StepError
-from components.files import read_json
+from components.storage.files import read_json
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.rows import SplitRows

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components import layout
+from components.dataset import layout
+from components.dataset.images import ImageFolder
 from components.errors import StepError
-from components.images import ImageFolder
-from components.progress import progress
+from components.process.progress import progress
 from components.validate.measured import Line, Measured
 
 _SEED = 20_25

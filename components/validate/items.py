@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components import layout
+from components.dataset import layout
 from components.validate.measured import Measured
 from components.validate.parquet import Bools, Ints, Source, is_text
 

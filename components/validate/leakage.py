@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from components import layout
+from components.dataset import layout
 from components.validate.measured import Line, Measured
 from components.validate.parquet import Bools, Ints, Source
 from components.validate.rows import Clicks, Hashes, SplitRows

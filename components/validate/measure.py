@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import layout
-from components.progress import Progress
+from components.dataset import layout
+from components.process.progress import Progress
 from components.validate import coherence, contract, drift, images, leakage, shortcuts, statistics
 from components.validate.config import ValidatePolicy
 from components.validate.items import Catalogue, read_items

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components import layout
-from components.files import atomic_path, write_json
+from components.dataset import layout
+from components.storage.files import atomic_path, write_json
 from components.validate.measured import Flagged
 from components.validate.parquet import Source
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from components import layout
+from components.dataset import layout
 from components.validate.coherence import shared_tags
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components import layout
+from components.dataset import layout
 from components.validate.items import Catalogue
 from components.validate.measured import Measured
 from components.validate.parquet import Ints

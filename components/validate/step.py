@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import StepError
-from components.files import write_json
-from components.progress import progress
+from components.process.progress import progress
+from components.storage.files import write_json
 from components.validate import expectations
 from components.validate.config import ValidatePolicy
 from components.validate.data_docs import write_data_docs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from components import layout
+from components.dataset import layout
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.parquet import Ints, Source

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from components.sessions import end_session
+from components.process.children import end_session
 from infra.local.postgres import Postgres
 from infra.local.s3 import DVC_BUCKET, MLFLOW_BUCKET, S3Server, free_ports
 

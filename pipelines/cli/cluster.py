@@ -26,7 +26,7 @@ def compile_pipeline(
 
     Examples: `mmctr compile -o pipeline.yaml` · `mmctr compile --env prod --images dist/images.json -o prod.yaml`
     """
-    from components.files import atomic_path
+    from components.storage.files import atomic_path
     from pipelines import compile as compiler
     from pipelines.environment import load_environment
     from pipelines.training import training_pipeline

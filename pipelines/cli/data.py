@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from components.importers import ImportReport
+    from components.dataset.importers import ImportReport
 
 data_app = typer.Typer(no_args_is_help=True, help="Version the data, and see what changed between two versions.")
 import_app = typer.Typer(no_args_is_help=True, help="Bring other data into the challenge's form.")
@@ -25,7 +25,7 @@ def add(
 
     Examples: `mmctr data add data` · `mmctr data add ~/MicroLens_1M_MMCTR --push`
     """
-    from components.ingest.publish import add_data
+    from components.data_versions.publish import add_data
 
     _folder(folder)
     added = add_data(Path.cwd(), folder, _cache(workspace), push)
@@ -50,7 +50,7 @@ def diff(
     from rich.console import Console
     from rich.table import Table
 
-    from components.ingest.compare import compare
+    from components.data_versions.compare import compare
 
     changes = compare(repository, before, after, _cache(workspace))
     table = Table("", before, after, "distance", box=None, header_style="bold")
@@ -72,7 +72,7 @@ def movielens(
 
     Example: `mmctr import movielens ~/movielens-100k --out ~/movielens-mmctr`
     """
-    from components.importers import movielens as convert
+    from components.dataset.importers import movielens as convert
 
     _folder(source)
     if seed < 0:
@@ -89,7 +89,7 @@ def microlens(
 
     Example: `mmctr import microlens ~/MicroLens_1M_MMCTR`
     """
-    from components.importers import microlens as check
+    from components.dataset.importers import microlens as check
 
     _folder(folder)
     _report(check(folder))

@@ -25,7 +25,7 @@ def predict(
     """
     from rich.console import Console
 
-    from components.layout import SPLITS
+    from components.dataset.layout import SPLITS
     from components.predict.batch import PredictConfig
     from components.predict.batch import predict as run
     from components.tracking.models import Models

@@ -32,8 +32,8 @@ def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr")) -
 
     Example: `mmctr review list`
     """
-    from components.register.tags import COMPARED_WITH
     from components.review.decide import survey
+    from components.tracking.tags import COMPARED_WITH
 
     registry, mended = survey(_models(name, workspace))
     console = _tell(mended)

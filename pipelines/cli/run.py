@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from components.config import RunConfig, to_dict
+from components.run_config import RunConfig
+from components.settings import to_dict
 from pipelines.cli.options import PolicyOption, PresetOption, SetOption
 from pipelines.cli.screen import RunScreen
 from pipelines.local import LocalRun

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from components.study.grids import STUDIES, study
 from pipelines.cli.options import PresetOption, SetOption
 from pipelines.presets import resolve
+from studies.grids import STUDIES, study
 
 
 def study_command(
@@ -37,9 +37,9 @@ def study_command(
     chosen = study(name, base)
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
-    from components.study.engine import Order, Source  # loads torch
-    from components.study.step import run_study
     from pipelines.cli.study_screen import StudyScreen
+    from studies.engine import Order, Source  # loads torch
+    from studies.step import run_study
 
     of = "versioned" if data is None else data.resolve().name
     source = Source(data, Path.cwd(), revision, rows)

@@ -34,7 +34,7 @@ def storage(location: str | None) -> Finding:
         return Finding("data", "ok", "no DVC remote here; runs use the data in the folder")
     if not location.startswith("s3://"):
         return Finding("data", "ok", f"the DVC remote is {location}")
-    from components.storage import open_store
+    from components.storage.objects import open_store
 
     name, store = f"mmctr-doctor-{os.getpid()}", open_store(location)
     try:

@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from components.config import RunConfig, from_dict
 from components.errors import StepError
+from components.run_config import RunConfig
+from components.settings import from_dict
 from model.checks import at_least, between, one_of
 from pipelines.presets import PRESETS, resolve
 from pipelines.schedule.cron import Cron

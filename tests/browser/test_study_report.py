@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.report.page import lookup
-from components.study.report import write_report
+from studies.report import write_report
 from tests.browser.chromium import Browser
 from tests.study_results import examples, results
 

@@ -15,16 +15,16 @@ SIZE_BUDGET = 3.2 * 2**30  # bytes, uncompressed; torch and MLflow with their ne
 # What each step needs to be able to import and to write, in the order of the pipeline.
 STEPS = {
     "ingest": "components.ingest.step",
-    "fetch-champion": "components.register.champion",
+    "fetch-champion": "components.fetch_champion.step",
     "validate": "components.validate.step",
-    "decide": "components.freshness",
+    "decide": "components.decide.step",
     "encode-shard": "components.embed.step",
     "embed": "components.embed.step",
     "train": "components.train.step",
     "evaluate": "components.evaluate.step",
     "gate": "components.gate.step",
     "register": "components.register.step",
-    "notify": "components.notify",
+    "notify": "components.notify.step",
 }
 
 PROBE = """

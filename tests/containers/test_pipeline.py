@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.config import to_dict, with_overrides
+from components.dataset.sample import SIZES, write_sample
 from components.ops import CPU_IMAGE, GPU_IMAGE
-from components.sample import SIZES, write_sample
+from components.settings import to_dict, with_overrides
 from pipelines.presets import preset
 from tests.containers.engine import docker
 

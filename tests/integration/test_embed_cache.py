@@ -13,7 +13,7 @@ import pytest
 from components.embed.config import EmbedConfig
 from components.embed.step import assemble, embed, encode_shard
 from components.errors import StepError
-from components.storage import open_store
+from components.storage.objects import open_store
 from tests.services.s3 import S3Server
 from tests.unit.embed.dataset import write_dataset
 from tests.unit.embed.tiny_encoders import save_tiny_bert, save_tiny_clip

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import StepError
-from components.storage import MissingBlobError, open_store
+from components.storage.objects import MissingBlobError, open_store
 from tests.services.s3 import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("as_writer")]

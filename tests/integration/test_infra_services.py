@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import StepError
-from components.storage import open_store
+from components.storage.objects import open_store
 from infra.check.build import K8S, build
 from infra.k8s.base.backup_upload import upload
 from infra.local.postgres import find_program
@@ -83,7 +83,7 @@ def test_the_doctor_finds_them_well(services: dict[str, str], tmp_path: Path) ->
 
 def stored(services: dict[str, str], prefix: str) -> int:
     listing = (
-        "import sys; from components.storage import open_store; "
+        "import sys; from components.storage.objects import open_store; "
         f"print(len(open_store('s3://mmctr-mlflow').listing('{prefix}')))"
     )
     environment = {**os.environ, **services}

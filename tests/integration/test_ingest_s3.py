@@ -16,13 +16,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components import versioning
+from components.dataset.sample import SampleSpec
 from components.errors import StepError
 from components.ingest.manifest import md5_file
 from components.ingest.objects import Patience
 from components.ingest.step import ingest
-from components.sample import SampleSpec
-from components.versioning import Remote
+from components.storage import versioning
+from components.storage.versioning import Remote
 from tests.services.s3 import S3Server, make_identity, use_identity
 from tests.unit.ingest.conftest import IMPATIENT, commit_data, git
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from components.errors import StepError
+from components.packages.format import package_hash
 from components.register import step as room
-from components.register.package import build_package, package_hash
-from components.register.tags import CHALLENGER, PACKAGE_HASH
+from components.register.package import build_package
+from components.settings import to_dict
 from components.tracking.models import Models
 from components.tracking.pyfunc import KEY
 from components.tracking.runs import TrackedRun, run_for
 from components.tracking.server import Server, connect
+from components.tracking.tags import CHALLENGER, PACKAGE_HASH
 from tests.services.candidate import Candidate, make_candidate
 from tests.services.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from tests.services.mlflow import MlflowServer
@@ -45,7 +47,7 @@ def proxy(mlflow_on_sqlite: MlflowServer) -> Iterator[FaultyProxy]:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     candidate = make_candidate(folder / "candidate")
-    build_package(*candidate.made, candidate.config, folder / "package")
+    build_package(candidate.made, to_dict(candidate.config), folder / "package")
     return folder / "package"
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from components.register.tags import CHALLENGER, STATUS
 from components.review.decide import Outcome, Reviewer, approve, reject, rollback
 from components.review.settle import settle
 from components.tracking.models import Models
 from components.tracking.server import Server, connect
+from components.tracking.tags import CHALLENGER, STATUS
 from tests.services.registry import DyingServer, KilledError, champions, with_champions
 
 pytestmark = pytest.mark.integration

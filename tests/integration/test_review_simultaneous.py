@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from components.register.tags import STATUS
 from components.review.settle import settle
 from components.tracking.models import Models
 from components.tracking.server import connect
+from components.tracking.tags import STATUS
 from tests.services.mlflow import MlflowServer
 from tests.services.registry import champions, make_version, with_champions
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.register.tags import CHAMPION
 from components.review.log import log_of
 from components.review.webhook import PROMOTE, Gatekeeper, Receiver
 from components.tracking.models import Models
 from components.tracking.server import connect
+from components.tracking.tags import CHAMPION
 from tests.services.mlflow import MlflowServer
 from tests.services.registry import make_version
 

@@ -7,8 +7,8 @@ import pytest
 from kfp import dsl
 
 from components import ops
-from components.config import to_dict
-from components.files import read_json, write_json
+from components.settings import to_dict
+from components.storage.files import read_json, write_json
 from components.tracking.runs import run_for
 from pipelines.presets import preset
 

@@ -17,13 +17,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components.config import RunConfig
-from components.sample import SIZES, write_sample
-from components.study.engine import Order, Source
-from components.study.grids import study
-from components.study.plan import Arm, Study
-from components.study.step import run_study
+from components.dataset.sample import SIZES, write_sample
+from components.run_config import RunConfig
 from pipelines.presets import preset
+from studies.engine import Order, Source
+from studies.grids import study
+from studies.plan import Arm, Study
+from studies.step import run_study
 
 pytestmark = pytest.mark.integration
 

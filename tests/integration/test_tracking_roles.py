@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from components.errors import StepError
-from components.register.tags import CHALLENGER, CHAMPION, GATE, PREVIOUS
 from components.review.decide import Reviewer, approve, survey
 from components.review.log import DECISION, log_of
 from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import RefusedError, connect
+from components.tracking.tags import CHALLENGER, CHAMPION, GATE, PREVIOUS
 from tests.services.mlflow import MlflowServer, running_mlflow
 from tests.services.registry import make_version
 

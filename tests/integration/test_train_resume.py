@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts import Artifacts
 from components.errors import StepError
-from components.files import read_json
+from components.storage.files import read_json
 from components.train import snapshots as snapshots_module
 from components.train.job import Job, prepare_job
 from components.train.snapshots import Snapshots
 from tests.forked_ranks import results_of, run_ranks
-from tests.tiny_training import run_config, write_inputs
+from tests.tiny_training import recipe, write_inputs
 
 pytestmark = pytest.mark.integration
 
@@ -24,16 +25,16 @@ STEPS = 22  # 2 epochs of 11
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-def make_job(inputs: tuple[Path, Path, Path], work: Path, ranks: int = 1) -> Job:
-    return prepare_job(*inputs, run_config(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
+def make_job(inputs: Artifacts, work: Path, ranks: int = 1) -> Job:
+    return prepare_job(inputs, recipe(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_killed_at_random_steps_ends_bit_identical(inputs: tuple[Path, Path, Path], tmp_path: Path, ranks: int) -> None:
+def test_killed_at_random_steps_ends_bit_identical(inputs: Artifacts, tmp_path: Path, ranks: int) -> None:
     whole, broken = make_job(inputs, tmp_path / "whole", ranks), make_job(inputs, tmp_path / "broken", ranks)
     assert run_ranks(whole, ranks) == [0] * ranks
 
@@ -51,9 +52,7 @@ def test_killed_at_random_steps_ends_bit_identical(inputs: tuple[Path, Path, Pat
 
 
 @pytest.mark.parametrize("moment", ["before the first checkpoint", "while a checkpoint is written", "at the rename"])
-def test_killed_at_the_worst_moment_ends_bit_identical(
-    inputs: tuple[Path, Path, Path], tmp_path: Path, moment: str
-) -> None:
+def test_killed_at_the_worst_moment_ends_bit_identical(inputs: Artifacts, tmp_path: Path, moment: str) -> None:
     whole, broken = make_job(inputs, tmp_path / "whole"), make_job(inputs, tmp_path / "broken")
     assert run_ranks(whole) == [0]
 
@@ -76,7 +75,7 @@ def test_killed_at_the_worst_moment_ends_bit_identical(
 
 @pytest.mark.parametrize("damage", ["cut", "bit"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    inputs: tuple[Path, Path, Path], tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+    inputs: Artifacts, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, broken = make_job(inputs, tmp_path / "whole"), make_job(inputs, tmp_path / "broken")
     assert run_ranks(whole) == [0]
@@ -96,7 +95,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert results_of(broken) == results_of(whole)
 
 
-def test_a_full_disk_is_said_and_leaves_the_last_checkpoint(inputs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_leaves_the_last_checkpoint(inputs: Artifacts, tmp_path: Path) -> None:
     job = make_job(inputs, tmp_path / "work")
     run_ranks(job, kill_at=5)
     (good,) = Snapshots(job.folder / "snapshots").paths()
@@ -125,7 +124,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert snapshots.read_newest() == {"total_steps": 11}
 
 
-def test_damaged_best_weights_are_not_published(inputs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_damaged_best_weights_are_not_published(inputs: Artifacts, tmp_path: Path) -> None:
     job = make_job(inputs, tmp_path / "work")
     run_ranks(job, kill_at=20)  # past the first epoch, whose weights are the best so far
     best = job.best(0)
@@ -139,7 +138,7 @@ def test_damaged_best_weights_are_not_published(inputs: tuple[Path, Path, Path],
         assert read_json(job.results / "summary.json")["best_epoch"] == 1
 
 
-def test_a_full_disk_while_rows_are_written(inputs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_a_full_disk_while_rows_are_written(inputs: Artifacts, tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

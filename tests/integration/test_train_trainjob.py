@@ -12,7 +12,7 @@ import pytest
 from components.errors import StepError
 from components.train.job import Job, prepare_job
 from components.train.trainjob import run_trainjob
-from tests.tiny_training import run_config, write_inputs
+from tests.tiny_training import recipe, write_inputs
 from tests.trainer_api import TrainerApi, trainer_api
 
 pytestmark = pytest.mark.integration
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    config = run_config(launcher="trainjob", nodes=3)
-    return prepare_job(*write_inputs(tmp_path), config, tmp_path / "work")
+    config = recipe(launcher="trainjob", nodes=3)
+    return prepare_job(write_inputs(tmp_path), config, tmp_path / "work")
 
 
 @pytest.fixture

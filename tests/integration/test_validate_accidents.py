@@ -8,7 +8,7 @@ import pytest
 from markupsafe import escape
 
 from components.errors import StepError
-from components.files import read_json
+from components.storage.files import read_json
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate
 from components.validate.suite import BY_NAME, RULES

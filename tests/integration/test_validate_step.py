@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.errors import StepError
-from components.files import read_json, write_json
+from components.storage.files import read_json, write_json
 from components.validate.__main__ import main
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate

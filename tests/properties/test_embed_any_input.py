@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from components.dataset.pictures import read_picture
 from components.embed.cache import Entry, VectorCache, content_key
 from components.embed.config import EmbedConfig
 from components.embed.items import read_items
-from components.embed.pictures import read_picture
 from components.embed.projection import fit_projection
 
 FORMS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")

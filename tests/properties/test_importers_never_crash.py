@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.dataset.images import ImageFolder, iter_images
+from components.dataset.importers import microlens, movielens
+from components.dataset.layout import SPLITS, split_path
 from components.errors import StepError
-from components.images import ImageFolder, iter_images
-from components.importers import microlens, movielens
-from components.layout import SPLITS, split_path
 
 _cells = st.one_of(
     st.integers(-5, 60).map(str),

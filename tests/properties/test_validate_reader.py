@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import StepError
-from components.files import read_json
-from components.progress import progress
+from components.process.progress import progress
+from components.storage.files import read_json
 from components.validate.config import ValidatePolicy
 from components.validate.measure import STORIES, Reading, measure
 from components.validate.step import validate

@@ -1,16 +1,18 @@
 """A candidate as the pipeline leaves it before `register`: all artifact folders, with a ranker too small to matter."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from components.config import RunConfig
-from components.ingest.lineage import Lineage
+from components.artifacts import Artifacts
+from components.dataset.lineage import Lineage
 from components.register.step import register
+from components.run_config import RunConfig
+from components.settings import to_dict
 from model import checkpoint
 from model.config import ModelConfig, Vocabulary
 from model.items import ItemTable
@@ -46,26 +48,19 @@ class Candidate:
     config: RunConfig
 
     @property
-    def made(self) -> tuple[Path, Path, Path, Path, Path, Path]:
-        """What the steps made, in the order of `build_package`'s arguments."""
-        dataset, validation, embeddings = (self.root / name for name in ("dataset", "validation", "embeddings"))
-        training, evaluation, decision = (self.root / name for name in ("training", "evaluation", "decision"))
-        return dataset, validation, embeddings, training, evaluation, decision
-
-    @property
-    def champion(self) -> Path:
-        return self.root / "champion"
+    def made(self) -> Artifacts:
+        return Artifacts(**{field.name: self.root / field.name for field in fields(Artifacts)})
 
     def register(self, pipeline_run: str, out: Path) -> dict[str, Any]:
-        return register(*self.made, self.champion, self.config, pipeline_run, out)
+        return register(self.made, to_dict(self.config), pipeline_run, out)
 
 
 def make_candidate(
     root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True
 ) -> Candidate:
     candidate = Candidate(root, RunConfig(preset="tiny", model=TINY, registered_name=name, experiment=name))
-    for folder in (*candidate.made, candidate.champion):
-        folder.mkdir(parents=True)
+    for field in fields(Artifacts):
+        (root / field.name).mkdir(parents=True)
     checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed))
     np.savez(root / "embeddings" / "projection.npz", mean=np.zeros(CONTENT))
     contents = {

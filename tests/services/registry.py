@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.register.package import FILES, VERDICT, package_hash
-from components.register.tags import CHAMPION, COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH, PREVIOUS, STATUS
+from components.packages.format import FILES, VERDICT, package_hash
 from components.review.log import Decision, append, read
 from components.review.settle import settle
 from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import Server
+from components.tracking.tags import CHAMPION, COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH, PREVIOUS, STATUS
 
 
 def make_version(

@@ -2,7 +2,7 @@
 
     python3 backup_upload.py DUMP s3://bucket/backups --keep 56
 
-Runs in the cpu image, which has `components.storage`. An empty dump is refused: it would push out a good one.
+Runs in the cpu image, which has `components.storage.objects`. An empty dump is refused: it would push out a good one.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import StepError
-from components.storage import Store, open_store
+from components.storage.objects import Store, open_store
 
 MAGIC = b"PGDMP"  # how pg_dump's custom format begins
 

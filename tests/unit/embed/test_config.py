@@ -1,8 +1,8 @@
 import pytest
 
-from components.config import from_dict, to_dict
 from components.embed.config import EmbedConfig
 from components.embed.registry import REGISTRY, Variant
+from components.settings import from_dict, to_dict
 
 
 @pytest.mark.parametrize(

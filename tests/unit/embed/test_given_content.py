@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.dataset.sample import SIZES, write_sample
 from components.embed.config import EmbedConfig
 from components.embed.projection import load_projection
 from components.embed.step import assemble, embed, encode_shard
 from components.embed.text import TextEncoder
 from components.errors import StepError
-from components.sample import SIZES, write_sample
 from tests.unit.embed.dataset import write_dataset
 
 NOBODY = Path("no-champion")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.dataset.images import ImageFolder
 from components.embed.contact_sheet import Captions, draw_contact_sheet
 from components.embed.quality import spread, tag_agreement, view
-from components.images import ImageFolder
 from tests.unit.embed.dataset import encoded, picture
 
 EVERYONE = np.ones(40, dtype=bool)

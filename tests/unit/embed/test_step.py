@@ -17,7 +17,7 @@ from components.embed.step import assemble, embed, encode_shard
 from components.embed.text import TextEncoder
 from components.embed.vision import ImageEncoder
 from components.errors import StepError
-from components.files import read_json, sha256_file
+from components.storage.files import read_json, sha256_file
 from tests.unit.embed.dataset import encoded, picture, write_dataset
 
 NOBODY = Path("no-champion")

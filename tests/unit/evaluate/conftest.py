@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from components.config import RunConfig
+from components.artifacts import Artifacts
+from components.batches.item_table import item_arrays, table_from, vocabulary_of
+from components.dataset.layout import item_info_path
+from components.dataset.sample.spec import SIZES
+from components.dataset.sample.write import write_sample
 from components.evaluate.config import EvaluateConfig
-from components.files import write_json
-from components.layout import item_info_path
-from components.sample.spec import SIZES
-from components.sample.write import write_sample
-from components.train.items import item_arrays, table_from, vocabulary_of
+from components.storage.files import write_json
 from model.checkpoint import save
 from model.config import ModelConfig
 from model.items import ItemTable
@@ -38,8 +38,12 @@ class Folders:
     champion: Path
 
     @property
-    def config(self) -> RunConfig:
-        return RunConfig("test", model=SMALL, evaluate=EvaluateConfig(slice_rows=50, bootstrap_samples=100))
+    def config(self) -> EvaluateConfig:
+        return EvaluateConfig(slice_rows=50, bootstrap_samples=100)
+
+    @property
+    def made(self) -> Artifacts:
+        return Artifacts(**vars(self))
 
 
 @pytest.fixture(scope="session")

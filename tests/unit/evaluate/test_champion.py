@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from components.evaluate.champion import ChampionScores, known_to, score_champion
-from components.evaluate.uncertainty import Floats
-from components.layout import HISTORY, ITEM, LIKES, VIEWS, split_path
-from components.train.rows import RowStore
-from components.train.scoring import score
+from components.batches.rows import RowStore
+from components.batches.scoring import score
+from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS, split_path
+from components.packages.scores import ChampionScores, known_to, score_champion
+from components.statistics.uncertainty import Floats
 from model.ranker import Ranker
 
 from .conftest import Folders, make_champion, ranker

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.dataset.layout import ITEM, LABEL, split_path
 from components.errors import StepError
 from components.evaluate.step import evaluate
-from components.files import read_json, write_json
-from components.layout import ITEM, LABEL, split_path
+from components.storage.files import read_json, write_json
 from model.checkpoint import load, save
 from model.metrics import auc
 
@@ -17,10 +18,8 @@ from .conftest import MANIFEST, Folders, make_champion, ranker
 
 
 def run(folders: Folders, out: Path, dataset: Path | None = None) -> Any:
-    return evaluate(
-        dataset or folders.dataset, folders.validation, folders.embeddings, folders.training, folders.champion,
-        folders.config, out,
-    )  # fmt: skip
+    made = replace(folders.made, dataset=dataset or folders.dataset)
+    return evaluate(made, folders.config, "auto", out)
 
 
 def without_labels(sample: Path, to: Path) -> Any:

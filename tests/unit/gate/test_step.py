@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from components.artifacts import Artifacts
 from components.errors import StepError
-from components.files import read_json, write_json
 from components.gate.config import GatePolicy
 from components.gate.step import gate
+from components.storage.files import read_json, write_json
 from tests.measured import measured
 from tests.traces import PIXEL, traces
 
@@ -28,7 +29,8 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 
 def decided(folders: dict[str, Path], policy: GatePolicy | None = None) -> dict[str, Any]:
-    return gate(**folders, policy=policy or GatePolicy())
+    made = Artifacts(**{name: folder for name, folder in folders.items() if name != "out"})
+    return gate(made, policy or GatePolicy(), folders["out"])
 
 
 def test_verdict_and_report_are_written(folders: dict[str, Path]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components import versioning
+from components.dataset.sample import SampleSpec, write_sample
 from components.ingest.objects import Patience
-from components.sample import SampleSpec, write_sample
+from components.storage import versioning
 
 IMPATIENT = Patience(attempts=2, first_wait=0.01)
 

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from components.dataset.sample import SampleSpec, write_sample
 from components.errors import StepError
-from components.files import read_json
 from components.ingest import objects, staging
 from components.ingest.manifest import md5_file
 from components.ingest.step import ingest, ingest_folder
-from components.sample import SampleSpec, write_sample
-from components.versioning import Remote
+from components.storage.files import read_json
+from components.storage.versioning import Remote
 from tests.unit.ingest.conftest import IMPATIENT, git
 
 ROWS = {"one": 80, "two": 120, "main": 120}

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from components.files import read_json
+from components.dataset.sample import SIZES, write_sample
 from components.ingest.manifest import md5_file
 from components.ingest.step import ingest
-from components.sample import SIZES, write_sample
+from components.storage.files import read_json
 
 ROOT = Path(__file__).parents[3]
 ROWS = {"oracle:": "oracle", "the same": "oracle_blind_to_pools", "likeness": "content", "popularity:": "popularity"}

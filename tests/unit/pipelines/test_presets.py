@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.config import config_hash
+from components.settings import config_hash
 from pipelines.presets import PRESETS, preset, resolve
 
 

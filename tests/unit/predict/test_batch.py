@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.batches.rows import RowStore
+from components.batches.scoring import score
 from components.errors import StepError
 from components.predict import batch as room
 from components.predict.batch import PredictConfig, Predicted, predict
 from components.predict.write import WRITERS
 from components.tracking.models import Models
 from components.tracking.server import connect
-from components.train.rows import RowStore
-from components.train.scoring import score
 from tests.services.candidate import ITEMS, make_candidate, tiny_ranker
 from tests.services.registry import KilledError
 

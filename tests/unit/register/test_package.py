@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from components.errors import StepError
-from components.files import read_json
-from components.register import package as room
-from components.register.package import FILES, build_package, export, package_hash
+from components.packages.format import FILES, package_hash
+from components.register import export as room
+from components.register.export import export
+from components.register.package import build_package
+from components.settings import to_dict
+from components.storage.files import read_json
 from model import checkpoint
 from model.config import ModelConfig
 from model.ranker import Ranker
@@ -26,7 +29,7 @@ def ranker() -> Ranker:
 def build(root: Path) -> tuple[Path, str]:
     candidate = make_candidate(root / "candidate")
     package = root / "package"
-    return package, build_package(*candidate.made, candidate.config, package)
+    return package, build_package(candidate.made, to_dict(candidate.config), package)
 
 
 def test_a_package_holds_all_that_was_promised(tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ def test_a_step_that_did_not_finish_is_named(tmp_path: Path) -> None:
     candidate = make_candidate(tmp_path / "candidate")
     (tmp_path / "candidate" / "evaluation" / "metrics.json").unlink()
     with pytest.raises(StepError, match=r"evaluation/metrics.json is missing"):
-        build_package(*candidate.made, candidate.config, tmp_path / "package")
+        build_package(candidate.made, to_dict(candidate.config), tmp_path / "package")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_a_ranker_that_only_exports_at_full_width_is_exported_so(
         real(path, ranker)
 
     monkeypatch.setattr(room, "_check_program", check)
-    with caplog.at_level("WARNING", logger="components.register.package"):
+    with caplog.at_level("WARNING", logger="components.register.export"):
         export(tiny_ranker(), tmp_path / "ranker.pt2")
     assert "pads histories to full width" in caplog.text
     assert (tmp_path / "ranker.pt2").is_file()

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from components.errors import StepError
-from components.files import read_json
-from components.register.champion import fetch_champion
-from components.register.package import package_hash
-from components.register.tags import CHALLENGER, CHAMPION
+from components.fetch_champion.step import fetch_champion
+from components.packages.format import package_hash
+from components.storage.files import read_json
 from components.tracking.models import Models
 from components.tracking.pyfunc import KEY
 from components.tracking.runs import run_for
 from components.tracking.server import connect
+from components.tracking.tags import CHALLENGER, CHAMPION
 from tests.services.candidate import Candidate, make_candidate
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from components.register.tags import NO_CHAMPION
 from components.tracking.models import Models
 from components.tracking.server import connect, tracking_uri
+from components.tracking.tags import NO_CHAMPION
 from pipelines.cli import app, main
 from tests.services.registry import make_version
 

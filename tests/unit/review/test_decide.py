@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from components.errors import StepError
-from components.register.tags import CHAMPION, GATE, PACKAGE_HASH, PREVIOUS, STATUS
 from components.review.decide import Outcome, Reviewer, approve, inspect, reject, rollback
 from components.review.log import DECISION, TamperedError, log_of
 from components.review.settle import look, settle
 from components.tracking.models import Models
 from components.tracking.server import Server, connect
+from components.tracking.tags import CHAMPION, GATE, PACKAGE_HASH, PREVIOUS, STATUS
 from tests.services.registry import champions, make_version, with_champions
 
 ADA, BOB = Reviewer("Ada", "better on cold items"), Reviewer("Bob", "as agreed")

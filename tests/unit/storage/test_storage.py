@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import StepError
-from components.storage import LocalStore, S3Store, is_remote, open_store
+from components.storage.objects import LocalStore, S3Store, is_remote, open_store
 
 
 def test_a_blob_comes_back_as_it_was_put(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from components.train.items import table_from, vocabulary_of
+from components.batches.item_table import table_from, vocabulary_of
+from components.batches.loader import Collator
 from components.train.job import Job
-from components.train.loader import Collator
 from components.train.objective import Objective
 from components.train.ranks import Ranks
 from model import losses

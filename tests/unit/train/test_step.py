@@ -11,27 +11,28 @@ import pytest
 import torch
 
 import model
+from components.artifacts import Artifacts
+from components.batches.item_table import load_item_table, table_from, vocabulary_of
+from components.batches.rows import RowStore
+from components.batches.scoring import score
 from components.errors import StepError
 from components.train import arithmetic, step, worker
-from components.train.items import load_item_table, table_from, vocabulary_of
 from components.train.job import Job, open_job, prepare_job
-from components.train.rows import RowStore
-from components.train.scoring import score
 from components.train.state import Plateau
 from components.train.step import train
 from model import checkpoint, metrics
 from model.ranker import Ranker
 from model.transformer import InterestTransformer
-from tests.tiny_training import ITEMS, MODEL, TRAIN, run_config, write_inputs
+from tests.tiny_training import ITEMS, MODEL, TRAIN, recipe, write_inputs
 
-Inputs = tuple[Path, Path, Path]
+Inputs = Artifacts
 Reports = list[tuple[int, dict[str, float]]]
 
 
 def test_training_learns_and_writes_its_files(inputs: Inputs, tmp_path: Path) -> None:
     reports: Reports = []
-    config = run_config(max_epochs=12, patience=12, learning_rate=1e-2, learning_rate_decay=1.0)
-    summary = train(*inputs, config, tmp_path / "work", tmp_path / "out", lambda *report: reports.append(report))
+    config = recipe(max_epochs=12, patience=12, learning_rate=1e-2, learning_rate_decay=1.0)
+    summary = train(inputs, config, tmp_path / "work", tmp_path / "out", lambda *report: reports.append(report))
 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "curves.json",
@@ -51,23 +52,23 @@ def test_training_learns_and_writes_its_files(inputs: Inputs, tmp_path: Path) ->
 
 
 def test_the_saved_model_is_that_of_the_best_epoch(inputs: Inputs, tmp_path: Path) -> None:
-    config = run_config(max_epochs=6, patience=6, learning_rate=5e-2)
-    summary = train(*inputs, config, tmp_path / "work", tmp_path / "out")
+    config = recipe(max_epochs=6, patience=6, learning_rate=5e-2)
+    summary = train(inputs, config, tmp_path / "work", tmp_path / "out")
     epochs = json.loads((tmp_path / "out" / "curves.json").read_text())["epochs"]
     best = max(epochs, key=lambda row: row["valid_auc"])
     assert summary["best_epoch"] == best["epoch"]
     ranker = checkpoint.load(tmp_path / "out" / "model.safetensors", "cpu")
-    rows = RowStore.build(inputs[0] / "valid.parquet", tmp_path / "rows")
+    rows = RowStore.build(inputs.dataset / "valid.parquet", tmp_path / "rows")
     assert metrics.auc(rows.label, score(ranker, rows)) == pytest.approx(best["valid_auc"], abs=1e-12)
 
 
 def test_a_finished_training_is_returned_at_once(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = train(*inputs, run_config(), tmp_path / "work", tmp_path / "first")
+    first = train(inputs, recipe(), tmp_path / "work", tmp_path / "first")
     monkeypatch.setattr(step, "LAUNCHERS", {})
     reports: Reports = []
-    again = train(*inputs, run_config(), tmp_path / "work", tmp_path / "again", lambda *report: reports.append(report))
+    again = train(inputs, recipe(), tmp_path / "work", tmp_path / "again", lambda *report: reports.append(report))
     assert again == first
     assert [at for at, _ in reports] == [11, 22]
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
@@ -87,14 +88,14 @@ def test_a_finished_training_is_returned_at_once(
 def test_the_key_follows_what_decides_the_weights(
     inputs: Inputs, tmp_path: Path, change: dict[str, Any], same: bool
 ) -> None:
-    first = prepare_job(*inputs, run_config(), tmp_path / "work")
-    assert (prepare_job(*inputs, run_config(**change), tmp_path / "work").key == first.key) is same
+    first = prepare_job(inputs, recipe(), tmp_path / "work")
+    assert (prepare_job(inputs, recipe(**change), tmp_path / "work").key == first.key) is same
 
 
 @pytest.mark.parametrize("changed", ["train", "quarantine", "embeddings", "levels"])
 def test_the_key_follows_the_data(inputs: Inputs, tmp_path: Path, changed: str) -> None:
-    dataset, validation, embeddings = inputs
-    first = prepare_job(*inputs, run_config(), tmp_path / "work")
+    dataset, validation, embeddings = inputs.dataset, inputs.validation, inputs.embeddings
+    first = prepare_job(inputs, recipe(), tmp_path / "work")
     if changed == "quarantine":
         (validation / "quarantine.json").write_text('{"train": [3], "valid": []}')
     else:
@@ -111,23 +112,23 @@ def test_the_key_follows_the_data(inputs: Inputs, tmp_path: Path, changed: str) 
                 table.schema.get_field_index("likes_level"), "likes_level", pa.array([9] * len(table))
             )
         pq.write_table(table, path)
-    assert prepare_job(*inputs, run_config(), tmp_path / "work").key != first.key
+    assert prepare_job(inputs, recipe(), tmp_path / "work").key != first.key
 
 
 def test_the_key_follows_the_code_that_trains(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = prepare_job(*inputs, run_config(), tmp_path / "work").key
+    before = prepare_job(inputs, recipe(), tmp_path / "work").key
     package = tmp_path / "model"
     shutil.copytree(Path(model.__path__[0]), package)
     monkeypatch.setattr(model, "__path__", [str(package)])
-    assert prepare_job(*inputs, run_config(), tmp_path / "work").key == before
+    assert prepare_job(inputs, recipe(), tmp_path / "work").key == before
     (package / "losses.py").write_text("# another loss\n")
-    assert prepare_job(*inputs, run_config(), tmp_path / "work").key != before
+    assert prepare_job(inputs, recipe(), tmp_path / "work").key != before
 
 
 def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_path: Path) -> None:
     weights = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train(*inputs, run_config(seed=seed), tmp_path / name, tmp_path / f"out-{name}")
+        train(inputs, recipe(seed=seed), tmp_path / name, tmp_path / f"out-{name}")
         ranker = checkpoint.load(tmp_path / f"out-{name}" / "model.safetensors", "cpu")
         weights.append(ranker.item_encoder.id.weight)
     assert torch.equal(weights[0], weights[1])
@@ -147,27 +148,27 @@ def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_pat
     ],
 )
 def test_every_kind_of_training_runs(inputs: Inputs, tmp_path: Path, change: dict[str, Any]) -> None:
-    summary = train(*inputs, run_config(**change), tmp_path / "work", tmp_path / "out")
+    summary = train(inputs, recipe(**change), tmp_path / "work", tmp_path / "out")
     assert 0.3 < summary["valid_auc"] < 1.0
 
 
 def test_the_summary_tells_what_semantic_codes_keep_of_the_content(inputs: Inputs, tmp_path: Path) -> None:
-    config = run_config(model=replace(MODEL, content=("codes",), codebook_size=8, code_levels=2))
-    codes = train(*inputs, config, tmp_path / "work", tmp_path / "out")["codes"]
+    config = recipe(model=replace(MODEL, content=("codes",), codebook_size=8, code_levels=2))
+    codes = train(inputs, config, tmp_path / "work", tmp_path / "out")["codes"]
     assert 1 > codes["error"][0] > codes["error"][1] > 0
     assert len(codes["utilisation"]) == 2
     assert codes["fitted"] < ITEMS
 
 
 def test_patience_ends_training(inputs: Inputs, tmp_path: Path) -> None:
-    config = run_config(learning_rate=0.0, max_epochs=50, patience=3)
-    summary = train(*inputs, config, tmp_path / "work", tmp_path / "out")
+    config = recipe(learning_rate=0.0, max_epochs=50, patience=3)
+    summary = train(inputs, config, tmp_path / "work", tmp_path / "out")
     assert (summary["epochs"], summary["best_epoch"], summary["stopped_by"]) == (4, 0, "patience")
 
 
 def test_the_rate_falls_after_each_epoch_without_gain(inputs: Inputs, tmp_path: Path) -> None:
-    config = run_config(learning_rate=1e-5, max_epochs=4, patience=4, learning_rate_decay=0.1)
-    train(*inputs, config, tmp_path / "work", tmp_path / "out")
+    config = recipe(learning_rate=1e-5, max_epochs=4, patience=4, learning_rate_decay=0.1)
+    train(inputs, config, tmp_path / "work", tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "curves.json").read_text())["epochs"]
     plateau, rate = Plateau(), 1e-5
     for row in rows:
@@ -195,26 +196,27 @@ def test_plateau() -> None:
 )
 def test_what_a_person_must_fix_is_said(inputs: Inputs, tmp_path: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(StepError, match=message):
-        train(*inputs, run_config(**config), tmp_path / "work", tmp_path / "out")
+        train(inputs, recipe(**config), tmp_path / "work", tmp_path / "out")
 
 
 def test_items_that_the_embeddings_lack_are_named(tmp_path: Path) -> None:
-    dataset, validation, embeddings = write_inputs(tmp_path)
+    inputs = write_inputs(tmp_path)
+    embeddings = inputs.embeddings
     table = pq.read_table(embeddings / "item_info.parquet")
     pq.write_table(table.slice(0, ITEMS - 5), embeddings / "item_info.parquet")
     with pytest.raises(StepError, match=r"train\.parquet names item 49, the embeddings end at 44"):
-        prepare_job(dataset, validation, embeddings, run_config(), tmp_path / "work")
+        prepare_job(inputs, recipe(), tmp_path / "work")
 
 
 def test_a_bucket_is_no_work_folder(inputs: Inputs) -> None:
     with pytest.raises(StepError, match="so it must be a folder"):
-        prepare_job(*inputs, run_config(), Path("s3://bucket/work"))
+        prepare_job(inputs, recipe(), Path("s3://bucket/work"))
 
 
 def test_scores_come_in_row_order(inputs: Inputs, tmp_path: Path) -> None:
-    train(*inputs, run_config(), tmp_path / "work", tmp_path / "out")
+    train(inputs, recipe(), tmp_path / "work", tmp_path / "out")
     ranker = checkpoint.load(tmp_path / "out" / "model.safetensors", "cpu")
-    rows = RowStore.build(inputs[0] / "valid.parquet", tmp_path / "rows")
+    rows = RowStore.build(inputs.dataset / "valid.parquet", tmp_path / "rows")
     whole = score(ranker, rows)
     np.testing.assert_allclose(score(ranker, rows, batch_size=17), whole, atol=1e-6)
     some = np.array([200, 3, 77])
@@ -226,8 +228,8 @@ def test_scores_come_in_row_order(inputs: Inputs, tmp_path: Path) -> None:
 
 
 def test_the_item_table_joins_embeddings_and_levels(inputs: Inputs) -> None:
-    table, vocabulary = load_item_table(inputs[2] / "item_info.parquet", inputs[0])
-    features = pq.read_table(inputs[0] / "item_feature.parquet")
+    table, vocabulary = load_item_table(inputs.embeddings / "item_info.parquet", inputs.dataset)
+    features = pq.read_table(inputs.dataset / "item_feature.parquet")
     np.testing.assert_array_equal(table.likes_N[1:], features.column("likes_level").to_numpy())
     assert (vocabulary.items, vocabulary.content, vocabulary.levels) == (ITEMS, 6, 11)
     assert vocabulary.tags == int(table.tags_NT.max()) + 1

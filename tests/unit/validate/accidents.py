@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components import layout
+from components.dataset import layout
 from tests.unit.validate import damages as by
 from tests.unit.validate.good_data import edit, ints, shuffled, with_column
 

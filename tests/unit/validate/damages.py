@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components import layout
+from components.dataset import layout
 from tests.unit.validate.good_data import as_lists, edit, histories, ints, with_column, with_histories
 
 Damage = Callable[[Path], None]

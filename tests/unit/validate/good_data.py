@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components import layout
-from components.files import write_json
-from components.sample.spec import SIZES
-from components.sample.write import write_sample
+from components.dataset import layout
+from components.dataset.sample.spec import SIZES
+from components.dataset.sample.write import write_sample
+from components.storage.files import write_json
 from components.validate import expectations
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from components.config import from_dict, to_dict, with_overrides
+from components.settings import from_dict, to_dict, with_overrides
 from components.validate.config import ValidatePolicy
 from components.validate.suite import BY_NAME, RULES, Between, Filled
 

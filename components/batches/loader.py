@@ -1,0 +1,98 @@
+"""Batches of ids: no feature travels, no padding is computed on, no Python runs a row.
+
+A batch names each distinct item once; histories and targets are positions in that list. Its rows are sorted by history
+length and cut into groups, each as wide as its longest history, so that padding costs next to nothing. A loss over a
+batch does not depend on the order of its rows: the result is that of the padded batch.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.batches.grouping import GroupCosts, group_bounds, staircase
+from components.batches.rows import RowStore, gather_history
+from model.staircase import Staircase
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Row b of the batch is row `rows_B[b]` of its split. Distinct item 0 is always the padding item."""
+
+    rows_B: Array
+    distinct_U: torch.Tensor
+    histories: tuple[torch.Tensor, ...]  # one [b, l] a group, of positions in distinct_U; groups follow each other
+    item_B: torch.Tensor  # positions in distinct_U
+    likes_B: torch.Tensor
+    views_B: torch.Tensor
+    label_B: torch.Tensor  # float32; 255 where the split has no labels
+    stairs: Staircase | None = None  # where short histories leave features zero
+
+    def __len__(self) -> int:
+        return len(self.rows_B)
+
+    def to(self, device: torch.device) -> "Batch":
+        if device.type == "cpu":
+            return self
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.pin_memory().to(device, non_blocking=True)
+
+        columns = ("distinct_U", "item_B", "likes_B", "views_B", "label_B")
+        moved: dict[str, Any] = {name: move(getattr(self, name)) for name in columns}
+        return replace(self, histories=tuple(map(move, self.histories)), **moved)
+
+
+@dataclass
+class Collator:
+    """Row numbers in, a batch out. Holds scratch space of the size of the item table."""
+
+    store: RowStore
+    history_length: int
+    items: int
+    costs: GroupCosts | None = None  # None: one group
+    _seen: Array = field(init=False)
+    _position: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = np.zeros(self.items, dtype=bool)
+        self._position = np.zeros(self.items, dtype=np.int64)
+
+    def __call__(self, rows: Array) -> Batch:
+        records = self.store.records[rows]
+        lengths = np.minimum(records["length"], self.history_length)
+        order = np.argsort(lengths, kind="stable")
+        records, lengths = records[order], lengths[order]
+        histories = [
+            gather_history(self.store.history_flat, records[first:end], max(1, int(lengths[end - 1])))
+            for first, end in group_bounds(lengths, self.costs)
+        ]
+        distinct, position = self._distinct(histories, records["item"])
+        return Batch(
+            rows_B=rows[order],
+            distinct_U=torch.from_numpy(distinct),
+            histories=tuple(torch.from_numpy(position[history]) for history in histories),
+            item_B=torch.from_numpy(position[records["item"]]),
+            likes_B=torch.from_numpy(records["likes"].astype(np.int64)),
+            views_B=torch.from_numpy(records["views"].astype(np.int64)),
+            label_B=torch.from_numpy(records["label"].astype(np.float32)),
+            stairs=staircase(lengths, self.costs),
+        )
+
+    def _distinct(self, histories: list[Array], items: Array) -> tuple[Array, Array]:
+        """The ids of a batch, ascending and each once, and for every id its place there."""
+        parts = [np.zeros(1, items.dtype), items, *(history.ravel() for history in histories)]
+        if 2 * sum(map(len, parts)) < self.items:  # sorting the ids is less work than looking every item up
+            ids = np.sort(np.concatenate(parts))
+            distinct = ids[np.concatenate([[True], ids[1:] != ids[:-1]])].astype(np.int64)
+        else:
+            self._seen[:] = False
+            for part in parts:
+                self._seen[part] = True
+            distinct = np.flatnonzero(self._seen)
+        self._position[distinct] = np.arange(len(distinct))
+        return distinct, self._position

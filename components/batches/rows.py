@@ -1,0 +1,225 @@
+"""The rows of one split as memory-mapped arrays: converted from parquet once, then read in place.
+
+    records   one 16-byte record a row, so that a row costs one cache miss
+    history   every history behind one another, newest item last, the padding left out
+    user      apart, because training never reads it
+
+Position 0 of `history` holds the padding id: a gather that reaches before the start of a row's history is sent there.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.dataset.layout import HISTORY, ITEM, LABEL, LIKES, USER, VIEWS
+from components.errors import StepError
+from components.process.progress import progress
+from components.storage.files import read_json, sha256_file, sha256_json, write_json
+
+Array = npt.NDArray[Any]
+
+FORMAT = 1  # part of the cache key: raise it when the layout below changes
+ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
+NO_LABEL = 255
+
+RECORD = np.dtype(
+    [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("likes", "u1"), ("views", "u1"), ("label", "u1")]
+)
+FILES = {"records": RECORD, "history": np.dtype("<i4"), "user": np.dtype("<i8")}
+
+
+@dataclass(frozen=True)
+class RowStore:
+    """Columns of a split. `records`, `history_flat` and `user` are read-only maps of files."""
+
+    folder: Path
+    records: Array
+    history_flat: Array
+    user: Array
+    max_item: int
+
+    @classmethod
+    def build(cls, parquet: Path, cache_dir: Path, exclude: Iterable[int] = ()) -> "RowStore":
+        """Converts `parquet` without the row numbers in `exclude`, or opens what an earlier call converted."""
+        if not parquet.is_file():
+            raise StepError(f"{parquet} is missing: the dataset must hold it, see the data contract in the README")
+        excluded = np.unique(np.fromiter(exclude, dtype=np.int64))
+        key = sha256_json([FORMAT, sha256_file(parquet), excluded.tolist()])[:32]
+        folder = cache_dir / key
+        if not _is_whole(folder):
+            _convert(parquet, folder, excluded)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> "RowStore":
+        if not _is_whole(folder):
+            raise StepError(f"{folder} does not hold converted rows: delete it and run the step again")
+        arrays = {name: _map(folder / name, dtype) for name, dtype in FILES.items()}
+        return cls(
+            folder, arrays["records"], arrays["history"], arrays["user"], read_json(folder / "meta.json")["max_item"]
+        )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def item(self) -> Array:
+        return np.asarray(self.records["item"])
+
+    @property
+    def likes(self) -> Array:
+        return np.asarray(self.records["likes"])
+
+    @property
+    def views(self) -> Array:
+        return np.asarray(self.records["views"])
+
+    @property
+    def lengths(self) -> Array:
+        """Real items in each history."""
+        return np.asarray(self.records["length"])
+
+    @property
+    def has_labels(self) -> bool:
+        return len(self) > 0 and int(self.records["label"][0]) != NO_LABEL
+
+    @property
+    def label(self) -> Array:
+        if not self.has_labels:
+            raise StepError(f"these rows have no {LABEL!r} column: only a labelled split can be learned or measured on")
+        return np.asarray(self.records["label"])
+
+    def history(self, length: int, rows: Array | None = None) -> Array:
+        """The newest `length` items of each row, oldest first, padded with 0 on the left."""
+        return gather_history(self.history_flat, self.records if rows is None else self.records[rows], length)
+
+
+def gather_history(flat: Array, records: Array, length: int) -> Array:
+    start = records["start"]
+    positions = (start + records["length"] - length)[:, None] + np.arange(length)
+    positions[positions < start[:, None]] = 0
+    gathered: Array = flat[positions]
+    return gathered
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file is there at its full size. The folder was renamed into place, so this catches later damage."""
+    if not (folder / "meta.json").is_file():
+        return False
+    sizes = read_json(folder / "meta.json")["bytes"]
+    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
+
+
+def _map(path: Path, dtype: np.dtype[Any]) -> Array:
+    if path.stat().st_size == 0:  # an empty file cannot be mapped
+        return np.zeros(0, dtype)
+    return np.asarray(np.memmap(path, dtype, mode="r"))
+
+
+def _convert(parquet: Path, folder: Path, excluded: Array) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".rows-", dir=folder.parent))
+    try:
+        max_item = _write_columns(parquet, scratch, excluded)
+        sizes = {name: (scratch / name).stat().st_size for name in FILES}
+        write_json(scratch / "meta.json", {"bytes": sizes, "max_item": max_item, "format": FORMAT})
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    except OSError as error:
+        if _is_whole(folder):  # another process converted the same split meanwhile
+            return
+        raise StepError(
+            f"{folder}: the rows could not be written ({error}); free space or choose another cache"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
+    file = pq.ParquetFile(parquet)
+    columns = [name for name in (USER, ITEM, HISTORY, LIKES, VIEWS, LABEL) if name in file.schema_arrow.names]
+    missing = [name for name in (USER, ITEM, HISTORY, LIKES, VIEWS) if name not in columns]
+    if missing:
+        raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(columns + missing)}")
+    max_item, first_row, end_of_history = 0, 0, 1
+    with (
+        (folder / "records").open("wb") as records_file,
+        (folder / "history").open("wb") as history_file,
+        (folder / "user").open("wb") as user_file,
+        progress(f"convert {parquet.name}", file.metadata.num_rows, "rows") as bar,
+    ):
+        np.zeros(1, FILES["history"]).tofile(history_file)
+        for table in _tables(file, columns, excluded):
+            records, history = _columns(table, end_of_history, parquet)
+            records.tofile(records_file)
+            history.tofile(history_file)
+            _numbers(table, USER, parquet).astype("<i8").tofile(user_file)
+            end_of_history += len(history)
+            max_item = max(max_item, int(records["item"].max(initial=0)), int(history.max(initial=0)))
+            bar.advance(table.num_rows)
+            first_row += table.num_rows
+        for written in (records_file, history_file, user_file):
+            written.flush()
+            os.fsync(written.fileno())
+    return max_item
+
+
+def _tables(file: pq.ParquetFile, columns: list[str], excluded: Array) -> Iterator[pa.Table]:
+    first_row = 0
+    for batch in file.iter_batches(batch_size=ROWS_A_READ, columns=columns, use_threads=False):
+        table = pa.Table.from_batches([batch]).combine_chunks()
+        rows = np.arange(first_row, first_row + table.num_rows)
+        first_row += table.num_rows
+        keep = np.isin(rows, excluded, assume_unique=True, invert=True)
+        yield table if keep.all() else table.filter(pa.array(keep)).combine_chunks()
+
+
+def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array, Array]:
+    lists = table.column(HISTORY).chunk(0) if table.num_rows else pa.array([], pa.list_(pa.int64()))
+    if lists.null_count:
+        raise StepError(f"{parquet}: column {HISTORY!r} holds nulls; an empty history is an empty list")
+    flat = lists.flatten()
+    if flat.null_count:
+        raise StepError(f"{parquet}: column {HISTORY!r} holds null items; padding is 0")
+    values = flat.to_numpy(zero_copy_only=False)
+    real = values != 0
+    ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])
+    lengths = np.diff(np.concatenate([[0], np.cumsum(real)])[ends])
+    if lengths.max(initial=0) > 255:
+        raise StepError(f"{parquet}: a history of {lengths.max()} items; the contract allows 100")
+    records = np.zeros(table.num_rows, RECORD)
+    records["start"] = end_of_history + np.cumsum(lengths) - lengths
+    records["length"] = lengths
+    records["label"] = NO_LABEL
+    for name, column, top in (
+        ("item", ITEM, 2**31 - 1),
+        ("likes", LIKES, 255),
+        ("views", VIEWS, 255),
+        ("label", LABEL, 1),
+    ):
+        if column in table.column_names:
+            records[name] = _numbers(table, column, parquet, top)
+    return records, values[real].astype(FILES["history"])
+
+
+def _numbers(table: pa.Table, column: str, parquet: Path, top: int | None = None) -> Array:
+    values = table.column(column)
+    if values.null_count:
+        raise StepError(
+            f"{parquet}: column {column!r} holds {values.null_count} nulls; validation should have stopped it"
+        )
+    numbers: Array = values.to_numpy()
+    if top is not None and len(numbers) and not (numbers.min() >= 0 and numbers.max() <= top):
+        raise StepError(
+            f"{parquet}: column {column!r} runs from {numbers.min()} to {numbers.max()}; allowed is 0 to {top}"
+        )
+    return numbers

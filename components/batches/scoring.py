@@ -1,0 +1,43 @@
+"""Scores rows with a ranker, in row order."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.batches.grouping import group_costs
+from components.batches.loader import Batch, Collator
+from components.batches.rows import RowStore
+from model.ranker import Ranker
+
+Scores = npt.NDArray[np.float32]
+
+
+def score_batch(ranker: Ranker, batch: Batch) -> torch.Tensor:
+    """Logits of a batch, each distinct item encoded once and each group at its own width."""
+    encoded = ranker.encode(batch.distinct_U)
+    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.likes_B, batch.views_B, batch.stairs)
+
+
+def score(
+    ranker: Ranker, rows: RowStore, batch_size: int = 4096, device: str | torch.device = "cpu",
+    which: npt.NDArray[Any] | None = None,
+) -> Scores:  # fmt: skip
+    """Click probabilities of all rows, or of the row numbers in `which`, in that order."""
+    device = torch.device(device)
+    numbers = np.arange(len(rows)) if which is None else which
+    costs = group_costs(ranker, device.type)
+    collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs)
+    probabilities = np.empty(len(numbers), dtype=np.float32)
+    place = np.empty(len(rows), dtype=np.int64)
+    place[numbers] = np.arange(len(numbers))
+    was_training = ranker.training
+    ranker.eval()
+    with torch.inference_mode():
+        for first in range(0, len(numbers), batch_size):
+            batch = collate(numbers[first : first + batch_size]).to(device)
+            logits = score_batch(ranker, batch).float()
+            probabilities[place[batch.rows_B]] = torch.sigmoid(logits).cpu().numpy()
+    ranker.train(was_training)
+    return probabilities

@@ -1,0 +1,95 @@
+"""Reads the images of a dataset: loose files `item_images/{id}.jpg|png`, or tar shards `item_images-*.tar`.
+
+Shards are ordinary tar files (WebDataset), members named `{id}.jpg|jpeg|png`: few big files are what object stores
+and DVC move fast. They lie in the dataset folder or in its `item_images/`. Loose files win over shards, so that a
+single image can be mended without a new shard.
+"""
+
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from components.dataset.layout import item_images_path
+from components.errors import StepError
+
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+_ID = re.compile(r"[0-9]{1,18}")
+_SHARDS = "item_images-*.tar"
+
+
+class ImageFolder:
+    """Random access to the encoded bytes of each item's image. The index holds names and offsets, never pixels."""
+
+    def __init__(self, dataset: Path) -> None:
+        self._files: dict[int, Path] = {}
+        self._members: dict[int, tuple[Path, int, int]] = {}  # item -> shard, offset and length in bytes
+        for shard in shards(dataset):
+            self._members.update(_index(shard))
+        folder = item_images_path(dataset)
+        if folder.is_dir():
+            for path in sorted(folder.iterdir()):
+                item = _item_id(path.name)
+                if item is not None:
+                    self._files[item] = path
+
+    def __len__(self) -> int:
+        return len(self.ids())
+
+    def __contains__(self, item: int) -> bool:
+        return item in self._files or item in self._members
+
+    def ids(self) -> list[int]:
+        return sorted(self._files.keys() | self._members.keys())
+
+    def read(self, item: int) -> bytes:
+        """The file as it is stored; KeyError for an item without an image."""
+        if item in self._files:
+            return self._files[item].read_bytes()
+        shard, offset, length = self._members[item]
+        with shard.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+
+def iter_images(dataset: Path, items: Iterable[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yields (item, encoded bytes), in the order of `items`, or of all ids; items without an image are left out."""
+    images = ImageFolder(dataset)
+    for item in images.ids() if items is None else items:
+        if item in images:
+            yield item, images.read(item)
+
+
+def shards(dataset: Path) -> list[Path]:
+    return sorted(dataset.glob(_SHARDS)) + sorted(item_images_path(dataset).glob(_SHARDS))
+
+
+def shard_ids(shard: Path) -> list[int]:
+    """The items whose images a shard holds."""
+    return sorted(_index(shard))
+
+
+def image_files(dataset: Path) -> list[Path]:
+    """The shards and the loose files, for those who copy or hash them."""
+    folder = item_images_path(dataset)
+    loose = sorted(p for p in folder.iterdir() if _item_id(p.name) is not None) if folder.is_dir() else []
+    return shards(dataset) + loose
+
+
+def _item_id(name: str) -> int | None:
+    stem, dot, suffix = Path(name).name.rpartition(".")
+    if not dot or f".{suffix.lower()}" not in _SUFFIXES or not _ID.fullmatch(stem):
+        return None
+    return int(stem)
+
+
+def _index(shard: Path) -> dict[int, tuple[Path, int, int]]:
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            found = [(_item_id(m.name), m.offset_data, m.size) for m in tar if m.isfile()]
+            end = tar.offset
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise StepError(f"{shard} is not a readable tar of images ({error}): make it again, uncompressed") from None
+    if any(offset + size > shard.stat().st_size for _, offset, size in found) or end == 0:
+        raise StepError(f"{shard} is cut off: {shard.stat().st_size} bytes do not hold all its members; fetch it again")
+    return {item: (shard, offset, size) for item, offset, size in found if item is not None}

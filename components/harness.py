@@ -1,0 +1,97 @@
+"""What every step has in common: its config, its output folder, its events, and its part of the run's record.
+
+A step's JSON, HTML and PNG files go to the MLflow run, also when the step fails: the Data Docs of refused data are what
+its owner needs to see. A `StepError` or a refused value is shown as one line; anything else keeps its traceback.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import StepError, one_line
+from components.process.progress import emit
+from components.run_config import RunConfig
+from components.settings import from_dict, to_dict
+from components.tracking.runs import TrackedRun, run_for
+
+_SHOWN = (".json", ".html", ".png")
+_LARGEST_SHOWN = 16 * 2**20  # bytes; weights and tables stay where the pipeline keeps them
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step at work."""
+
+    name: str
+    config: RunConfig
+    out: Path
+    run: TrackedRun
+
+    def record(self, result: Mapping[str, Any]) -> None:
+        """The numbers of a step's result become metrics of the run, named `step/field`."""
+        numbers = {f"{self.name}/{field}": float(value) for field, value in flatten(result) if _is_number(value)}
+        if numbers:
+            self.run.log_metrics(numbers)
+
+
+def parse_config(text: str) -> RunConfig:
+    try:
+        return from_dict(RunConfig, json.loads(text))
+    except ValueError as error:
+        raise StepError(f"the run's config can't be read: {error}") from None
+
+
+@contextmanager
+def step(name: str, pipeline_run: str, config: str, out: str) -> Iterator[Step]:
+    """Runs one step of the pipeline run `pipeline_run`; `out` is the folder that it fills."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    emit("step", name=name, state="started")
+    try:
+        parsed = parse_config(config)
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        this = Step(name, parsed, folder, run_for(pipeline_run, parsed.experiment))
+        try:
+            yield this
+        except BaseException as error:
+            this.run.set_tags({"mmctr.failed_step": name, "mmctr.failure": one_line(error)[:500]})
+            raise
+        finally:
+            _record_files(this)
+    except (StepError, ValueError) as error:
+        emit("step", name=name, state="failed", cause=one_line(error))
+        _log.error("%s failed: %s", name, error)
+        raise SystemExit(1) from (None if isinstance(error, StepError) else error)
+    except BaseException as error:
+        emit("step", name=name, state="failed", cause=one_line(error))
+        raise
+    emit("step", name=name, state="finished")
+
+
+def log_config(run: TrackedRun, config: RunConfig) -> None:
+    run.log_params(dict(flatten(to_dict(config))))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`{"a": {"b": 1}}` as `("a.b", 1)`; a list stays one value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _record_files(this: Step) -> None:
+    files = [p for p in sorted(this.out.iterdir()) if p.suffix in _SHOWN and p.stat().st_size <= _LARGEST_SHOWN]
+    if files:
+        this.run.log_files(files, this.name)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,38 @@
+"""The model package: one folder with all that serving, comparing and approving a version need (docs/steps.md)."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.errors import StepError
+from components.storage.files import sha256_file, sha256_json
+from model import checkpoint
+
+RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
+STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
+METRICS, VERDICT, LINEAGE = "metrics.json", "verdict.json", "lineage.json"
+FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VERDICT, LINEAGE)
+
+
+def package_hash(package: Path) -> str:
+    """One hash over names and contents: a file that was changed, added or removed changes it."""
+    files = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*") if path.is_file()}
+    missing = sorted(set(FILES) - set(files))
+    if missing:
+        raise StepError(f"the model package {package} has no {missing[0]}: register the candidate again")
+    return sha256_json(files)
+
+
+def auc_of(metrics: Mapping[str, Any]) -> float:
+    """The AUC in `metrics.json`, as `evaluate` writes it."""
+    return float(metrics["candidate"]["auc"]["value"])
+
+
+def weights_hash(path: Path) -> str:
+    """The hash of a ranker's tensors. Not of its file: safetensors orders what a header holds anew at each writing."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.load(path).state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""Scores rows as the champion would in service today, with its own item table.
+
+Catalogues grow faster than models, so today's rows name items that the champion has never heard of. They are treated
+as its serving treats them: an unknown item of a history is left out, an unknown candidate is scored as the padding
+item, from the history and the row's levels alone. A champion that cannot score at all is reported with the reason;
+what follows from it is for the gate's policy to say.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from components.batches.rows import RowStore
+from components.batches.scoring import score
+from components.statistics.uncertainty import Floats
+from components.storage.files import read_json
+from model.checkpoint import load
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChampionScores:
+    version: str | None
+    status: str  # none: there is no champion yet; scored; unreadable
+    reason: str | None = None
+    scores: Floats | None = None
+    known: np.ndarray[Any, np.dtype[np.bool_]] | None = None  # rows whose item its table holds
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        unknown = 0 if self.known is None else int((~self.known).sum())
+        return {"version": self.version, "status": self.status, "reason": self.reason, "unknown_rows": unknown}
+
+
+def score_champion(folder: Path, rows: RowStore, batch_size: int, device: torch.device) -> ChampionScores:
+    version = read_json(folder / "champion.json")["version"]
+    if version is None:
+        return ChampionScores(None, "none")
+    try:
+        ranker = load(folder / "package" / "ranker.safetensors", device)
+        _check_levels(rows, ranker.vocabulary.levels)
+        scores = score(ranker, known_to(rows, ranker.vocabulary.items), batch_size, device).astype(np.float64)
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{int((~np.isfinite(scores)).sum())} of its scores are not finite")
+    except (ValueError, RuntimeError, IndexError) as error:  # a model of another time fails in ways of its own
+        _log.exception("champion version %s cannot score this data", version)
+        return ChampionScores(version, "unreadable", str(error) or type(error).__name__)
+    return ChampionScores(version, "scored", None, scores, rows.item < ranker.vocabulary.items)
+
+
+def known_to(rows: RowStore, items: int) -> RowStore:
+    """The same rows without the items from id `items` on: gone from histories, the padding item as a candidate."""
+    if rows.max_item < items:
+        return rows
+    flat, records = np.asarray(rows.history_flat), np.array(rows.records)
+    kept = flat < items
+    before = np.concatenate([[0], np.cumsum(kept)])
+    start, end = records["start"], records["start"] + records["length"]
+    records["length"] = before[end] - before[start]
+    records["start"] = before[start]
+    records["item"] = np.where(records["item"] < items, records["item"], 0)
+    return replace(rows, records=records, history_flat=flat[kept], max_item=items - 1)
+
+
+def _check_levels(rows: RowStore, levels: int) -> None:
+    highest = max(int(rows.likes.max(initial=0)), int(rows.views.max(initial=0)))
+    if highest >= levels:
+        raise ValueError(f"the data holds level {highest}; this champion knows levels up to {levels - 1}")

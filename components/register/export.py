@@ -1,0 +1,82 @@
+"""A trained ranker as a program that runs without this project's code (`torch.export`)."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from components.errors import StepError
+from components.storage.files import atomic_path
+from model.ranker import Ranker
+
+PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
+_log = logging.getLogger(__name__)
+
+
+class ServedRanker(torch.nn.Module):
+    """`Ranker.forward` for histories that are no wider than the ranker reads, as the serving model makes them.
+
+    Exported as it is, a ranker pads every history to its full width, because a program's graph may not depend on which
+    of two lengths is the larger. At the challenge's width of 100 that costs nine times the work for a history of 8.
+    """
+
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
+        if self.ranker.config.mask == "inverted":  # the published slip reads the padding, so it needs all of it
+            logits_B: Tensor = self.ranker(history_BL, item_B, likes_B, views_B)
+            return logits_B
+        encoded = self.ranker.encode(torch.cat([history_BL.flatten(), item_B]))
+        cells = history_BL.numel()
+        position_BL = torch.arange(cells).view_as(history_BL)
+        position_B = torch.arange(item_B.shape[0]) + cells
+        return self.ranker._score(encoded, position_BL, history_BL != 0, position_B, likes_B, views_B)
+
+
+def export(ranker: Ranker, path: Path) -> None:
+    """The network with its weights and item table as a program that runs without this project's code."""
+    with atomic_path(path) as scratch:
+        beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
+        try:
+            try:
+                _write_program(ServedRanker(ranker.eval()), beside)
+                _check_program(beside, ranker)
+            except AssertionError as error:  # a guard: some part of this ranker was traced for one width alone
+                _log.warning("the program pads histories to full width, and is slow for it: %s", error)
+                _write_program(ranker.eval(), beside)
+                _check_program(beside, ranker)
+            beside.replace(scratch)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _write_program(network: torch.nn.Module, path: Path) -> None:
+    # Sizes other than 0 and 1, which torch.export takes for constants; a tensor of its own for each input, because
+    # inputs that share memory become one input.
+    history_BL = torch.ones(3, 2, dtype=torch.int64)
+    inputs = (history_BL, *(torch.ones(3, dtype=torch.int64) for _ in range(3)))
+    free = torch.export.Dim.DYNAMIC
+    shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
+    with torch.no_grad():
+        torch.export.save(torch.export.export(network, inputs, dynamic_shapes=shapes), str(path))
+
+
+def _check_program(path: Path, ranker: Ranker) -> None:
+    """What was written must score as the ranker does, whatever the numbers of rows and of history items."""
+    network, random = torch.export.load(str(path)).module(), torch.Generator().manual_seed(0)
+    items = ranker.vocabulary.items
+    for rows, length in ((1, 1), (2, ranker.config.history_length), (65, max(1, ranker.config.history_length // 2))):
+        history_BL = torch.randint(items, (rows, length), generator=random)
+        item_B = torch.randint(1, items, (rows,), generator=random)
+        likes_B, views_B = torch.randint(ranker.vocabulary.levels, (2, rows), generator=random)
+        inputs = (history_BL, item_B, likes_B, views_B)
+        with torch.no_grad():
+            difference = (torch.sigmoid(network(*inputs)) - torch.sigmoid(ranker(*inputs))).abs().max().item()
+        if not difference <= PROGRAM_TOLERANCE:
+            raise StepError(
+                f"the exported program scores {difference:.1e} away from the trained ranker for {rows} rows of "
+                f"{length} items: this torch does not export this ranker faithfully; nothing was registered"
+            )

@@ -1,0 +1,194 @@
+"""The parts of a study's run: its data once, its cells side by side, and what is finished never again.
+
+Seed 1 of all arms comes first, then seed 2 ...: a study that is stopped early has something to show. A cell that fails
+is named and the others go on.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from components.errors import StepError
+from components.run_config import RunConfig
+from components.settings import to_dict
+from components.storage.files import read_json
+from model.checks import at_least
+from studies.cell import cell_key
+from studies.inputs import Inputs
+from studies.plan import Arm, Study
+from studies.task import Task
+
+OnEvent = Callable[[dict[str, Any]], None]
+_POLL = 0.1  # seconds between looks at the tasks
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of a study: a folder, or else what the repository's `data.dvc` names at a revision."""
+
+    folder: Path | None
+    repository: Path
+    revision: str
+    rows: int | None = None  # train rows to use; None: all
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.folder.is_dir():
+            raise ValueError(f"--data {self.folder}: no such folder")
+        if self.rows is not None:
+            at_least("--rows", self.rows, 2)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A study as somebody asked for it."""
+
+    study: Study
+    base: RunConfig
+    overrides: tuple[str, ...]
+    source: Source
+    seeds: int
+    jobs: int
+    workspace: Path
+    out: Path
+
+    def __post_init__(self) -> None:
+        at_least("--seeds", self.seeds, 1)
+        at_least("--jobs", self.jobs, 1)
+        if any(override.partition("=")[0].strip() == "train.seed" for override in self.overrides):
+            raise ValueError("--set train.seed: a study takes the seeds 1, 2, 3 ...; say how many with --seeds")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm with one seed, and the folder that holds what was found."""
+
+    arm: Arm
+    seed: int
+    config: RunConfig
+    attention: bool
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}, seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "cell.json").is_file()
+
+    def figures(self) -> dict[str, Any]:
+        found: dict[str, Any] = read_json(self.folder / "cell.json")
+        return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    inputs: Inputs
+    cells: list[Cell]  # all of them, finished or failed
+    failed: dict[str, str]  # cell name -> message
+
+
+def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
+    folder = order.workspace / "cache" / "study" / "preparing" / str(time.time_ns())
+    answer = folder / "inputs.json"
+    source = order.source
+    request = {
+        "config": to_dict(order.base), "data": str(source.folder) if source.folder else "", "rows": source.rows,
+        "repository": str(source.repository), "revision": source.revision, "workspace": str(order.workspace),
+        "answer": str(answer),
+    }  # fmt: skip
+    on_event({"kind": "preparing"})
+    task = Task("studies.inputs", folder, request)
+    try:
+        while task.status is None:
+            for event in task.new_events():
+                on_event(event)
+            time.sleep(_POLL)
+    finally:
+        task.end()
+    if task.status != 0:
+        raise StepError(task.failure())
+    inputs = Inputs(**read_json(answer))
+    shutil.rmtree(folder)
+    on_event({"kind": "prepared", "rows": inputs.data["rows"], "split": inputs.split, "note": inputs.split_note})
+    return inputs
+
+
+def cells_of(order: Order, inputs: Inputs) -> list[Cell]:
+    attention = "attention" in order.study.views
+    cells = []
+    for seed in range(1, order.seeds + 1):
+        for arm in order.study.arms:
+            config = replace(arm.config, train=replace(arm.config.train, seed=seed))
+            key = cell_key(inputs, config, attention)
+            cells.append(Cell(arm, seed, config, attention, order.workspace / "cache" / "cells" / key))
+    return cells
+
+
+def run_cells(
+    cells: list[Cell], inputs: Inputs, jobs: int, on_event: OnEvent, on_finished: Callable[[Cell], None]
+) -> dict[str, str]:
+    """Runs cells in their order, up to `jobs` at a time, and returns why the failed ones did.
+
+    Interrupted, it ends its processes first; the same call then goes on from there.
+    """
+    left, running, failed = list(cells), list[_Running](), dict[str, str]()
+    try:
+        while left or running:
+            while len(running) < jobs and (cell := _next(left, running)):
+                left.remove(cell)
+                if cell.finished:  # two arms may be the same ranker under the study's settings
+                    _told_finished(cell, 0.0, on_event, on_finished)
+                    continue
+                running.append(_Running(cell, _start(cell, inputs), time.monotonic()))
+                on_event({"kind": "cell", "state": "started", "cell": cell.name})
+            for here in [each for each in running if _ended(each, on_event)]:
+                running.remove(here)
+                if here.cell.finished:
+                    shutil.rmtree(here.task.folder)
+                    _told_finished(here.cell, time.monotonic() - here.since, on_event, on_finished)
+                else:
+                    failed[here.cell.name] = cause = here.task.failure()
+                    on_event({"kind": "cell", "state": "failed", "cell": here.cell.name, "cause": cause})
+            time.sleep(_POLL)
+    finally:
+        for here in running:
+            here.task.end()
+    return failed
+
+
+@dataclass(frozen=True)
+class _Running:
+    cell: Cell
+    task: Task
+    since: float
+
+
+def _next(left: list[Cell], running: list[_Running]) -> Cell | None:
+    """The first whose work nobody is at."""
+    busy = {each.cell.folder for each in running}
+    return next((cell for cell in left if cell.folder not in busy), None)
+
+
+def _start(cell: Cell, inputs: Inputs) -> Task:
+    request = {
+        "config": to_dict(cell.config), "inputs": vars(inputs), "attention": cell.attention, "out": str(cell.folder),
+    }  # fmt: skip
+    return Task("studies.cell", cell.folder / f"task-{os.getpid()}", request)
+
+
+def _ended(here: _Running, on_event: OnEvent) -> bool:
+    ended = here.task.status is not None
+    for event in here.task.new_events():
+        on_event({**event, "cell": here.cell.name})
+    return ended
+
+
+def _told_finished(cell: Cell, seconds: float, on_event: OnEvent, on_finished: Callable[[Cell], None]) -> None:
+    facts = {"auc": cell.figures()["auc"], "seconds": seconds}
+    on_event({"kind": "cell", "state": "finished", "cell": cell.name, **facts})
+    on_finished(cell)

@@ -1,0 +1,179 @@
+"""What all cells of a study read, made once by the pipeline's own steps and kept in the workspace."""
+
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.dataset.layout import item_feature_path, item_info_path, split_path
+from components.errors import StepError
+from components.run_config import RunConfig
+from components.settings import from_dict, to_dict
+from components.storage.files import read_json, sha256_file, sha256_json, write_json
+from studies.locks import alone
+from studies.task import serve
+
+_SAMPLING_SEED = 20261120  # of --rows: which rows are used must not depend on a run's seed
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders and facts of a study's data. `key` names its content: rows used, rows measured, items."""
+
+    key: str
+    code: str  # of model and training: what else decides the weights
+    dataset: str
+    validation: str
+    embeddings: str
+    training: str  # the workspace's cache of trainings
+    measured_rows: str  # converted rows of the split that is measured
+    split: str
+    split_note: str
+    data: dict[str, Any]  # as results.json holds it
+    baselines: dict[str, Any]
+
+
+def prepare(request: dict[str, Any]) -> Inputs:
+    """Ingests, validates and embeds what the workspace lacks, and chooses the rows to train on."""
+    config = from_dict(RunConfig, request["config"])
+    cache = Path(request["workspace"]) / "cache"
+    folder, source = _ingested(request, config, cache)
+    with alone(folder.with_name(f"{folder.name}.lock")):
+        _validated_and_embedded(folder, config, cache)
+        return _described(folder, config, cache / "training", request["rows"], source)
+
+
+def _ingested(request: dict[str, Any], config: RunConfig, cache: Path) -> tuple[Path, dict[str, str]]:
+    """The folder of this data under these policies, its dataset in it."""
+    from components.ingest.step import ingest, ingest_folder
+
+    (cache / "study").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".incoming-", dir=cache / "study") as scratch:
+        incoming = Path(scratch) / "dataset"
+        if request["data"]:
+            lineage = ingest_folder(Path(request["data"]), incoming)
+            # Results get published: the folder's name tells which data it was, its path only whose machine.
+            source = {"name": Path(request["data"]).resolve().name, "source": "a folder"}
+        else:
+            lineage = ingest(request["repository"], request["revision"], incoming, cache / "data")
+            commit = (lineage.data_commit or "")[:12]
+            source = {"name": "versioned data", "source": f"data.dvc at {request['revision']} ({commit})"}
+        settings = [to_dict(config)[section] for section in ("validate", "embed")]
+        folder = cache / "study" / sha256_json([lineage.data_md5, *settings, _code("validate"), _code("embed")])[:32]
+        with alone(folder.with_name(f"{folder.name}.lock")):
+            folder.mkdir(exist_ok=True)
+            if not (folder / "dataset").is_dir():
+                incoming.rename(folder / "dataset")
+    return folder, source
+
+
+def _validated_and_embedded(folder: Path, config: RunConfig, cache: Path) -> None:
+    if (folder / "prepared.json").is_file():
+        return
+    from components.embed.step import embed
+    from components.validate.step import validate
+
+    champion = folder / "champion"  # a study compares its arms with each other, never with what is in service
+    write_json(champion / "champion.json", {"version": None, "name": config.registered_name})
+    for made in ("validation", "embeddings"):
+        (folder / made).mkdir(exist_ok=True)
+    validate(folder / "dataset", champion, config.validate, folder / "validation")
+    embed(folder / "dataset", champion, config.embed, cache / "embeddings", folder / "embeddings")
+    write_json(folder / "prepared.json", {})
+
+
+def _described(folder: Path, config: RunConfig, training: Path, wanted: int | None, source: dict[str, str]) -> Inputs:
+    from components.batches.rows import RowStore
+    from components.evaluate.step import measured_split
+    from components.train.job import code_hash
+
+    dataset, embeddings = folder / "dataset", folder / "embeddings"
+    split, note = measured_split(dataset)
+    validation, whole = with_fewer_rows(dataset, folder / "validation", wanted)
+    left_out = read_json(validation / "quarantine.json")
+    stores = {
+        name: RowStore.build(split_path(dataset, name), training / "rows", left_out.get(name, ()))
+        for name in dict.fromkeys(("train", "valid", split))
+    }
+    here, train = stores[split], stores["train"]
+    clicks = int(here.label.sum())
+    if min(clicks, len(here) - clicks) < 2:
+        raise StepError(f"{split} has {clicks} clicks among {len(here)} rows: an AUC needs two of each")
+    names = [stores[name].folder.name for name in ("train", "valid", split)]
+    items = item_info_path(embeddings)
+    features = item_feature_path(dataset)
+    rows = {"train": whole, "used": len(train), "valid": len(stores["valid"])}
+    rows["test"] = len(here) if split == "test" else _count(split_path(dataset, "test"))
+    return Inputs(
+        key=sha256_json([*names, split, sha256_file(items), sha256_file(features)])[:32],
+        code=code_hash(),
+        dataset=str(dataset),
+        validation=str(validation),
+        embeddings=str(embeddings),
+        training=str(training),
+        measured_rows=str(here.folder),
+        split=split,
+        split_note=note,
+        data={
+            **source,
+            "sha256": sha256_file(split_path(dataset, "train")),
+            "rows": rows,
+            "items": _count(items) - 1,
+            "split": split,
+        },
+        baselines=_baselines(dataset, train, here, split, config),
+    )
+
+
+def with_fewer_rows(dataset: Path, validation: Path, wanted: int | None) -> tuple[Path, int]:
+    """The validation that leaves all but `wanted` train rows out, and how many train rows there were.
+
+    One row is drawn from each of `wanted` stretches of equal length. Every n-th row would be no fair choice: where
+    each click comes with three rows that were not clicked, every fourth row is a click, or none is.
+    """
+    left_out = read_json(validation / "quarantine.json")
+    whole = _count(split_path(dataset, "train"))
+    kept = np.setdiff1d(np.arange(whole), np.asarray(left_out.get("train", []), dtype=np.int64))
+    if wanted is None or wanted >= len(kept):
+        return validation, len(kept)
+    edges = np.linspace(0, len(kept), wanted + 1).astype(np.int64)
+    chosen = np.random.default_rng(_SAMPLING_SEED).integers(edges[:-1], edges[1:])
+    fewer = validation.with_name(f"{validation.name}-{wanted}-rows")
+    left_out["train"] = np.setdiff1d(np.arange(whole), kept[chosen]).tolist()
+    write_json(fewer / "quarantine.json", left_out)
+    return fewer, len(kept)
+
+
+def _baselines(dataset: Path, train: Any, here: Any, split: str, config: RunConfig) -> dict[str, Any]:
+    from components.evaluate.baselines import click_rates
+    from model.metrics import auc
+
+    rates = click_rates(train.item.astype(np.int64), train.label.astype(np.int64), config.evaluate.ctr_smoothing)
+    truth = dataset / "truth.json"  # made-up data knows the rule that its clicks were drawn from
+    return {
+        "item_click_rate": auc(here.label, rates.of(here.item.astype(np.int64))[0]),
+        "oracle": read_json(truth)["splits"][split]["auc"]["oracle"] if truth.is_file() else None,
+    }
+
+
+def _count(parquet: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(parquet).num_rows)
+
+
+def _code(package: str) -> str:
+    """The sources of a step: what it made is made again when they change."""
+    folder = Path(__file__).parents[1] / package
+    return sha256_json([(path.name, sha256_file(path)) for path in sorted(folder.glob("*.py"))])
+
+
+def _work(request: dict[str, Any]) -> None:
+    write_json(Path(request["answer"]), asdict(prepare(request)))
+
+
+if __name__ == "__main__":
+    sys.exit(serve(_work))

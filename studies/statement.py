@@ -1,0 +1,111 @@
+"""What a study found, in sentences made from its numbers: never more than the numbers say."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+from components.report.words import count, fixed, signed
+from studies import answers
+from studies.answers import told
+
+Json = dict[str, Any]
+LISTED = 5  # comparisons named one by one; of more, the outermost two
+
+
+def statement(results: Json) -> list[str]:
+    """The answer first, then what was seen beside it, then what keeps one from being sure."""
+    beside: dict[str, Callable[[Json], list[str]]] = {
+        "mask": answers.mask,
+        "ablation": answers.ablation,
+        "sequence-length": answers.sequence_length,
+        "quantisation": answers.quantisation,
+    }
+    in_grid = answers.alignment(results) if results["study"] == "alignment" else []
+    sentences = in_grid or families(results)
+    if results["study"] in beside:
+        sentences += beside[results["study"]](results)
+    if "items" in results["views"]:
+        sentences += answers.items(results)
+    if "attention" in results["views"]:
+        sentences += answers.attention(results)
+    return [*(sentences or _levels_alone(results)), *limits(results)]
+
+
+def families(results: Json) -> list[str]:
+    """Comparisons by the arm that they are against: the best, the worse, and what chance could explain."""
+    sentences: list[str] = []
+    by_against = sorted(results["comparisons"], key=lambda c: _order(results, c["against"]))
+    for against, group in groupby(by_against, key=lambda c: str(c["against"])):
+        comparisons = list(group)
+        sentences += [single(results, comparisons[0])] if len(comparisons) == 1 else family(against, comparisons)
+    return sentences
+
+
+def single(results: Json, found: Json) -> str:
+    """One comparison as one sentence, with both AUCs where they are there."""
+    by_name = {arm["name"]: arm["auc"] for arm in results["arms"]}
+    first, second = ((by_name.get(found[side]) or {}).get("mean") for side in ("arm", "against"))
+    areas = "" if first is None or second is None else f"AUC {fixed(first)} against {fixed(second)}, "
+    if found["verdict"] == "inconclusive":
+        pair = f"“{found['arm']}” is better or worse than “{found['against']}”"
+        return f"Whether {pair} is inconclusive: {areas}{told(found)}."
+    return f"“{found['arm']}” is {found['verdict']} than “{found['against']}”: {areas}{told(found)}."
+
+
+def family(against: str, comparisons: list[Json]) -> list[str]:
+    by_verdict = {
+        verdict: sorted((c for c in comparisons if c["verdict"] == verdict), key=lambda c: -c["difference"])
+        for verdict in ("better", "worse", "inconclusive")
+    }
+    better, worse, unsure = by_verdict.values()
+    counted = f"{len(better)} better, {len(worse)} worse, {len(unsure)} inconclusive"
+    sentences = [f"Of {len(comparisons)} arms held against “{against}”: {counted}."]
+    if better:
+        sentences.append(f"Better than “{against}”: {listed(better)}.")
+    if worse:
+        sentences.append(f"Worse than “{against}”: {listed(worse[::-1])}.")
+    if unsure:
+        sentences.append(f"Inconclusive, chance could explain the difference: {listed(unsure)}.")
+    return sentences
+
+
+def listed(comparisons: Sequence[Json]) -> str:
+    """Each with its difference; of many the outermost two with theirs, the others by name."""
+    if len(comparisons) <= LISTED:
+        return "; ".join(f"“{c['arm']}” {told(c)}" for c in comparisons)
+    first, *between, last = comparisons
+    names = ", ".join(f"“{c['arm']}” {signed(c['difference'])}" for c in between)
+    return f"“{first['arm']}” {told(first)}; {names}; “{last['arm']}” {told(last)}"
+
+
+def limits(results: Json) -> list[str]:
+    """What a reader must hold against the sentences above."""
+    found = []
+    if len(results["seeds"]) == 1:
+        found.append(
+            "One seed: another start of the same training could turn a difference round, and no interval tells of it."
+        )
+    rows = results["data"]["rows"]
+    if rows["used"] < rows["train"]:
+        found.append(
+            f"Learned from {count(rows['used'])} of {count(rows['train'])} train rows; more may change the order."
+        )
+    missing = len(results["failed"])
+    if missing:
+        runs = f"{missing} training{'s' if missing > 1 else ''}"
+        found.append(f"{runs} failed and {'are' if missing > 1 else 'is'} not in these numbers.")
+    return found
+
+
+def _levels_alone(results: Json) -> list[str]:
+    """A study with nothing to compare still has its arms."""
+    measured = [arm for arm in results["arms"] if arm["auc"] is not None and arm["auc"]["mean"] is not None]
+    if not measured:
+        return ["No training has finished: nothing was found yet."]
+    best = max(measured, key=lambda arm: float(arm["auc"]["mean"]))
+    return [f"Nothing was compared. “{best['name']}” has an AUC of {fixed(best['auc']['mean'])}."]
+
+
+def _order(results: Json, name: str) -> tuple[bool, int]:
+    names = [arm["name"] for arm in results["arms"]]
+    return name != results["reference"], names.index(name)

@@ -1,0 +1,154 @@
+"""The whole road, as a user walks it: `mmctr run` in processes of their own, on a small data set."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.dataset.sample import SIZES, write_sample
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+# Two epochs on 1,500 rows learn next to nothing: here the road is tested, not the model.
+SETTINGS = (
+    "train.max_epochs=2",
+    "gate.auc_floor=0.4",
+    "gate.minimum_rows=100",
+    "gate.calibration_ceiling=1",
+    "gate.baseline_margin=-1",
+)
+QUICK = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_sample(folder, SIZES["tiny"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workspace")
+
+
+def command(workspace: Path, data: Path, *more: str) -> list[str]:
+    program = "from pipelines.cli import main; main()"
+    return [sys.executable, "-c", program, "run", "--data", str(data), "--workspace", str(workspace), *QUICK, *more]
+
+
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "200",
+    }
+
+
+def walk(workspace: Path, data: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(workspace, data, *more), env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=900
+    )
+
+
+def query(workspace: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(workspace / "mlflow.db")) as database:
+        return database.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def first(workspace: Path, data: Path) -> "subprocess.CompletedProcess[str]":
+    done = walk(workspace, data)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_a_run_ends_with_version_alias_verdict_and_a_report_that_exists(
+    first: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert "mmctr version 1, alias challenger, validation pending" in first.stdout
+    assert "gate       pass" in first.stdout
+    report = next(line.split()[1] for line in first.stdout.splitlines() if line.startswith("report"))
+    assert "<html" in Path(report).read_text()
+
+
+@pytest.mark.usefixtures("first")
+def test_one_pipeline_run_is_one_tracked_run_with_config_curves_and_lineage(workspace: Path) -> None:
+    assert query(workspace, "select status, count(*) from runs group by status") == [("FINISHED", 1)]
+    params = {key for (key,) in query(workspace, "select key from params")}
+    assert {"model.embedding_dim", "train.batch_size", "preset"} <= params
+    metrics = {str(key) for (key,) in query(workspace, "select distinct key from metrics")}
+    assert any("valid_auc" in key for key in metrics)
+    assert any(key == "evaluate/candidate.auc.value" for key in metrics)
+    tags = {key for (key,) in query(workspace, "select key from tags")}
+    assert {"mmctr.data_md5", "mmctr.code_commit", "mmctr.lock_sha256", "mmctr.gate"} <= tags
+
+
+@pytest.mark.usefixtures("first")
+def test_the_second_run_finds_everything_made(workspace: Path, data: Path) -> None:
+    trained = sorted((workspace / "cache" / "training").rglob("*"))
+    again = walk(workspace, data)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "mmctr version 1, alias challenger" in again.stdout
+    assert query(workspace, "select count(*) from model_versions") == [(1,)]
+    assert sorted((workspace / "cache" / "training").rglob("*")) == trained
+
+
+@pytest.fixture
+def spoiled(data: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "spoiled"
+    shutil.copytree(data, folder)
+    (folder / "train.parquet").write_bytes((folder / "train.parquet").read_bytes()[:2000])
+    return folder
+
+
+def test_a_failed_step_is_named_with_its_cause_and_registers_nothing(tmp_path: Path, spoiled: Path) -> None:
+    failed = walk(tmp_path, spoiled)
+    assert failed.returncode == 1
+    last = failed.stdout.strip().splitlines()[-4:]
+    assert any(line.startswith("failed     validate:") and "train.parquet" in line for line in last), failed.stdout
+    assert "nothing was registered" in failed.stdout
+    assert query(tmp_path, "select count(*) from model_versions") == [(0,)]
+    assert query(tmp_path, "select status from runs") == [("FAILED",)]  # the exit handler had its say
+
+
+def test_an_interrupt_ends_every_step_and_the_same_command_finishes_the_work(tmp_path: Path, data: Path) -> None:
+    process = subprocess.Popen(
+        command(tmp_path, data), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    events = _wait_for_step(tmp_path, "train")
+    session = _children_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in output
+    assert session, "the pipeline had a process of its own"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in session)
+    assert '"register"' not in events.read_text()
+    done = walk(tmp_path, data)
+    assert "mmctr version 1, alias challenger" in done.stdout
+    assert query(tmp_path, "select count(*) from model_versions") == [(1,)]
+
+
+def _wait_for_step(workspace: Path, name: str) -> Path:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for events in workspace.glob("runs/*/events.jsonl"):
+            lines = [json.loads(line) for line in events.read_text().splitlines()]
+            if any(line["kind"] == "step" and line["name"] == name for line in lines):
+                return events
+        time.sleep(0.1)
+    raise AssertionError(f"{name} did not start")
+
+
+def _children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.batches import rows as rows_module
+from components.batches.rows import RowStore
+from components.errors import StepError
+from tests.tiny_training import write_rows
+
+
+def expected_history(path: Path, length: int) -> np.ndarray:
+    padded = np.zeros((pq.read_metadata(path).num_rows, length), dtype=np.int64)
+    for row, history in enumerate(pq.read_table(path).column("item_seq").to_pylist()):
+        real = [item for item in history if item][-length:]
+        if real:
+            padded[row, -len(real) :] = real
+    return padded
+
+
+@pytest.mark.parametrize("length", [1, 5, 12, 20])
+def test_a_history_is_the_newest_items_padded_on_the_left(tmp_path: Path, length: int) -> None:
+    write_rows(tmp_path / "train.parquet", 300)
+    store = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    np.testing.assert_array_equal(store.history(length), expected_history(tmp_path / "train.parquet", length))
+    some = np.array([7, 250, 7])
+    np.testing.assert_array_equal(store.history(length, some), store.history(length)[some])
+
+
+def test_columns_are_those_of_the_parquet(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.parquet", 300)
+    table = pq.read_table(tmp_path / "train.parquet")
+    store = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    columns = {"user_id": store.user, "item_id": store.item, "likes_level": store.likes, "views_level": store.views}
+    for name, values in {**columns, "label": store.label}.items():
+        np.testing.assert_array_equal(values, table.column(name).to_numpy(), err_msg=name)
+
+
+def test_reading_in_pieces_gives_what_reading_at_once_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "train.parquet", 300)
+    excluded = [0, 63, 64, 65, 299]
+    whole = RowStore.build(tmp_path / "train.parquet", tmp_path / "whole", excluded)
+    monkeypatch.setattr(rows_module, "ROWS_A_READ", 64)
+    pieces = RowStore.build(tmp_path / "train.parquet", tmp_path / "pieces", excluded)
+    assert whole.folder.name == pieces.folder.name
+    for name in rows_module.FILES:
+        assert (whole.folder / name).read_bytes() == (pieces.folder / name).read_bytes()
+
+
+def test_quarantined_rows_are_left_out(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.parquet", 300)
+    whole = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    store = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache", exclude=[299, 0, 17, 17])
+    kept = np.setdiff1d(np.arange(300), [0, 17, 299])
+    np.testing.assert_array_equal(store.user, whole.user[kept])
+    np.testing.assert_array_equal(store.history(12), whole.history(12)[kept])
+
+
+def test_a_second_build_opens_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "train.parquet", 30)
+    first = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    monkeypatch.setattr(rows_module, "_convert", lambda *_: pytest.fail("converted again"))
+    assert RowStore.build(tmp_path / "train.parquet", tmp_path / "cache").folder == first.folder
+
+
+def test_a_cut_file_is_converted_again(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.parquet", 30)
+    first = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    content = (first.folder / "history").read_bytes()
+    (first.folder / "history").write_bytes(content[:-4])
+    RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    assert (first.folder / "history").read_bytes() == content
+
+
+def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    write_rows(tmp_path / "train.parquet", 30)
+    monkeypatch.setattr(rows_module, "_write_columns", full)
+    with pytest.raises(StepError, match=r"could not be written.*No space left"):
+        RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_padding_takes_no_space(tmp_path: Path) -> None:
+    history = np.zeros((100, 100), dtype=np.int64)
+    history[:, -2:] = 7
+    zeros = np.zeros(100, dtype=np.int64)
+    columns = {"user_id": zeros, "item_id": zeros + 1, "likes_level": zeros, "views_level": zeros, "label": zeros}
+    pq.write_table(pa.table({**columns, "item_seq": pa.array(list(history))}), tmp_path / "train.parquet")
+    store = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+    assert (store.folder / "history").stat().st_size == 4 * (1 + 100 * 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"item_seq": None}, "no column 'item_seq'", id="column-missing"),
+        pytest.param({"item_seq": [[1], None]}, "'item_seq' holds nulls", id="null-history"),
+        pytest.param({"item_seq": [[1], [None]]}, "'item_seq' holds null items", id="null-item"),
+        pytest.param({"item_id": [1, None]}, "'item_id' holds 1 nulls", id="null-id"),
+        pytest.param({"item_id": [1, -4]}, "'item_id' runs from -4 to 1; allowed is 0 to 2147483647", id="negative-id"),
+        pytest.param({"label": [0, 2]}, "'label' runs from 0 to 2; allowed is 0 to 1", id="third-label"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_by_name(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    columns: dict[str, object] = {"user_id": [1, 2], "item_id": [1, 2], "item_seq": [[0, 1], [2, 1]],
+                                  "likes_level": [1, 2], "views_level": [1, 2], "label": [0, 1]}  # fmt: skip
+    columns = {name: values for name, values in {**columns, **change}.items() if values is not None}
+    pq.write_table(pa.table(columns), tmp_path / "train.parquet")
+    with pytest.raises(StepError, match=message):
+        RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+
+
+def test_rows_without_labels_can_be_read_but_not_learned_from(tmp_path: Path) -> None:
+    write_rows(tmp_path / "test.parquet", 10)
+    pq.write_table(pq.read_table(tmp_path / "test.parquet").drop_columns("label"), tmp_path / "test.parquet")
+    store = RowStore.build(tmp_path / "test.parquet", tmp_path / "cache")
+    assert len(store.item) == 10
+    with pytest.raises(StepError, match="no 'label' column"):
+        _ = store.label
+
+
+def test_a_missing_split_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"train\.parquet is missing"):
+        RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
