@@ -1,4 +1,24 @@
-"""One package a pipeline step: plain functions, paths and a config in, files and a result out.
+"""The steps of the pipeline, one room each, and the rooms that they share.
 
-`ops.py` wraps them for Kubeflow; nothing else here knows that Kubeflow exists.
+Imports run from the top of this list to the bottom; the contract `floors` in pyproject.toml holds them to it.
+
+    ops.py            the typed Kubeflow contract of every step; the only file here that imports kfp
+    harness.py        what every step has in common when it runs: config, output folder, events, the run's record
+    review predict    what follows a run: a person's decision; scores of the approved model
+    data_versions     adding a revision of the data, comparing two
+    run_config.py     the config of a run: the sum of the steps' sections
+
+    ingest  fetch_champion  validate  decide  embed  train  evaluate  gate  register  notify     the steps, side by side
+
+    report            parts of the HTML pages
+    packages          a registered model as a folder: its files, its hash, its scores
+    batches           rows of a split, batches of ids, the item table, scoring
+    tracking          MLflow
+    dataset           the data contract: columns, tables, images, lineage, importers, the generated sample
+    statistics        what is sure and what is chance
+    artifacts.py      the folders that the steps of one run make for each other
+    process           progress events and child processes
+    settings.py       how a config is read, overridden and hashed
+    storage           files, S3, DVC
+    errors.py         errors that a person can act on
 """
