@@ -13,6 +13,7 @@ from components.errors import StepError
 from components.run_config import RunConfig
 from components.settings import from_dict, to_dict
 from components.storage.files import read_json, sha256_file, sha256_json, write_json
+from components.storage.sources import code_key
 from studies.locks import alone
 from studies.task import serve
 
@@ -62,7 +63,8 @@ def _ingested(request: dict[str, Any], config: RunConfig, cache: Path) -> tuple[
             commit = (lineage.data_commit or "")[:12]
             source = {"name": "versioned data", "source": f"data.dvc at {request['revision']} ({commit})"}
         settings = [to_dict(config)[section] for section in ("validate", "embed")]
-        folder = cache / "study" / sha256_json([lineage.data_md5, *settings, _code("validate"), _code("embed")])[:32]
+        code = code_key("components.validate.step", "components.embed.step")
+        folder = cache / "study" / sha256_json([lineage.data_md5, *settings, code])[:32]
         with alone(folder.with_name(f"{folder.name}.lock")):
             folder.mkdir(exist_ok=True)
             if not (folder / "dataset").is_dir():
@@ -163,12 +165,6 @@ def _count(parquet: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(parquet).num_rows)
-
-
-def _code(package: str) -> str:
-    """The sources of a step: what it made is made again when they change."""
-    folder = Path(__file__).parents[1] / package
-    return sha256_json([(path.name, sha256_file(path)) for path in sorted(folder.glob("*.py"))])
 
 
 def _work(request: dict[str, Any]) -> None:

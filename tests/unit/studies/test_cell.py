@@ -13,8 +13,9 @@ import pytest
 from components.batches.rows import RowStore
 from model.metrics import auc
 from pipelines.presets import preset
-from studies.cell import cell_key, history_bins, measured, sliced
+from studies.cell import cell_key
 from studies.inputs import Inputs, with_fewer_rows
+from studies.measure import history_bins, measured, sliced
 from tests.tiny_training import write_rows
 
 BASE = preset("study")
@@ -71,6 +72,24 @@ def test_a_cell_is_named_by_what_decides_its_figures(changes: dict[str, Any], sa
 def test_other_data_or_other_code_make_another_cell(field: str) -> None:
     assert cell_key(INPUTS, BASE, False) != cell_key(Inputs(**{**vars(INPUTS), field: "other"}), BASE, False)
     assert cell_key(INPUTS, BASE, False) == cell_key(replace(INPUTS, dataset="moved"), BASE, False)
+
+
+def test_another_torch_makes_another_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cell_key(INPUTS, BASE, False)
+    monkeypatch.setattr("torch.__version__", "0.0")
+    assert cell_key(INPUTS, BASE, False) != before
+
+
+def test_only_a_study_of_attention_depends_on_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    for code in ("before", "after"):
+        monkeypatch.setattr(
+            "studies.cell.code_key", lambda *names, code=code: code if "studies.attention" in names else "the rest"
+        )
+        keys.append([cell_key(INPUTS, BASE, attention) for attention in (False, True)])
+    (plain, attention), (plain_after, attention_after) = keys
+    assert plain == plain_after
+    assert attention != attention_after
 
 
 @pytest.fixture
