@@ -16,9 +16,9 @@ from components.process.progress import emit
 from components.run_config import RunConfig
 from components.settings import config_hash, from_dict, to_dict
 from components.storage.files import atomic_path, read_json, sha256_json, write_json
+from components.storage.locks import alone
 from components.storage.sources import code_key
 from studies.inputs import Inputs
-from studies.locks import alone
 from studies.task import serve
 
 FORMAT = 1

@@ -13,8 +13,8 @@ from components.errors import StepError
 from components.run_config import RunConfig
 from components.settings import from_dict, to_dict
 from components.storage.files import read_json, sha256_file, sha256_json, write_json
+from components.storage.locks import alone
 from components.storage.sources import code_key
-from studies.locks import alone
 from studies.task import serve
 
 _SAMPLING_SEED = 20261120  # of --rows: which rows are used must not depend on a run's seed

@@ -8,7 +8,6 @@ there.
 """
 
 import errno
-import fcntl
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ from typing import Protocol
 from components.errors import StepError, one_line
 from components.ingest.manifest import Entry, md5_file
 from components.process.progress import Progress
+from components.storage.locks import alone
 
 _log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,7 +84,7 @@ class ObjectCache:
     ) -> Path:
         """The path of one object: checked if it is here, fetched and checked if not. `title` is for messages."""
         path = self.path(name)
-        with disk_is_a_persons_problem(self.root), self._lock(name):
+        with disk_is_a_persons_problem(self.root), alone(self.root / "locks" / name):
             if path.is_file():
                 if md5_file(path) == _md5_of(name):
                     on_bytes(path.stat().st_size)
@@ -152,15 +152,6 @@ class ObjectCache:
             time.sleep(wait)
             wait *= 2
         raise AssertionError("unreachable")
-
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        """One process, and one thread of it, fetches an object; the others wait and then find it."""
-        path = self.root / "locks" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _md5_of(name: str) -> str:

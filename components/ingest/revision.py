@@ -1,6 +1,5 @@
 """What a revision of a repository says about its data: `data.dvc` and `.dvc/config` as git keeps them."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from components.errors import StepError
+from components.storage.locks import alone
 from components.storage.versioning import redact
 
 DATA_FILE = "data.dvc"
@@ -94,8 +94,7 @@ def _clone(url: str, folder: Path) -> Path:
     """A bare mirror, made once and brought up to date at each call; runs at the same time wait for each other."""
     folder.mkdir(parents=True, exist_ok=True)
     mirror = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
-    with (folder / f"{mirror.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder / f"{mirror.name}.lock"):
         if mirror.is_dir():
             done = _git(mirror, "fetch", "--quiet", "--prune", "--force", url, "+refs/*:refs/*")
         else:

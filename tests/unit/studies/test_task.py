@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from studies.locks import alone
 from studies.task import Task
 
 PROGRAM = """
@@ -83,17 +82,3 @@ def test_an_ended_task_is_gone_and_an_old_failure_is_forgotten(tmp_path: Path) -
     assert task.status == -signal.SIGTERM
     assert "mend them" not in task.failure()
     task.end()  # a second time does no harm
-
-
-def test_one_at_a_time(tmp_path: Path) -> None:
-    """The kernel frees the lock of a process that dies."""
-    child = os.fork()
-    if child == 0:
-        with alone(tmp_path / "lock"):
-            (tmp_path / "held").touch()
-            time.sleep(600)
-    while not (tmp_path / "held").exists():
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    with alone(tmp_path / "lock"):
-        os.waitpid(child, 0)
