@@ -22,8 +22,8 @@ check: $(READY) ## Lint, types and import contracts
 test: check ## What CI runs: checks, then the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not containers and not slow" $(ARGS)
 
-picture: $(READY) ## Draw docs/pipeline.svg from the compiled pipeline
-	$(BIN)/python -m pipelines.picture docs/pipeline.svg
+picture: $(READY) ## Draw docs/images/pipeline.svg from the compiled pipeline
+	$(BIN)/python -m pipelines.picture docs/images/pipeline.svg
 
 images: $(READY) ## Build the cpu and gpu images (ARGS="--registry registry.example.com/mmctr --push")
 	$(BIN)/python infra/images/build.py $(ARGS)

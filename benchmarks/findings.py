@@ -1,4 +1,4 @@
-"""What is generated from the results.json of each study, docs/findings.md and the README's table of rankers.
+"""What is generated from the results.json of each study: docs/explanation/findings.md and the README's rankers.
 
     python -m benchmarks.findings
 
@@ -21,7 +21,7 @@ from studies.table import markdown_table
 Json = dict[str, Any]
 
 FOLDER = Path("benchmarks/results/studies")
-PAGE = Path("docs/findings.md")
+PAGE = Path("docs/explanation/findings.md")
 README = Path("README.md")
 RANKERS = ("presets-movielens-100k", "presets-sample")  # the studies behind the README's table
 

@@ -58,7 +58,8 @@ def measure_growth(repeats: int) -> None:
 
 
 def measure_batch_sizes(rows: int, seeds: int) -> None:
-    """AUC on test of the sample's world, at one budget of epochs, with and without the rule of docs/training.md."""
+    """Test AUC on sample data for one number of epochs, with and without the batch-size rule of
+    docs/explanation/training.md."""
     variants = {"128": (128, 1.0), "512, rate x 2": (512, 2.0), "4096, rate x sqrt(32)": (4096, 32**0.5),
                 "4096, same rate": (4096, 1.0)}  # fmt: skip
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}

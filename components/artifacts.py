@@ -1,4 +1,4 @@
-"""The folders that the steps of one run make for each other. What each folder holds: docs/steps.md."""
+"""The folders that the steps of one run make for each other. What each folder holds: docs/reference/steps.md."""
 
 from dataclasses import dataclass
 from pathlib import Path

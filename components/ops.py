@@ -1,9 +1,9 @@
 """The typed contract of every step, for Kubeflow Pipelines.
 
 kfp copies the body of each function into the compiled pipeline, so a body imports what it needs, unwraps the artifacts
-and calls. What the folders hold: docs/steps.md. `pipeline_run` ties all steps to one MLflow run, `config` is a
-`RunConfig` as JSON (KFP's own structs turn whole numbers into floats), `workspace` a folder or s3:// prefix for caches
-that outlive a run. The images are names that `mmctr compile --env` replaces by digests.
+and calls. docs/reference/steps.md lists what the folders hold. `pipeline_run` ties all steps to one MLflow run.
+`config` is a `RunConfig` as JSON (KFP's own structs turn whole numbers into floats), `workspace` is a folder or s3://
+prefix for caches that outlive a run. The images are names that `mmctr compile --env` replaces by digests.
 """
 
 from typing import List

@@ -1,6 +1,6 @@
 """The pipeline as a picture, drawn from its compiled form, so that it can't show what is not there.
 
-python -m pipelines.picture docs/pipeline.svg
+python -m pipelines.picture docs/images/pipeline.svg
 """
 
 import sys

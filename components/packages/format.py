@@ -1,4 +1,7 @@
-"""The model package: one folder with all that serving, comparing and approving a version need (docs/steps.md)."""
+"""The model package: one folder with all that serving, comparing and approving a version need.
+
+Its files are listed in docs/reference/steps.md.
+"""
 
 import hashlib
 from collections.abc import Mapping

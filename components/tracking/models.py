@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.tracking.server import AlreadyThereError, ConflictError, NotThereError, Server, connect
 
-PACKAGE = "artifacts/package"  # where MLflow's pyfunc layout puts the model package of docs/steps.md
+PACKAGE = "artifacts/package"  # where MLflow's pyfunc layout puts the model package of docs/reference/steps.md
 _PAGE = 1000
 
 

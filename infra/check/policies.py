@@ -104,7 +104,7 @@ def limits(manifests: list[Manifest]) -> Iterator[str]:
 def secrets(manifests: list[Manifest]) -> Iterator[str]:
     for manifest in manifests:
         if manifest.get("kind") == "Secret":
-            yield f"{title(manifest)}: a secret does not belong in git; docs/kubeflow.md says how it is made"
+            yield f"{title(manifest)}: a secret does not belong in git; docs/how-to/kubeflow.md says how it is made"
         for where, container, _ in containers(manifest):
             for variable in container.get("env", []):
                 if "value" in variable and _SECRET.search(variable["name"]):

@@ -92,7 +92,7 @@ def stored(services: dict[str, str], prefix: str) -> int:
 
 
 def test_the_database_comes_back_from_a_backup(services: dict[str, str], tmp_path: Path) -> None:
-    """The CronJob's two commands, then the restore of docs/recover.md into an empty database."""
+    """The CronJob's two commands, then the restore of docs/how-to/recover.md into an empty database."""
     objects = build(K8S / "overlays/prod")
     (job,) = (m for m in objects if (m["kind"], m["metadata"]["name"]) == ("CronJob", "mlflow-backup"))
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -184,7 +184,7 @@ def test_the_servers_command_line_lets_in_whom_it_should(mlflow_pod: str, path: 
 
 
 def ask(server: str, user: str, path: str, body: dict[str, str]) -> int:
-    """The status of one POST, as the manifests' accounts and docs/kubeflow.md send them."""
+    """The status of one POST, as the manifests' accounts and docs/how-to/kubeflow.md send them."""
     pair = base64.b64encode(f"{user}:a-long-password-1".encode()).decode()
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {pair}", "Host": "mlflow:5000"}
     request = urllib.request.Request(f"{server}/api/{path}", json.dumps(body).encode(), headers)

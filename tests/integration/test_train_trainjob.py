@@ -1,4 +1,7 @@
-"""The TrainJob launcher against a stand-in of the cluster API; docs/training.md says what no real cluster has seen."""
+"""The TrainJob launcher against a stand-in of the cluster API.
+
+docs/explanation/training.md says what no real cluster has seen.
+"""
 
 import json
 import os

@@ -42,7 +42,7 @@ def tiny_ranker(seed: int = 1) -> Ranker:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The artifact folders under `root`, named as in docs/steps.md."""
+    """The artifact folders under `root`, named as in docs/reference/steps.md."""
 
     root: Path
     config: RunConfig

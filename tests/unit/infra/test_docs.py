@@ -20,12 +20,19 @@ from pipelines.environment import load_environment
 from tests.services.kfp_api import kfp_api
 
 ROOT = Path(__file__).parents[3]
-PAGES = tuple(f"docs/{name}.md" for name in ("laptop", "kubeflow", "schedules", "recover", "costs"))
+PAGES = (
+    "docs/tutorial/first-hour.md",
+    *(f"docs/how-to/{name}.md" for name in ("kubeflow", "schedules", "recover")),
+    "docs/explanation/costs.md",
+)
 # Here the commands are checked for what they name; the tests of each room execute them.
 ROOMS = (
     "README.md",
     "CONTRIBUTING.md",
-    *(f"docs/{name}.md" for name in ("data", "embeddings", "evaluation", "review")),
+    "docs/how-to/own-data.md",
+    "docs/how-to/review.md",
+    "docs/explanation/embeddings.md",
+    "docs/explanation/evaluation.md",
 )
 # What these do is executed by other tests.
 ELSEWHERE = {
@@ -123,6 +130,6 @@ def test_the_table_of_costs_is_the_environment() -> None:
         f"| {group.retries + 1} |"
         for group in load_environment("prod", ROOT / "infra/environments").resources
     ]
-    text = (ROOT / "docs/costs.md").read_text()
+    text = (ROOT / "docs/explanation/costs.md").read_text()
     for row in rows:
         assert row in text

@@ -50,12 +50,12 @@ def test_every_alert_names_a_page_that_is_there(built: dict[str, Objects]) -> No
     rules = find(built["prod"], "PrometheusRule mmctr")["spec"]["groups"][0]["rules"]
     headings = {
         line.lstrip("# ").strip().lower().replace(" ", "-").replace("'", "")
-        for line in (K8S.parents[1] / "docs/recover.md").read_text().splitlines()
+        for line in (K8S.parents[1] / "docs/how-to/recover.md").read_text().splitlines()
         if line.startswith("#")
     }
     for rule in rules:
         file, _, anchor = rule["annotations"]["runbook"].partition("#")
-        assert file == "docs/recover.md"
+        assert file == "docs/how-to/recover.md"
         assert anchor in headings, rule["alert"]
 
 

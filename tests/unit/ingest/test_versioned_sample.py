@@ -1,4 +1,4 @@
-"""The repository's own data: what docs/data.md says of it, and that it can be had without an account."""
+"""The repository's own data: what docs/how-to/own-data.md says of it, and that it can be had without an account."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_the_sample_can_be_made_again_byte_by_byte(tmp_path: Path) -> None:
 def test_the_figures_in_the_docs_are_those_of_the_sample(tmp_path: Path) -> None:
     ingest(f"file://{ROOT}", "HEAD", tmp_path / "out", tmp_path / "cache")
     truth = read_json(tmp_path / "out" / "truth.json")["splits"]
-    text = (ROOT / "docs" / "data.md").read_text()
+    text = (ROOT / "docs/how-to/own-data.md").read_text()
     for start, name in ROWS.items():
         (row,) = re.findall(rf"^\| {start}[^|]*\|(.+)\|$", text, re.MULTILINE)
         written = [float(cell) for cell in row.split("|")]

@@ -55,4 +55,4 @@ def test_no_step_installs_packages_while_it_runs(spec: dict[str, Any]) -> None:
 
 
 def test_the_picture_in_the_docs_is_the_pipeline(spec: dict[str, Any]) -> None:
-    assert (ROOT / "docs/pipeline.svg").read_text() == draw(nodes_of(spec)), "run: make picture"
+    assert (ROOT / "docs/images/pipeline.svg").read_text() == draw(nodes_of(spec)), "run: make picture"

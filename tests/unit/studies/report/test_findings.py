@@ -1,4 +1,4 @@
-"""docs/findings.md is what its results generate, and what people wrote in it survives."""
+"""docs/explanation/findings.md is what its results generate, and what people wrote in it survives."""
 
 import shutil
 from pathlib import Path
