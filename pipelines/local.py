@@ -8,20 +8,17 @@ kfp.local writes a page of log for each step, which belongs in a file.
 
 import json
 import os
-import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.process.children import PATIENT, end_session
+from components.process.children import PATIENT, Child, Tail
 from components.process.progress import EVENTS_VARIABLE
 
 Event = dict[str, Any]
-_POLL = 0.1  # seconds between looks at the events file
 
 
 @dataclass(frozen=True)
@@ -47,34 +44,12 @@ class LocalRun:
         arguments = self.folder / "arguments.json"
         arguments.write_text(json.dumps({"pipeline_root": str(self.folder / "steps"), "arguments": self.arguments}))
         environment = {**PATIENT, **os.environ, **self.environment, EVENTS_VARIABLE: str(self.events)}
-        with self.log.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.local", str(arguments)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-            )
-        try:
-            for event in self._follow(process):
-                on_event(event)
-        except BaseException:
-            end_session(process)  # whatever went wrong, Ctrl-C included: no step outlives its run
-            raise
-        return process.returncode
-
-    def _follow(self, process: "subprocess.Popen[bytes]") -> Iterator[Event]:
-        with self.events.open(encoding="utf-8") as file:
-            rest = ""
-            while True:
-                ended = process.poll() is not None
-                rest += file.read()
-                *lines, rest = rest.split("\n")
-                yield from (json.loads(line) for line in lines)
-                if ended:
-                    return
-                time.sleep(_POLL)
+        events = Tail(self.events)
+        with Child("pipelines.local", str(arguments), log=self.log, environment=environment) as child:
+            for _ in child.looks():
+                for event in events.events():
+                    on_event(event)
+            return child.status or 0
 
 
 def main(path: str) -> None:

@@ -104,10 +104,9 @@ def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
     on_event({"kind": "preparing"})
     task = Task("studies.inputs", folder, request)
     try:
-        while task.status is None:
+        for _ in task.looks():
             for event in task.new_events():
                 on_event(event)
-            time.sleep(_POLL)
     finally:
         task.end()
     if task.status != 0:
@@ -185,6 +184,8 @@ def _ended(here: _Running, on_event: OnEvent) -> bool:
     ended = here.task.status is not None
     for event in here.task.new_events():
         on_event({**event, "cell": here.cell.name})
+    if ended:
+        here.task.end()
     return ended
 
 

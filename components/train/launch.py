@@ -1,22 +1,15 @@
 """Where a training's processes run: in this process, under torchrun on this machine, or in pods of a cluster."""
 
-import collections
 import logging
 import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 from components.errors import StepError
+from components.process.children import Child, Tail
 from components.storage.files import read_json
 from components.train import worker
 from components.train.job import Job
-from components.train.metrics_file import MetricsTail
-from components.train.watch import OnMetrics
+from components.train.watch import OnMetrics, hand_on
 
 LAST_LINES = 30  # of a failed process's output, shown with the error
 
@@ -48,7 +41,7 @@ def torchrun(job: Job, on_metrics: OnMetrics) -> None:
         if (job.folder / "failure.json").is_file():
             raise StepError(read_json(job.folder / "failure.json")["message"])
         _log.warning("training ended with exit code %d (attempt %d of %d)", code, attempt + 1, train.restarts + 1)
-    raise StepError(f"training failed {train.restarts + 1} times; its last words:\n" + "\n".join(lines))
+    raise StepError(f"training failed {train.restarts + 1} times; the last lines of its output:\n" + "\n".join(lines))
 
 
 def trainjob(job: Job, on_metrics: OnMetrics) -> None:
@@ -65,48 +58,18 @@ LAUNCHERS: dict[str, Callable[[Job, OnMetrics], None]] = {
 
 
 def _run_torchrun(job: Job, on_metrics: OnMetrics) -> tuple[int, list[str]]:
+    """The exit status of torchrun and the last lines of its output, which goes to this process's log as it comes."""
     processes = job.recipe.train.processes
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-               "--max-restarts=0", "-m", worker.__name__, "--job", str(job.folder)]  # fmt: skip
-    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-    with (
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
-            preexec_fn=worker.die_with_parent,
-        ) as process,
-        _ended_with(process),
-        MetricsTail(job.metrics, on_metrics) as tail,
-    ):
-        reader = threading.Thread(target=_forward, args=(process.stdout, last), daemon=True)
-        reader.start()
-        while process.poll() is None:
-            tail.poll()
-            reader.join(0.2)
-        reader.join()
-    return process.returncode, list(last)
-
-
-def _forward(lines: Any, last: "collections.deque[str]") -> None:
-    for line in lines:
-        last.append(line.rstrip("\n"))
-        _log.info("%s", last[-1])
-
-
-@contextmanager
-def _ended_with(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Whatever ends this step ends the ranks too: torchrun hands SIGTERM on to them."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    arguments = ["--standalone", f"--nproc-per-node={processes}", "--max-restarts=0"]
+    arguments += ["-m", worker.__name__, "--job", str(job.folder)]
+    output, metrics = job.folder / "torchrun.log", Tail(job.metrics)
+    output.unlink(missing_ok=True)
+    lines = Tail(output)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads}
+    with Child("torch.distributed.run", *arguments, log=output, environment=environment) as child:
+        for _ in child.looks():
+            for line in lines.lines():
+                _log.info("%s", line)
+            hand_on(metrics, on_metrics)
+        return child.status or 0, child.last_lines(LAST_LINES)

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -18,10 +18,10 @@ from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, Tr
 from kubeflow.trainer.options import Labels, Name, TrainerCommand
 
 from components.errors import StepError
+from components.process.children import Tail
 from components.storage.files import read_json
 from components.train.job import Job
-from components.train.metrics_file import MetricsTail
-from components.train.watch import OnMetrics
+from components.train.watch import OnMetrics, hand_on
 
 COMPLETE, FAILED = "Complete", "Failed"
 FIRST_NODE = "node-0"
@@ -42,8 +42,8 @@ def run_trainjob(
     with _cancelled_by_sigterm():
         try:
             _submit(client, job, name)
-            with MetricsTail(job.metrics, on_metrics) as metrics:
-                status, lines = _follow(client, name, metrics, poll_seconds)
+            metrics = Tail(job.metrics)
+            status, lines = _follow(client, name, lambda: hand_on(metrics, on_metrics), poll_seconds)
         except (SystemExit, KeyboardInterrupt):
             _log.warning("cancelled: deleting TrainJob %s; its last checkpoint stays in %s", name, job.folder)
             client.delete_job(name)
@@ -87,7 +87,9 @@ def _wait_until_gone(client: TrainerClient, name: str, seconds: float = 120.0) -
     )
 
 
-def _follow(client: TrainerClient, name: str, metrics: MetricsTail, poll_seconds: float) -> tuple[str, list[str]]:
+def _follow(
+    client: TrainerClient, name: str, each_time: Callable[[], None], poll_seconds: float
+) -> tuple[str, list[str]]:
     """The status that the job ended with, and the last lines of its first pod."""
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     reader: threading.Thread | None = None
@@ -102,7 +104,7 @@ def _follow(client: TrainerClient, name: str, metrics: MetricsTail, poll_seconds
             # A pod that was replaced has a log of its own.
             reader = threading.Thread(target=_stream, args=(client, name, last), daemon=True)
             reader.start()
-        metrics.poll()
+        each_time()
         if told in (COMPLETE, FAILED):
             if reader is not None:
                 reader.join(10.0)

@@ -11,6 +11,7 @@ import numpy as np
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.errors import StepError
+from components.process.children import Tail
 from components.process.progress import Progress, progress
 from components.storage.files import sha256_file
 from components.train.job import Job
@@ -24,6 +25,12 @@ OnMetrics = Callable[[int, dict[str, float]], None]
 REPORTS_AN_EPOCH = 20
 CLOCK_EVERY = 16  # steps between looks at the clock: with several ranks each look is a broadcast
 VALID_BATCH = 4096
+
+
+def hand_on(metrics: Tail, on_metrics: OnMetrics) -> None:
+    """Metrics from processes that have no other way back: they append lines to a file, read here as they come."""
+    for report in metrics.events():
+        on_metrics(report["step"], report["metrics"])
 
 
 @dataclass

@@ -4,13 +4,11 @@ Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOL
 """
 
 import argparse
-import ctypes
 import dataclasses
 import json
 import logging
 import os
 import platform
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,6 +22,7 @@ from components.batches.item_table import table_from, vocabulary_of
 from components.batches.loader import Collator
 from components.batches.rows import RowStore
 from components.errors import StepError
+from components.process.lifeline import kill_when_starter_dies
 from components.storage.files import sha256_file, write_json
 from components.train import arithmetic
 from components.train.job import Job, open_job
@@ -37,7 +36,6 @@ from components.train.watch import OnMetrics, TrainingWatch
 from model.ranker import Ranker
 
 NEEDS_A_PERSON = 2
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 _log = logging.getLogger(__name__)
 
@@ -121,18 +119,12 @@ def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_r
     job.publish(best, state.curves, summary)
 
 
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when the one that started it dies, however it dies. Elsewhere it does nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="One process of a training.")
     parser.add_argument("--job", type=Path, required=True, help="the folder that the train step prepared")
     folder = parser.parse_args(arguments).job
-    if "LOCAL_RANK" in os.environ:  # started by torchrun, whose own death must not leave ranks behind
-        die_with_parent()
+    if "LOCAL_RANK" in os.environ:  # started by torchrun, in a session of its own
+        kill_when_starter_dies()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     job = open_job(folder)
 

@@ -49,6 +49,7 @@ def wait(task: Task) -> int:
     while task.status is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    task.end()
     return task.status
 
 
