@@ -1,18 +1,26 @@
-"""Is there anything to learn? What a schedule asks each night before it spends GPU hours.
+"""Decides whether to train: what a schedule asks each night before it spends GPU hours.
 
-Two questions, each only when the schedule wants it asked: are data, config and code still the champion's, and has the
-data drifted far enough from the champion's to train again. Whenever an answer can't be had, the answer is to train.
+It answers two questions, each only if the schedule asks it: do data, config and code differ from the champion's, and
+has the data drifted so far from the champion's that training again is worth it? Where an answer can't be had, for
+example because the champion's package is damaged, the answer is to train.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from components.artifacts import Artifacts
+from components.errors import StepError, one_line
 from components.storage.files import read_json, sha256_json
 from model.checks import at_least
 
-DRIFT_RULES = ("likes-drift", "views-drift", "tags-drift", "items-drift")  # those of validate that measure a PSI
+# Rules of validate that measure drift from the champion's training data. The first four measure a PSI, which is
+# compared with the schedule's own limit. The others have units of their own and keep the limits at which validate warns:
+# validate.ks_warn, label_rate_warn, unseen_warn and embedding_warn.
+PSI_RULES = ("likes-drift", "views-drift", "tags-drift", "items-drift")
+OTHER_RULES = ("length-drift", "label-rate-drift", "unseen-items-drift", "embedding-drift")
+OPTIONAL_RULE = "embedding-drift"  # there is nothing to measure where the data comes without vectors
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Freshness:
 @dataclass(frozen=True)
 class FreshnessPolicy:
     skip_unchanged: bool = False
-    retrain_above_drift: float = 0.0  # the largest PSI of a feature; 0 asks nothing
+    retrain_above_drift: float = 0.0  # the largest PSI of a feature; 0: drift is not asked about
 
     def __post_init__(self) -> None:
         at_least("retrain_above_drift", self.retrain_above_drift, 0.0)
@@ -38,7 +46,11 @@ def judge(made: Artifacts, config: Mapping[str, Any], policy: FreshnessPolicy) -
     name = f"champion {standing['version']}"
     if not policy.skip_unchanged and not policy.retrain_above_drift:
         return Freshness(True, "the run was asked to train whatever has changed")
-    changed = _changed(made, config)
+    now = read_json(made.dataset / "lineage.json")
+    try:
+        changed = _changed(now, made.champion / "package", config)
+    except StepError as error:
+        return Freshness(True, f"the package of {name} can't be read: {one_line(error)}")
     if changed in ("config", "code"):
         return Freshness(True, f"the {changed} differs from {name}'s")
     if not changed and policy.skip_unchanged:
@@ -48,33 +60,47 @@ def judge(made: Artifacts, config: Mapping[str, Any], policy: FreshnessPolicy) -
     return Freshness(True, f"the data differs from {name}'s")
 
 
-def _changed(made: Artifacts, config: Mapping[str, Any]) -> str:
+def _changed(now: Mapping[str, Any], package: Path, config: Mapping[str, Any]) -> str:
     """The first thing that differs, or nothing. What is not known counts as different."""
-    package = made.champion / "package"
     if sha256_json(config) != sha256_json(read_json(package / "config.json")):
         return "config"
-    now, then = read_json(made.dataset / "lineage.json"), read_json(package / "lineage.json")
+    then = _object(package / "lineage.json")
     if not _code(now) or _code(now) != _code(then):
         return "code"
-    return "" if now["data_md5"] == then["data_md5"] else "data"
+    return "" if now["data_md5"] == then.get("data_md5") else "data"
 
 
-def _code(lineage: dict[str, Any]) -> str:
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise StepError(f"{path} holds no JSON object")
+    return value
+
+
+def _code(lineage: Mapping[str, Any]) -> str:
     """The image's digest, or the commit where there is no image; empty when what ran is in no commit."""
     if lineage.get("image"):
         return str(lineage["image"])
     return "" if lineage.get("code_changed", True) else str(lineage.get("code_commit") or "")
 
 
-def _drifted(verdict: dict[str, Any], limit: float, name: str) -> Freshness:
-    measured = {
-        rule["name"]: float(rule["observed"])
-        for rule in verdict["rules"]
-        if rule["name"] in DRIFT_RULES and rule["observed"] is not None
-    }
-    if not measured:
-        return Freshness(True, f"the drift against {name} could not be measured")
-    worst = max(measured, key=lambda rule: measured[rule])
-    comparison = f"{worst.removesuffix('-drift')} drifted by a PSI of {measured[worst]:.3f} from {name}"
-    train = measured[worst] > limit
-    return Freshness(train, f"{comparison}, {'above' if train else 'not above'} {limit:g}")
+def _drifted(verdict: Mapping[str, Any], psi_limit: float, name: str) -> Freshness:
+    rules = {rule["name"]: rule for rule in verdict["rules"] if rule.get("observed") is not None}
+    missing = [rule for rule in (*PSI_RULES, *OTHER_RULES) if rule not in rules and rule != OPTIONAL_RULE]
+    if missing:
+        return Freshness(True, f"the drift against {name} could not be measured: {', '.join(missing)}")
+    for rule in (rules[rule] for rule in OTHER_RULES if rule in rules):
+        if not rule["passed"]:
+            found = f"{_feature(rule['name'])} differs by {rule['observed']:.3f} from {name}"
+            return Freshness(True, f"{found}, allowed is {rule['limit']}")
+    worst = max(PSI_RULES, key=lambda rule: float(rules[rule]["observed"]))
+    psi = float(rules[worst]["observed"])
+    comparison = f"{_feature(worst)} drifted by a PSI of {psi:.3f} from {name}"
+    if psi > psi_limit:
+        return Freshness(True, f"{comparison}, above {psi_limit:g}")
+    others = ", ".join(_feature(rule) for rule in OTHER_RULES if rule in rules)
+    return Freshness(False, f"{comparison}, not above {psi_limit:g}; within their limits: {others}")
+
+
+def _feature(rule: str) -> str:
+    return rule.removesuffix("-drift").replace("-", " ")

@@ -27,12 +27,16 @@ def scene(
     now: dict[str, Any] | None = None,
     then: dict[str, Any] | None = None,
     drift: dict[str, float | None] | None = None,
+    broken: str = "",
     version: str | None = "3",
 ) -> Artifacts:
     """The folders of a run whose champion was made from CONFIG, CODE and data m1."""
     dataset, validation, standing = (tmp_path / name for name in ("dataset", "validation", "champion"))
     write_json(dataset / "lineage.json", now or lineage("m1"))
-    rules = [{"name": name, "observed": value} for name, value in (drift or {}).items()]
+    rules = [
+        {"name": name, "observed": value, "passed": name != broken, "limit": "<= 0.3 (some_warn)"}
+        for name, value in (drift or {}).items()
+    ]
     write_json(validation / "verdict.json", {"rules": [{"name": "min-rows", "observed": 9.0}, *rules]})
     write_json(standing / "champion.json", {"version": version})
     write_json(standing / "package/config.json", to_dict(CONFIG))
@@ -79,31 +83,66 @@ def test_what_changed_or_is_unknown_is_trained(
     assert (found.train, found.reason) == (True, reason)
 
 
+CALM: dict[str, float | None] = {
+    "likes-drift": 0.1, "views-drift": 0.0, "tags-drift": 0.02, "items-drift": 0.0,
+    "length-drift": 0.01, "label-rate-drift": 0.0, "unseen-items-drift": 0.02, "embedding-drift": 0.1,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("drift", "train", "reason"),
+    ("drift", "broken", "train", "reason"),
     [
-        ({"likes-drift": 0.1, "tags-drift": 0.31}, True, "tags drifted by a PSI of 0.310 from champion 3, above 0.2"),
-        (
-            {"likes-drift": 0.1, "length-drift": 0.9},
-            False,
-            "likes drifted by a PSI of 0.100 from champion 3, not above",
-        ),
-        ({"likes-drift": None}, True, "the drift against champion 3 could not be measured"),
-        ({}, True, "the drift against champion 3 could not be measured"),
+        pytest.param({}, "", False, "likes drifted by a PSI of 0.100 from champion 3, not above 0.2; within their "
+                     "limits: length, label rate, unseen items, embedding", id="near"),
+        pytest.param({"tags-drift": 0.31}, "", True,
+                     "tags drifted by a PSI of 0.310 from champion 3, above 0.2", id="far"),
+        pytest.param({"items-drift": 0.0, "unseen-items-drift": 0.8}, "unseen-items-drift", True, "unseen items differs "
+                     "by 0.800 from champion 3, allowed is <= 0.3 (some_warn)", id="another-catalogue-at-PSI-0"),
+        pytest.param({"length-drift": 0.9}, "length-drift", True, "length differs by 0.900", id="lengths"),
+        pytest.param({"label-rate-drift": 0.4}, "label-rate-drift", True, "label rate differs", id="label-rate"),
+        pytest.param({"embedding-drift": 0.4}, "embedding-drift", True, "embedding differs", id="embedding"),
+        pytest.param({"embedding-drift": None}, "", False, "not above", id="data-without-vectors"),
+        pytest.param({"likes-drift": None}, "", True, "could not be measured: likes-drift", id="not-measured"),
+        pytest.param({"unseen-items-drift": None}, "", True, "measured: unseen-items-drift", id="unseen-not-measured"),
     ],
-    ids=["far", "near; the KS of lengths is no PSI", "not measured", "no rules"],
-)
+)  # fmt: skip
 def test_new_data_is_trained_on_when_it_drifted(
-    tmp_path: Path, drift: dict[str, float | None], train: bool, reason: str
+    tmp_path: Path, drift: dict[str, float | None], broken: str, train: bool, reason: str
 ) -> None:
-    folders = scene(tmp_path, now=lineage("m2"), drift=drift)
+    folders = scene(tmp_path, now=lineage("m2"), drift={**CALM, **drift}, broken=broken)
     found = judge(folders, to_dict(CONFIG), FreshnessPolicy(skip_unchanged=True, retrain_above_drift=0.2))
     assert found.train is train
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        pytest.param("config.json", None, "config.json is missing", id="no-config"),
+        pytest.param("config.json", "{", "config.json is not JSON", id="damaged-config"),
+        pytest.param("config.json", '{"gone": {"field": 1}}', "the config differs", id="a-field-that-is-gone"),
+        pytest.param("config.json", "[]", "the config differs", id="no-object"),
+        pytest.param("lineage.json", None, "lineage.json is missing", id="no-lineage"),
+        pytest.param("lineage.json", "\xff", "lineage.json", id="damaged-lineage"),
+        pytest.param("lineage.json", "[]", "holds no JSON object", id="lineage-is-a-list"),
+        pytest.param("lineage.json", f'{{"image": "{CODE}"}}', "the data differs", id="lineage-of-another-time"),
+    ],
+)
+def test_a_champion_that_cannot_be_read_is_a_reason_to_train(
+    tmp_path: Path, file: str, content: str | None, reason: str
+) -> None:
+    folders = scene(tmp_path)
+    path = folders.champion / "package" / file
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content.encode("latin-1"))
+    found = judge(folders, to_dict(CONFIG), SKIP)
+    assert found.train
+    assert reason in found.reason
+
+
 def test_new_code_is_trained_however_small_the_drift(tmp_path: Path) -> None:
-    folders = scene(tmp_path, now=lineage("m2", image="sha256:new"), drift={"likes-drift": 0.0})
+    folders = scene(tmp_path, now=lineage("m2", image="sha256:new"), drift=CALM)
     assert judge(folders, to_dict(CONFIG), FreshnessPolicy(retrain_above_drift=0.2)).train
 
 
