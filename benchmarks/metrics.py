@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from model import metrics
+from components.statistics import auc, calibration, intervals
 
 ROWS = 1_000_000
 
@@ -27,13 +27,13 @@ def main() -> None:
     users = rng.integers(0, ROWS // 20, ROWS)
     probabilities = 1 / (1 + np.exp(-first))
     calls: dict[str, Callable[[], object]] = {
-        "AUC": lambda: metrics.auc(labels, first),
-        "AUC of coarse scores, all tied": lambda: metrics.auc(labels, np.round(first, 1)),
-        "grouped AUC, 50,000 groups": lambda: metrics.grouped_auc(labels, first, users),
-        "AUC with DeLong's interval": lambda: metrics.auc_interval(labels, first),
-        "paired DeLong": lambda: metrics.paired_delong(labels, first, second),
-        "log loss": lambda: metrics.log_loss(labels, probabilities),
-        "expected calibration error": lambda: metrics.expected_calibration_error(labels, probabilities),
+        "AUC": lambda: auc.auc(labels, first),
+        "AUC of coarse scores, all tied": lambda: auc.auc(labels, np.round(first, 1)),
+        "grouped AUC, 50,000 groups": lambda: auc.aucs_of_users(labels, first, users),
+        "AUC with DeLong's interval": lambda: intervals.auc_by_row(labels, first, 0.95),
+        "paired DeLong": lambda: intervals.difference_by_row(labels, first, second, 0.95),
+        "log loss": lambda: calibration.log_loss(labels, probabilities),
+        "expected calibration error": lambda: calibration.expected_calibration_error(labels, probabilities),
     }
     for name, call in calls.items():
         print(f"{name:32} {seconds(call):.3f} s")

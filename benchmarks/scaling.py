@@ -22,9 +22,10 @@ from components.artifacts import Artifacts
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.dataset.sample import SampleSpec, write_sample
+from components.statistics.auc import auc
 from components.storage.files import write_json
 from components.train.step import train
-from model import checkpoint, metrics
+from model import checkpoint
 
 
 def measure_ranks(repeats: int) -> None:
@@ -74,7 +75,7 @@ def measure_batch_sizes(rows: int, seeds: int) -> None:
                 config = config_for("small", batch, learning_rate=1e-3 * factor, seed=seed, max_epochs=8, patience=8)
                 summary = train(inputs, config, Path(folder, "work"), Path(folder, "out"))
                 ranker = checkpoint.load(Path(folder, "out", "model.safetensors"), "cpu")
-                area = metrics.auc(test.label, score(ranker, test))
+                area = auc(test.label, score(ranker, test))
                 runs[name].append({"seed": seed, "test_auc": area, **summary})
                 print(name, seed, round(area, 4), summary["best_epoch"], flush=True)
                 write_json(RESULTS / "batch-size.json", {"machine": machine(), "rows": rows, "runs": runs})

@@ -150,8 +150,8 @@ def with_fewer_rows(dataset: Path, validation: Path, wanted: int | None) -> tupl
 
 
 def _baselines(dataset: Path, train: Any, here: Any, split: str, config: RunConfig) -> dict[str, Any]:
-    from components.evaluate.baselines import click_rates
-    from model.metrics import auc
+    from components.statistics.auc import auc
+    from components.statistics.click_rate import click_rates
 
     rates = click_rates(train.item.astype(np.int64), train.label.astype(np.int64), config.evaluate.ctr_smoothing)
     truth = dataset / "truth.json"  # made-up data knows the rule that its clicks were drawn from

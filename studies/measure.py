@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics import auc, grouped_auc, log_loss
+from components.statistics.auc import auc, aucs_of_users
+from components.statistics.calibration import log_loss
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -18,15 +19,11 @@ SMALLEST_SLICE = 50  # rows; of a smaller slice only the size is given
 def measured(scores: Floats, rows: Any, train_items: npt.NDArray[Any]) -> dict[str, Any]:
     """AUC, log loss, AUC within users, and the AUC of slices."""
     labels, items = rows.label.astype(np.int64), rows.item.astype(np.int64)
-    try:
-        within = grouped_auc(labels, scores, rows.user)
-    except ValueError:  # no user has both a click and a row without one
-        within = None
     shown = np.bincount(train_items, minlength=int(items.max()) + 1)[items]
     return {
         "auc": auc(labels, scores),
         "log_loss": log_loss(labels, scores),
-        "grouped_auc": within,
+        "grouped_auc": aucs_of_users(labels, scores, rows.user).mean,
         "slices": {
             "history": sliced(labels, scores, history_bins(rows.lengths)),
             "items": sliced(labels, scores, item_bins(shown)),

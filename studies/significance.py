@@ -19,7 +19,8 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 from scipy.stats import t as student
 
-from components.statistics.uncertainty import auc_influence, error_by_user
+from components.statistics.auc import auc_influence
+from components.statistics.intervals import error_by_user
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ import numpy as np
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.measure import Scored, measure
 from components.evaluate.slices import content_slices, history_slices, popularity_slices, tag_slices
-from components.statistics.uncertainty import Floats
+from components.statistics.auc import Floats
 
 
 @dataclass(frozen=True)

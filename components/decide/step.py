@@ -16,8 +16,8 @@ from components.storage.files import read_json, sha256_json
 from model.checks import at_least
 
 # Rules of validate that measure drift from the champion's training data. The first four measure a PSI, which is
-# compared with the schedule's own limit. The others have units of their own and keep the limits at which validate warns:
-# validate.ks_warn, label_rate_warn, unseen_warn and embedding_warn.
+# compared with the schedule's own limit. The others have units of their own and keep the limits at which validate
+# warns: validate.ks_warn, label_rate_warn, unseen_warn and embedding_warn.
 PSI_RULES = ("likes-drift", "views-drift", "tags-drift", "items-drift")
 OTHER_RULES = ("length-drift", "label-rate-drift", "unseen-items-drift", "embedding-drift")
 OPTIONAL_RULE = "embedding-drift"  # there is nothing to measure where the data comes without vectors

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.statistics.uncertainty import Floats, Ints
+from components.statistics.auc import Floats, Ints
+from components.statistics.click_rate import click_rates
 
 FOLDS = 5
 
@@ -21,28 +22,6 @@ class Impressions:
     likes: Ints
     views: Ints
     labels: Ints
-
-
-@dataclass(frozen=True)
-class ClickRates:
-    """Each item's smoothed click rate in train: it starts as `smoothing` rows at the mean rate."""
-
-    rates: Floats
-    shown: Floats
-    mean: float
-
-    def of(self, items: Ints) -> tuple[Floats, Floats]:
-        """Rate and number of rows; an item that train never showed has the mean rate and none."""
-        known = items < len(self.rates)
-        at = np.where(known, items, 0)
-        return np.where(known, self.rates[at], self.mean), np.where(known, self.shown[at], 0.0)
-
-
-def click_rates(items: Ints, labels: Ints, smoothing: float) -> ClickRates:
-    shown = np.bincount(items).astype(np.float64)
-    clicked = np.bincount(items, weights=labels)
-    mean = float(labels.mean())
-    return ClickRates((clicked + smoothing * mean) / (shown + smoothing), shown, mean)
 
 
 def history_blind(train: Impressions, test: Impressions, smoothing: float, rows: int, seed: int) -> Floats:

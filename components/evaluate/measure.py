@@ -8,20 +8,10 @@ import numpy as np
 
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.slices import Slice, measure_slice
-from components.statistics.uncertainty import (
-    Bootstrap,
-    Estimate,
-    Floats,
-    Ints,
-    aucs_of_users,
-    bootstrap_users,
-    difference_by_user,
-    finite,
-    normal_estimate,
-    p_better,
-    two_sided_z,
-)
-from model.metrics import auc_interval, expected_calibration_error, log_loss, paired_delong, reliability_curve
+from components.statistics.auc import Floats, Ints, aucs_of_users
+from components.statistics.bootstrap import Bootstrap, bootstrap_users
+from components.statistics.calibration import expected_calibration_error, log_loss, reliability_curve
+from components.statistics.intervals import auc_by_row, difference_by_row, difference_by_user, p_better, wilson
 
 ROC_POINTS = 100  # of a curve: enough for a picture
 
@@ -80,7 +70,7 @@ def scorecard(
     own = aucs_of_users(labels, scores, users)
     grouped = own.mean
     return {
-        "auc": _auc(labels, scores, config.confidence),
+        "auc": auc_by_row(labels, scores, config.confidence).as_json(),
         "grouped_auc": None if grouped is None else {
             **bootstrap.grouped_estimate(grouped, model, config.confidence).as_json(), "users": len(own.aucs)
         },
@@ -100,7 +90,7 @@ def operating_point(labels: Ints, scores: Floats, share: float, confidence: floa
     threshold = float(np.partition(scores, len(scores) - shown)[len(scores) - shown])
     above, tied = scores > threshold, scores == threshold
     clicks = float(labels[above].sum() + (shown - above.sum()) * labels[tied].mean())
-    low, high = _wilson(clicks, shown, confidence)
+    low, high = wilson(clicks, shown, confidence)
     return {
         "share": share, "rows": shown, "threshold": threshold, "precision": clicks / shown, "low": low, "high": high,
         "others": int((labels == 0).sum()), "recall": clicks / float(labels.sum()),
@@ -120,17 +110,11 @@ def roc_points(labels: Ints, scores: Floats) -> list[list[float]]:
     return [[round(float(x[i]), 5), round(float(y[i]), 5)] for i in keep]
 
 
-def _auc(labels: Ints, scores: Floats, confidence: float) -> dict[str, float]:
-    interval = auc_interval(labels, scores, two_sided_z(confidence))
-    numbers = (interval.auc, interval.standard_error, interval.low, interval.high)
-    return Estimate(*map(float, numbers)).as_json()
-
-
 def _reliability(labels: Ints, scores: Floats, config: EvaluateConfig) -> list[dict[str, float]]:
     curve = reliability_curve(labels, scores, config.calibration_bins)
     bins = []
     for predicted, observed, rows in zip(curve.predicted, curve.observed, curve.count, strict=True):
-        low, high = _wilson(float(observed * rows), int(rows), config.confidence)
+        low, high = wilson(float(observed * rows), int(rows), config.confidence)
         bins.append(
             {"predicted": float(predicted), "observed": float(observed), "rows": int(rows), "low": low, "high": high}
         )
@@ -140,7 +124,7 @@ def _reliability(labels: Ints, scores: Floats, config: EvaluateConfig) -> list[d
 def _baseline(scored: Scored, score: Floats, config: EvaluateConfig) -> dict[str, Any]:
     difference = difference_by_user(scored.labels, scored.candidate, score, scored.users, config.confidence)
     return {
-        "auc": _auc(scored.labels, score, config.confidence),
+        "auc": auc_by_row(scored.labels, score, config.confidence).as_json(),
         "log_loss": log_loss(scored.labels, score),
         "difference": {**difference.as_json(), "p_better": p_better(difference.value, difference.error)},
     }
@@ -148,15 +132,13 @@ def _baseline(scored: Scored, score: Floats, config: EvaluateConfig) -> dict[str
 
 def _compare(scored: Scored, champion: Floats, bootstrap: Bootstrap, config: EvaluateConfig) -> dict[str, Any]:
     labels, candidate = scored.labels, scored.candidate
-    delong = paired_delong(labels, champion, candidate)
-    gain, error = delong.difference, delong.standard_error
-    by_rows = normal_estimate(gain, error, config.confidence)
-    by_users = bootstrap.difference(gain, 0, 1, config.confidence)
+    by_rows = difference_by_row(labels, candidate, champion, config.confidence)
+    by_users = bootstrap.difference(by_rows.value, 0, 1, config.confidence)
     report = {
-        "rows": {**by_rows.as_json(), "p_better": p_better(gain, error)},
+        "rows": {**by_rows.as_json(), "p_better": p_better(by_rows.value, by_rows.error)},
         "users": {
             **by_users.as_json(),
-            "p_better": p_better(gain, by_users.error),
+            "p_better": p_better(by_users.value, by_users.error),
             "samples": config.bootstrap_samples,
         },
         "log_loss": log_loss(labels, candidate) - log_loss(labels, champion),
@@ -177,9 +159,12 @@ def _compare(scored: Scored, champion: Floats, bootstrap: Bootstrap, config: Eva
     return report
 
 
-def _wilson(successes: float, trials: int, confidence: float) -> tuple[float, float]:
-    z = two_sided_z(confidence)
-    share = successes / trials
-    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    reach = z / (1 + z * z / trials) * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
-    return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+def finite(value: Any) -> Any:
+    """JSON knows no infinity: what is unbounded is null."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.config import EvaluateConfig
-from components.statistics.uncertainty import Floats, Ints, auc_by_user, difference_by_user, finite
+from components.statistics.auc import Floats, Ints
+from components.statistics.intervals import auc_by_user, difference_by_user
 
 Mask = NDArray[np.bool_]
 
@@ -84,7 +85,7 @@ def measure_slice(
             other = champion[part.mask]
             report["champion"] = auc_by_user(label, other, user, config.confidence).as_json()
             report["difference"] = difference_by_user(label, own, other, user, config.confidence).as_json()
-    return dict(finite(report))
+    return report
 
 
 def _lengths(first: int, last: int) -> str:

@@ -14,7 +14,7 @@ from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.dataset.layout import ITEM, LABEL, LIKES, USER, VIEWS, split_path
 from components.errors import StepError
-from components.evaluate.baselines import Impressions, click_rates, history_blind
+from components.evaluate.baselines import Impressions, history_blind
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.measure import Scored, measure
 from components.evaluate.slices import (
@@ -26,7 +26,8 @@ from components.evaluate.slices import (
     tag_slices,
 )
 from components.packages.scores import ChampionScores, score_champion
-from components.statistics.uncertainty import Floats, Ints
+from components.statistics.auc import Floats, Ints
+from components.statistics.click_rate import click_rates
 from components.storage.files import atomic_path, read_json, write_json
 from model.checkpoint import CheckpointError, load
 from model.ranker import Ranker

@@ -16,7 +16,7 @@ import torch
 
 from components.batches.rows import RowStore
 from components.batches.scoring import score
-from components.statistics.uncertainty import Floats
+from components.statistics.auc import Floats
 from components.storage.files import read_json
 from model.checkpoint import load
 

@@ -13,12 +13,14 @@ from components.batches.scoring import score
 from components.errors import StepError
 from components.process.children import Tail
 from components.process.progress import Progress, progress
+from components.statistics.auc import auc
+from components.statistics.calibration import log_loss
 from components.storage.files import sha256_file
 from components.train.job import Job
 from components.train.ranks import Ranks
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
-from model import checkpoint, metrics
+from model import checkpoint
 
 OnMetrics = Callable[[int, dict[str, float]], None]
 
@@ -78,7 +80,7 @@ class TrainingWatch:
         labels = self.ranks.gather(self.valid.label[mine])
         if not np.isfinite(probabilities).all():
             raise StepError(f"epoch {state.epoch}: the model gives scores that are not finite; {_REMEDY}")
-        return {"auc": metrics.auc(labels, probabilities), "log_loss": metrics.log_loss(labels, probabilities)}
+        return {"auc": auc(labels, probabilities), "log_loss": log_loss(labels, probabilities)}
 
     def epoch_ended(self, state: TrainState, better: bool) -> None:
         row = state.curves["epochs"][-1]

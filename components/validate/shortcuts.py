@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.dataset import layout
+from components.statistics.auc import auc
+from components.statistics.click_rate import click_rates
 from components.validate.coherence import shared_tags
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
@@ -17,30 +19,6 @@ _PRIOR_SHOWS = 10.0  # an item's click rate starts at train's, worth this many s
 Values = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
-def auc(values: Values, labels: npt.NDArray[np.int8]) -> float:
-    """The chance that a clicked row has the larger value; ties count half. NaN when one class is missing."""
-    order = np.argsort(values, kind="stable")
-    ordered, clicked = values[order], labels[order].astype(np.int64)
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(values) else order
-    positives = np.add.reduceat(clicked, starts) if len(values) else clicked
-    negatives = np.diff([*starts, len(values)]) - positives
-    pairs = float(positives.sum()) * float(negatives.sum())
-    below = np.cumsum(negatives) - negatives
-    return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else float("nan")
-
-
-def click_rates(train: SplitRows, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The smoothed click rate in train of each of `items`."""
-    assert train.labels is not None
-    known, places = np.unique(train.items, return_inverse=True)
-    shows = np.bincount(places, minlength=len(known))
-    clicks = np.bincount(places, weights=train.labels, minlength=len(known))
-    prior = float(train.labels.mean())
-    rates = (clicks + _PRIOR_SHOWS * prior) / (shows + _PRIOR_SHOWS)
-    found = np.searchsorted(known, items).clip(max=len(known) - 1)
-    return np.where(known[found] == items, rates[found], prior)
-
-
 def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: Catalogue, vectors: list[Vectors],
                       measured: Measured) -> None:  # fmt: skip
     train, valid = splits.get("train"), splits.get("valid")
@@ -49,13 +27,14 @@ def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: C
         return
     lines: list[Line] = []
     for name, values in _features(train, source).items():
-        area = auc(values, train.labels)
+        area = auc(train.labels, values)
         lines.append({"baseline": name, "on": "train", "auc": area, "feature_auc": max(area, 1 - area)})
-    area = auc(np.arange(train.rows), train.labels)
+    area = auc(train.labels, np.arange(train.rows))
     lines.append({"baseline": "row order", "on": "train", "auc": area, "row_order_auc": max(area, 1 - area)})
     lines.append({"baseline": "user", "on": "train", "one_sided_users": _one_sided(train)})
     if valid is not None and valid.labels is not None and _has_both(valid):
-        area = auc(click_rates(train, valid.items), valid.labels)
+        rates, _ = click_rates(train.items, train.labels, _PRIOR_SHOWS).of(valid.items)
+        area = auc(valid.labels, rates)
         lines.append({"baseline": "item click rate", "on": "valid", "auc": area, "item_ctr_auc": area})
     for rows in splits.values():
         if _has_both(rows):
@@ -112,9 +91,11 @@ def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> li
 
 
 def _surprise(name: str, values: Values, labels: npt.NDArray[np.int8]) -> tuple[str, float, float]:
-    """The AUC, and how many standard errors it lies from one half."""
-    area = auc(values, labels)
-    return name, area, 0.0 if np.isnan(area) else (area - 0.5) / _error(labels)
+    """The AUC, NaN where all labels are alike, and how many standard errors it lies from one half."""
+    if not 0 < labels.sum() < len(labels):
+        return name, float("nan"), 0.0
+    area = auc(labels, values)
+    return name, area, (area - 0.5) / _error(labels)
 
 
 def _error(labels: npt.NDArray[np.int8]) -> float:

@@ -96,8 +96,8 @@ CALM: dict[str, float | None] = {
                      "limits: length, label rate, unseen items, embedding", id="near"),
         pytest.param({"tags-drift": 0.31}, "", True,
                      "tags drifted by a PSI of 0.310 from champion 3, above 0.2", id="far"),
-        pytest.param({"items-drift": 0.0, "unseen-items-drift": 0.8}, "unseen-items-drift", True, "unseen items differs "
-                     "by 0.800 from champion 3, allowed is <= 0.3 (some_warn)", id="another-catalogue-at-PSI-0"),
+        pytest.param({"items-drift": 0.0, "unseen-items-drift": 0.8}, "unseen-items-drift", True, "unseen items "
+                     "differs by 0.800 from champion 3, allowed is <= 0.3 (some_warn)", id="new-items-at-PSI-0"),
         pytest.param({"length-drift": 0.9}, "length-drift", True, "length differs by 0.900", id="lengths"),
         pytest.param({"label-rate-drift": 0.4}, "label-rate-drift", True, "label rate differs", id="label-rate"),
         pytest.param({"embedding-drift": 0.4}, "embedding-drift", True, "embedding differs", id="embedding"),

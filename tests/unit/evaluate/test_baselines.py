@@ -1,15 +1,8 @@
 import numpy as np
 import pytest
 
-from components.evaluate.baselines import Impressions, click_rates, history_blind
-from model.metrics import auc
-
-
-def test_click_rates_are_smoothed_towards_the_mean() -> None:
-    rates = click_rates(np.array([1, 1, 1, 1, 2, 3, 3, 3]), np.array([1, 1, 1, 1, 0, 0, 0, 0]), smoothing=4.0)
-    values, shown = rates.of(np.array([1, 2, 3, 0, 77]))
-    assert values == pytest.approx([(4 + 2) / 8, 2 / 5, 2 / 7, 0.5, 0.5])  # unseen items have the mean rate, 0.5
-    assert shown == pytest.approx([4, 1, 3, 0, 0])
+from components.evaluate.baselines import Impressions, history_blind
+from components.statistics.auc import auc
 
 
 def impressions(seed: int, rows: int, per_item: int) -> Impressions:

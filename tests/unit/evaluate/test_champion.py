@@ -14,7 +14,7 @@ from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS, split_path
 from components.packages.scores import ChampionScores, known_to, score_champion
-from components.statistics.uncertainty import Floats
+from components.statistics.auc import Floats
 from model.ranker import Ranker
 
 from .conftest import Folders, make_champion, ranker

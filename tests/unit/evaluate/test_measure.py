@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from components.evaluate.measure import operating_point, roc_points
-from model.metrics import auc, log_loss
+from components.statistics.auc import auc
+from components.statistics.calibration import log_loss
 from tests.measured import World, measured
 
 

@@ -12,7 +12,7 @@ from components.evaluate.slices import (
     popularity_slices,
     tag_slices,
 )
-from components.statistics.uncertainty import auc_influence
+from components.statistics.auc import auc_influence
 
 
 def test_history_buckets_hold_every_row_once() -> None:

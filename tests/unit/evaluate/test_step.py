@@ -10,9 +10,9 @@ import pytest
 from components.dataset.layout import ITEM, LABEL, split_path
 from components.errors import StepError
 from components.evaluate.step import evaluate
+from components.statistics.auc import auc
 from components.storage.files import read_json, write_json
 from model.checkpoint import load, save
-from model.metrics import auc
 
 from .conftest import MANIFEST, Folders, make_champion, ranker
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.batches.rows import RowStore
-from model.metrics import auc
+from components.statistics.auc import auc
 from pipelines.presets import preset
 from studies.cell import cell_key
 from studies.inputs import Inputs, with_fewer_rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from model.metrics import paired_delong
+from components.statistics.intervals import difference_by_row, p_better
 from studies.significance import (
     LEVEL,
     Difference,
@@ -82,9 +82,11 @@ def test_one_seed_of_users_with_one_row_each_is_delongs_test() -> None:
     labels = np.arange(400) % 3 // 2
     first, second = labels + random.normal(size=400), labels + random.normal(size=400)
     found = compare([ranking(labels, second)], [ranking(labels, first)], np.arange(400))
-    theirs = paired_delong(labels, first, second)
-    assert found.difference == pytest.approx(theirs.difference)
-    assert found.p == pytest.approx(theirs.p_value, rel=0.05)  # t instead of z, and n - 1 of another n
+    theirs = difference_by_row(labels, second, first, 0.95)
+    assert found.difference == pytest.approx(theirs.value)
+    assert found.p == pytest.approx(
+        2 * p_better(abs(theirs.value), theirs.error), rel=0.05
+    )  # t instead of z, and n - 1 of another n
 
 
 @pytest.mark.parametrize("unlike", [pytest.param(0.0, id="arms-alike"), pytest.param(0.8, id="arms-unlike")])

@@ -16,11 +16,12 @@ from components.batches.item_table import load_item_table, table_from, vocabular
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.errors import StepError
+from components.statistics.auc import auc
 from components.train import arithmetic, step, worker
 from components.train.job import Job, open_job, prepare_job
 from components.train.state import Plateau
 from components.train.step import train
-from model import checkpoint, metrics
+from model import checkpoint
 from model.ranker import Ranker
 from model.transformer import InterestTransformer
 from tests.tiny_training import ITEMS, MODEL, TRAIN, recipe, write_inputs
@@ -59,7 +60,7 @@ def test_the_saved_model_is_that_of_the_best_epoch(inputs: Inputs, tmp_path: Pat
     assert summary["best_epoch"] == best["epoch"]
     ranker = checkpoint.load(tmp_path / "out" / "model.safetensors", "cpu")
     rows = RowStore.build(inputs.dataset / "valid.parquet", tmp_path / "rows")
-    assert metrics.auc(rows.label, score(ranker, rows)) == pytest.approx(best["valid_auc"], abs=1e-12)
+    assert auc(rows.label, score(ranker, rows)) == pytest.approx(best["valid_auc"], abs=1e-12)
 
 
 def test_a_finished_training_is_returned_at_once(

@@ -3,24 +3,9 @@
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
-from sklearn.metrics import roc_auc_score
 
 from components.validate.drift import ks, psi
-from components.validate.shortcuts import auc
 from components.validate.statistics import pack_ids, unpack_ids
-
-
-@pytest.mark.parametrize("levels", [2, 11, 10_000], ids=["two values", "levels", "nearly all distinct"])
-def test_auc_is_scikit_learns(levels: int) -> None:
-    rng = np.random.default_rng(levels)
-    labels = rng.integers(0, 2, 500).astype(np.int8)
-    values = rng.integers(0, levels, 500) + labels.astype(np.int64) * levels // 5
-    assert auc(values, labels) == pytest.approx(roc_auc_score(labels, values), abs=1e-12)
-
-
-def test_auc_of_one_class_is_not_a_number() -> None:
-    assert np.isnan(auc(np.arange(4), np.ones(4, np.int8)))
-    assert np.isnan(auc(np.zeros(0), np.zeros(0, np.int8)))
 
 
 def test_psi_of_two_draws_from_one_distribution_is_about_zero_however_few_they_are() -> None:

@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from components.statistics.uncertainty import (
-    Floats,
-    Ints,
-    WeightedAuc,
+from components.statistics.auc import Floats, Ints, auc_influence, aucs_of_users
+from components.statistics.bootstrap import WeightedAuc, bootstrap_users
+from components.statistics.intervals import (
+    auc_by_row,
     auc_by_user,
-    auc_influence,
-    aucs_of_users,
-    bootstrap_users,
+    difference_by_row,
     difference_by_user,
-    normal_estimate,
+    one_sided_bounds,
     p_better,
     percentile_estimate,
 )
-from model.metrics import delong_variance, grouped_auc, paired_delong
 
 SIMULATIONS = 400
 # What a share of 0.95 may come out as in 400 tries, at 4 standard errors
@@ -49,16 +46,16 @@ def test_influence_is_that_of_the_auc(world: Any) -> None:
     auc, influence = auc_influence(labels, first)
     assert auc == pytest.approx(roc_auc_score(labels, first), abs=1e-12)
     assert influence.sum() == pytest.approx(0, abs=1e-12)
-    m, n = labels.sum(), (1 - labels).sum()
-    unbiased = np.where(labels == 1, m / (m - 1), n / (n - 1))
-    assert (influence**2 * unbiased).sum() == pytest.approx(delong_variance(labels, first), rel=1e-9)
-    difference = influence - auc_influence(labels, second)[1]
-    error = np.sqrt((difference**2 * unbiased).sum())
-    assert error == pytest.approx(paired_delong(labels, first, second).standard_error, rel=1e-9)
+    positive = labels == 1
+    unclustered = np.sqrt(
+        influence[positive].var(ddof=1) * positive.sum() + influence[~positive].var(ddof=1) * (~positive).sum()
+    )
+    assert auc_by_row(labels, first, 0.95).error == pytest.approx(unclustered, rel=1e-9)
+    assert difference_by_row(labels, first, second, 0.95).value == auc - auc_influence(labels, second)[0]
 
 
 def test_one_class_has_no_auc() -> None:
-    with pytest.raises(ValueError, match="here are 3 and 0"):
+    with pytest.raises(ValueError, match="it needs both classes"):
         auc_influence(np.ones(3, dtype=np.int64), np.arange(3.0))
 
 
@@ -68,7 +65,7 @@ def test_users_own_aucs(world: Any) -> None:
     own = aucs_of_users(labels, scores, users)
     for index, auc in list(zip(own.index, own.aucs, strict=True))[:40]:
         assert auc == pytest.approx(roc_auc_score(labels[users == index], scores[users == index]), abs=1e-12)
-    assert np.average(own.aucs, weights=own.weights) == pytest.approx(grouped_auc(labels, scores, users), abs=1e-12)
+    assert own.mean == pytest.approx(np.average(own.aucs, weights=np.bincount(users)[own.index]), abs=1e-12)
 
 
 @pytest.mark.parametrize("world", [draw, rounded], ids=["distinct scores", "ties"])
@@ -85,9 +82,8 @@ def test_interval_by_user_covers_the_truth_where_that_by_row_does_not() -> None:
     for seed in range(SIMULATIONS):
         labels, first, second, users = draw(seed)
         estimate = difference_by_user(labels, first, second, users, 0.95)
-        rows = paired_delong(labels, second, first)
+        naive = difference_by_row(labels, first, second, 0.95)
         by_user += estimate.low <= 0 <= estimate.high
-        naive = normal_estimate(rows.difference, rows.standard_error, 0.95)
         by_row += naive.low <= 0 <= naive.high
     assert NOMINAL[0] <= by_user / SIMULATIONS <= NOMINAL[1]
     assert by_row / SIMULATIONS < 0.9  # what taking rows for strangers costs
@@ -115,6 +111,14 @@ def test_size_and_power_of_the_test_for_a_gain() -> None:
             fooled, found = (fooled + said, found) if gain == 0 else (fooled, found + said)
     assert 0.05 - 0.0436 <= fooled / SIMULATIONS <= 0.05 + 0.0436
     assert found / SIMULATIONS > 0.95
+
+
+def test_one_sided_bounds_are_each_wrong_as_often_as_they_say() -> None:
+    """Normal draws around a truth of 0."""
+    values = np.random.default_rng(1).normal(size=20_000)
+    low, high = np.array([one_sided_bounds(value, 1.0, 0.05) for value in values]).T
+    assert (low > 0).mean() == pytest.approx(0.05, abs=0.006)
+    assert (high < 0).mean() == pytest.approx(0.05, abs=0.006)
 
 
 def test_no_difference_at_all_is_not_significant() -> None:
