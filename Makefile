@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: bench help run test check picture images services s3 check-infra test-containers lock clean
+.PHONY: bench help run test test-browser test-slow check picture images services s3 check-infra test-containers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,14 @@ check: $(READY) ## Lint, types and import contracts
 	$(BIN)/mypy tests benchmarks infra
 	$(BIN)/lint-imports
 
-test: check ## What CI runs: checks, then the tests
+test: check ## The checks, then the tests; those whose program (Chromium, PostgreSQL) is missing are left out and named
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not containers and not slow" $(ARGS)
+
+test-browser: $(READY) ## The tests of the pages in Chromium alone; fails without Chromium
+	MMCTR_ALL_TESTS=1 $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-slow: $(READY) ## The tests that take minutes or install packages; not part of `make test`
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 picture: $(READY) ## Draw docs/images/pipeline.svg from the compiled pipeline
 	$(BIN)/python -m pipelines.picture docs/images/pipeline.svg

@@ -13,4 +13,4 @@ os.environ.update(
     }
 )
 
-pytest_plugins = ["tests.services.mlflow", "tests.services.s3"]
+pytest_plugins = ["tests.omissions", "tests.services.mlflow", "tests.services.s3"]

@@ -20,6 +20,7 @@ from typing import Any
 
 READY_SECONDS = 30
 INSTALL = "install it (Debian and Ubuntu: apt-get install chromium chromium-driver), then run `make test-browser` again"
+BROWSERS, DRIVER = ("chromium", "chromium-browser", "google-chrome"), "chromedriver"
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
@@ -80,7 +81,7 @@ class Browser:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    binary, driver = find("chromium", "chromium-browser", "google-chrome"), find("chromedriver")
+    binary, driver = find(*BROWSERS), find(DRIVER)
     with tempfile.TemporaryDirectory(prefix="mmctr-browser-", ignore_cleanup_errors=True) as profile:
         log = Path(profile) / "chromedriver.log"
         with log.open("w") as output:

@@ -46,6 +46,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
+@pytest.mark.postgres
 def test_the_three_servers_work_together(services: dict[str, str]) -> None:
     """A run with an artifact, through MLflow, is in PostgreSQL and in S3."""
     program = (
@@ -60,6 +61,7 @@ def test_the_three_servers_work_together(services: dict[str, str]) -> None:
     assert (Path(services["folder"]) / "services.env").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.postgres
 def test_the_doctor_finds_them_well(services: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    remote = s3\n['remote \"s3\"']\n    url = s3://mmctr-dvc\n")
@@ -91,6 +93,7 @@ def stored(services: dict[str, str], prefix: str) -> int:
     return int(run.stdout)
 
 
+@pytest.mark.postgres
 def test_the_database_comes_back_from_a_backup(services: dict[str, str], tmp_path: Path) -> None:
     """The CronJob's two commands, then the restore of docs/how-to/recover.md into an empty database."""
     objects = build(K8S / "overlays/prod")

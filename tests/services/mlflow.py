@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.postgres import find_program
 from infra.local.s3 import S3Server
 
 WEBHOOKS_TO_THIS_MACHINE = {
@@ -98,9 +99,6 @@ def running_postgres() -> Iterator[str]:
     PostgreSQL refuses to run as root: there it runs as the user `postgres`, which its package makes. The cluster lies
     directly under the temporary folder, because that user cannot enter the folders that pytest makes for root.
     """
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not programs:
-        raise RuntimeError("PostgreSQL is not installed: apt-get install postgresql")
     folder, port = Path(tempfile.mkdtemp(prefix="mmctr-postgres-")), free_port()
     become: list[str] = []
     if os.geteuid() == 0:
@@ -108,7 +106,7 @@ def running_postgres() -> Iterator[str]:
         become = ["runuser", "-u", "postgres", "--"]
 
     def run(program: str, *arguments: str) -> None:
-        command = [*become, str(programs[-1].with_name(program)), *arguments]
+        command = [*become, find_program(program), *arguments]
         subprocess.run(command, cwd="/", check=True, capture_output=True, timeout=60)
 
     data, address = str(folder / "data"), ("-h", "127.0.0.1", "-p", str(port), "-U", "mmctr")
