@@ -34,5 +34,6 @@ def traces() -> Evidence:
             "data_md5": "d41d8cd98f00b204e9800998ecf8427e", "files": {"train.parquet": {"size": 9}}, "size": 48_123_456,
             "remote": "s3://data", "code_commit": "1c0ffee", "code_changed": True, "lock_sha256": None,
         },
+        date="28 November 2026",
         contact_sheet="data:image/png;base64," + base64.b64encode(PIXEL).decode("ascii"),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Each rule of the gate: a plain function of the measurements and the policy, that says what it saw in a sentence.
+"""Each rule of the gate: a plain function of the measurements and the policy, that says what it tested in a sentence.
 
 A rule that does not apply (there is no champion to compare with) passes and says so. A number that is missing where
 a rule needs it fails that rule: what was not measured was not shown.
@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import norm
-
+from components.gate.bounds import bounds_of, slice_alpha
 from components.gate.config import GatePolicy
 
 Json = dict[str, Any]
@@ -17,8 +16,8 @@ STATUSES = ("clean", "warned", "quarantined", "stopped")  # of validate, from be
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One line of the verdict. `observed` and `limit` are what was compared; the sentence is for a reader."""
+class RuleResult:
+    """One line of the verdict: `observed` was tested against `limit`, the sentence is for a reader."""
 
     name: str
     title: str
@@ -29,40 +28,40 @@ class Rule:
     applies: bool = True
 
 
-def minimum_rows(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
+def minimum_rows(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
     rows = metrics["rows"]
     passed = rows >= policy.minimum_rows
     text = f"{rows:,} rows were measured; at least {policy.minimum_rows:,} are asked for."
-    return Rule("minimum_rows", "Enough rows", passed, rows, policy.minimum_rows, text)
+    return RuleResult("minimum_rows", "Enough rows", passed, rows, policy.minimum_rows, text)
 
 
-def data_verdict(_: Json, validation: Json, policy: GatePolicy) -> Rule:
+def data_verdict(_: Json, validation: Json, policy: GatePolicy) -> RuleResult:
     status = validation["status"]
     passed = STATUSES.index(status) <= STATUSES.index(policy.data)
     text = f"The data checks ended as “{status}”; “{policy.data}” is the worst that may pass."
-    return Rule("data_verdict", "Data is sound", passed, status, policy.data, text)
+    return RuleResult("data_verdict", "Data is sound", passed, status, policy.data, text)
 
 
-def auc_floor(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
+def auc_floor(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
     auc = metrics["candidate"]["auc"]["value"]
     passed = auc >= policy.auc_floor
     text = f"AUC is {auc:.4f}; the floor is {policy.auc_floor:.4f}."
-    return Rule("auc_floor", "Ranks well enough", passed, auc, policy.auc_floor, text)
+    return RuleResult("auc_floor", "Ranks well enough", passed, auc, policy.auc_floor, text)
 
 
-def calibration_ceiling(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
+def calibration_ceiling(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
     error = metrics["candidate"]["calibration_error"]
     passed = error <= policy.calibration_ceiling
     text = (
         f"Predicted click rates are off by {error:.4f} on average; at most {policy.calibration_ceiling:.4f} is allowed."
     )
-    return Rule("calibration_ceiling", "Rates can be trusted", passed, error, policy.calibration_ceiling, text)
+    return RuleResult("calibration_ceiling", "Rates can be trusted", passed, error, policy.calibration_ceiling, text)
 
 
-def beats_click_rate(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
+def beats_click_rate(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
     title = "Beats the item's click rate"
     gain = metrics["baselines"]["item_click_rate"]["difference"]
-    low = _lower_bound(gain, policy.alpha)
+    low = bounds_of(gain, policy.alpha)["low"]
     if low is None:
         return _unmeasured("beats_click_rate", title, policy.baseline_margin)
     passed = low > policy.baseline_margin
@@ -71,10 +70,10 @@ def beats_click_rate(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
         f"{_percent(1 - policy.alpha)} certainty at least {low:+.4f}, and more than {policy.baseline_margin:+.4f} is "
         f"asked for."
     )
-    return Rule("beats_click_rate", title, passed, low, policy.baseline_margin, text)
+    return RuleResult("beats_click_rate", title, passed, low, policy.baseline_margin, text)
 
 
-def champion_readable(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
+def champion_readable(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
     title, champion = "The champion can be compared", metrics["champion"]
     if champion["status"] == "none":
         return _not_applicable("champion_readable", title, champion)
@@ -84,88 +83,81 @@ def champion_readable(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
     else:
         text = f"Champion version {champion['version']} could not score this data: {champion['reason']}"
     passed = readable or policy.unreadable_champion == "absolute-only"
-    return Rule("champion_readable", title, passed, champion["status"], "scored", text)
+    return RuleResult("champion_readable", title, passed, champion["status"], "scored", text)
 
 
-def against_champion(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
+def against_champion(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
     superior = policy.comparison == "superior"
-    name, title = ("superiority", "Better than the champion") if superior else (
-        "non_inferiority", "Not worse than the champion")  # fmt: skip
+    name = "superiority" if superior else "non_inferiority"
+    title = "Better than the champion" if superior else "Not worse than the champion by more than is allowed"
     if metrics["champion"]["status"] != "scored":
         return _not_applicable(name, title, metrics["champion"])
-    gain = metrics["comparison"][policy.unit]
-    low = _lower_bound(gain, policy.alpha)
+    gain, limit = metrics["comparison"][policy.unit], 0.0 if superior else -policy.delta
+    low = bounds_of(gain, policy.alpha)["low"]
     if low is None:
-        return _unmeasured(name, title, 0.0 if superior else -policy.delta)
-    seen = f"AUC differs by {gain['value']:+.4f} from the champion's"
-    if superior:
-        p_value = gain["p_better"]
-        passed = p_value < policy.alpha
-        text = (
-            f"{seen}; chance alone would show such a gain with p = {p_value:.4g}, below {policy.alpha:g} is asked for."
-        )
-        return Rule(name, title, passed, p_value, policy.alpha, text)
-    passed = low >= -policy.delta
-    text = (
-        f"{seen}; at {_percent(1 - policy.alpha)} certainty it is no lower than {low:+.4f}, "
-        f"{-policy.delta:+.4f} is allowed."
+        return _unmeasured(name, title, limit)
+    seen = (
+        f"AUC differs by {gain['value']:+.4f} from the champion's; at {_percent(1 - policy.alpha)} certainty it is no "
+        f"lower than {low:+.4f}"
     )
-    return Rule(name, title, passed, low, -policy.delta, text)
+    if superior:
+        passed = low > limit
+        text = f"{seen}, and it must be above 0 (p = {gain['p_better']:.4g} that chance alone shows such a gain)."
+    else:
+        passed = low >= limit
+        text = f"{seen}, and {limit:+.4f} is allowed."
+    return RuleResult(name, title, passed, low, limit, text)
 
 
-def no_slice_worse(metrics: Json, _: Json, policy: GatePolicy) -> Rule:
-    """A slice fails when it lost more than epsilon and chance does not explain that it lost at all.
-
-    Certainty is shared among the slices (Bonferroni), or with thirty of them one would fail by luck most nights.
-    """
-    name, title = "no_slice_worse", "No group of rows is left behind"
+def no_slice_worse(metrics: Json, _: Json, policy: GatePolicy) -> RuleResult:
+    """A slice fails when it surely lost more than epsilon: when the upper bound of its difference is below -epsilon."""
+    name, title = "no_slice_worse", "No group of rows surely lost more than is allowed"
     if metrics["champion"]["status"] != "scored":
         return _not_applicable(name, title, metrics["champion"])
-    measured = [part for part in metrics["slices"] if part["difference"] is not None]
-    if not measured:
-        return Rule(name, title, True, None, -policy.slice_epsilon, "No slice is large enough to be measured.", False)
-    alpha = policy.alpha / len(measured)
-    worst = min(measured, key=lambda part: part["difference"]["value"])
-    failed = [part for part in measured if _surely_lost(part["difference"], policy.slice_epsilon, alpha)]
-    observed = worst["difference"]["value"]
+    alpha, limit = slice_alpha(metrics, policy), -policy.slice_epsilon
+    parts = [part for part in metrics["slices"] if part["difference"] is not None]
+    tested = [(part, high) for part in parts if (high := bounds_of(part["difference"], alpha)["high"]) is not None]
+    if not tested:
+        return RuleResult(name, title, True, None, limit, "No slice is large enough to be measured.", False)
+    worst, observed = min(tested, key=lambda each: each[1])
+    failed = [(part, high) for part, high in tested if high < limit]
+    certainty = f"at {_percent(1 - policy.alpha)} certainty, shared among {len(parts)} slices"
     if failed:
-        names = "; ".join(f"{p['group']}, {p['name']} ({p['difference']['value']:+.4f})" for p in failed)
-        text = f"Surely worse, by more than {policy.slice_epsilon:.4f} AUC: {names}."
+        names = "; ".join(
+            f"{part['group']}, {part['name']} (AUC differs by {part['difference']['value']:+.4f}, surely no higher "
+            f"than {high:+.4f})"
+            for part, high in sorted(failed, key=lambda each: each[1])
+        )
+        text = f"Surely lost more than {policy.slice_epsilon:.4f} AUC, {certainty}: {names}."
     else:
         text = (
-            f"Of {len(measured)} slices the worst against the champion is {worst['group']}, {worst['name']} "
-            f"({observed:+.4f} AUC); none surely lost more than {policy.slice_epsilon:.4f}."
+            f"Nearest to the limit is {worst['group']}, {worst['name']}: AUC differs by "
+            f"{worst['difference']['value']:+.4f} from the champion's; {certainty}, the true difference may be as high "
+            f"as {observed:+.4f}. A slice fails when that bound is below {limit:+.4f}."
         )
-    return Rule(name, title, not failed, observed, -policy.slice_epsilon, text)
+    return RuleResult(name, title, not failed, observed, limit, text)
 
 
-RULES: tuple[Callable[[Json, Json, GatePolicy], Rule], ...] = (
-    data_verdict, minimum_rows, auc_floor, calibration_ceiling, beats_click_rate,
-    champion_readable, against_champion, no_slice_worse,
-)  # fmt: skip
+RULES: tuple[Callable[[Json, Json, GatePolicy], RuleResult], ...] = (
+    data_verdict,
+    minimum_rows,
+    auc_floor,
+    calibration_ceiling,
+    beats_click_rate,
+    champion_readable,
+    against_champion,
+    no_slice_worse,
+)
 
 
-def _surely_lost(difference: Json, epsilon: float, alpha: float) -> bool:
-    if difference["error"] is None:
-        return False
-    high = difference["value"] + float(norm.isf(alpha)) * difference["error"]
-    return bool(difference["value"] < -epsilon and high < 0)
-
-
-def _lower_bound(gain: Json, alpha: float) -> float | None:
-    """One-sided, at the policy's certainty; None where the spread could not be measured."""
-    if gain["error"] is None:
-        return None
-    return float(gain["value"] - norm.isf(alpha) * gain["error"])
-
-
-def _not_applicable(name: str, title: str, champion: Json) -> Rule:
+def _not_applicable(name: str, title: str, champion: Json) -> RuleResult:
     why = "there is no champion yet" if champion["status"] == "none" else "the champion could not score this data"
-    return Rule(name, title, True, None, None, f"Does not apply: {why}.", False)
+    return RuleResult(name, title, True, None, None, f"Does not apply: {why}.", False)
 
 
-def _unmeasured(name: str, title: str, limit: float) -> Rule:
-    return Rule(name, title, False, None, limit, "Too few rows to say how far chance reaches; so it is not shown.")
+def _unmeasured(name: str, title: str, limit: float) -> RuleResult:
+    text = "There are too few rows to say how far chance reaches, so this was not shown."
+    return RuleResult(name, title, False, None, limit, text)
 
 
 def _percent(share: float) -> str:

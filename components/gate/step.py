@@ -1,5 +1,6 @@
 """gate: decides by policy whether a person should be asked, and writes down why, for that person."""
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from components.report.step import write_report
 from components.storage.files import read_json, write_json
 
 
-def gate(made: Artifacts, policy: GatePolicy, out: Path) -> dict[str, Any]:
+def gate(made: Artifacts, policy: GatePolicy, out: Path, today: date | None = None) -> dict[str, Any]:
     """`verdict.json` and `report.html`. A candidate that fails is a result, not an error: both files are written."""
     metrics = read_json(made.evaluation / "metrics.json")
     version, compared = read_json(made.champion / "champion.json")["version"], metrics["champion"]["version"]
@@ -19,5 +20,5 @@ def gate(made: Artifacts, policy: GatePolicy, out: Path) -> dict[str, Any]:
         raise StepError(f"the champion is version {version}, the evaluation compared with {compared}: evaluate again")
     verdict = decide(metrics, read_json(made.validation / "verdict.json"), policy)
     write_json(out / "verdict.json", verdict)
-    write_report(made, metrics, verdict, out / "report.html")
+    write_report(made, metrics, verdict, today or datetime.now(UTC).date(), out / "report.html")
     return verdict

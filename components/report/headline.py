@@ -2,9 +2,22 @@
 
 from typing import Any
 
-from components.report.words import percent, signed
+from components.report.evidence import Evidence
+from components.report.words import fixed, percent, signed, whole_percent
 
 Json = dict[str, Any]
+APPROVE = 'mmctr review approve VERSION --by "your name" --note "why"'
+REJECT = 'mmctr review reject VERSION --by "your name" --note "why"'
+
+
+def heading(metrics: Json, verdict: Json, evidence: Evidence) -> list[str]:
+    """What the page is about: which model, of which day, from which data."""
+    lineage, summary = evidence.lineage, evidence.summary
+    commit = f" ({lineage['data_commit'][:12]})" if lineage["data_commit"] else ""
+    data = f"data revision {lineage['revision']}{commit}" if lineage["revision"] else f"data {lineage['data_md5'][:12]}"
+    champion = f"compared with champion version {verdict['champion_version']}"
+    compared = [champion] if metrics["champion"]["status"] != "none" else []
+    return [f"Candidate of {evidence.date}", f"preset {summary['preset']}", data, *compared]
 
 
 def headline(metrics: Json, verdict: Json) -> Json:
@@ -13,7 +26,10 @@ def headline(metrics: Json, verdict: Json) -> Json:
     version = metrics["champion"]["version"]
     asked = sum(rule["applies"] for rule in verdict["rules"])
     held = f"All {asked} rules of the policy that apply hold."
-    review = {"next": "It waits for a person to approve or reject it:", "command": "mmctr review list"}
+    review = {
+        "next": "It is registered and waits for a person to approve or reject it; the list shows its version number.",
+        "commands": ["mmctr review list", APPROVE, REJECT],
+    }
     if verdict["first_model"]:
         title = "The first model: good enough to serve"
         sentences = [f"{held} There is no champion yet, so nothing could be compared with one.", _ranks(metrics)]
@@ -22,15 +38,31 @@ def headline(metrics: Json, verdict: Json) -> Json:
         sentences = [f"{held} Champion version {version} could not score this data, which the policy lets pass."]
         sentences.append(_ranks(metrics))
     else:
-        gain = metrics["comparison"]["users"]
-        if gain["low"] is not None and gain["low"] > 0:
-            title = f"Better than champion version {version}"
-            sure = "and chance does not explain the gain."
-        else:
-            title = f"No worse than champion version {version}, within what the policy allows"
-            sure = "but that it is better is not shown: chance could explain the difference."
-        sentences = [f"{held} {_against(metrics)}, {sure}"]
+        title, sure = _standing(metrics, verdict)
+        sentences = [f"{held} {_against(metrics)}.", sure]
     return {"stamp": "Passed the gate", "title": title, "sentences": sentences, **review}
+
+
+def _standing(metrics: Json, verdict: Json) -> tuple[str, str]:
+    """Whether the candidate is better or worse than the champion, as the gate tested it."""
+    policy, tested = verdict["policy"], verdict["tested"]
+    bounds = tested["comparison"][policy["unit"]]
+    champion, certainty = f"champion version {metrics['champion']['version']}", whole_percent(tested["certainty"])
+    if tested["standing"] == "better":
+        return f"Better than {champion}", (
+            f"The model is surely better: at {certainty} certainty its AUC is at least {fixed(bounds['low'])} higher."
+        )
+    if tested["standing"] == "worse":
+        return f"A little worse than {champion}, within the allowed margin", (
+            f"The model is surely a little worse, but within the allowed margin: its AUC is lower by at least "
+            f"{fixed(-bounds['high'])} and by no more than {fixed(-bounds['low'])}, each at {certainty} certainty; the "
+            f"policy allows a loss of {fixed(policy['delta'])}."
+        )
+    return f"No worse than {champion}, within what the policy allows", (
+        f"Neither model is shown to be better: the difference may be as low as {signed(bounds['low'])} or as high as "
+        f"{signed(bounds['high'])} AUC, each at {certainty} certainty; the policy allows a loss of "
+        f"{fixed(policy['delta'])}."
+    )
 
 
 def _refused(metrics: Json, verdict: Json) -> Json:
@@ -44,9 +76,12 @@ def _refused(metrics: Json, verdict: Json) -> Json:
         sentences.append(f"Also failed: {', '.join(more)}.")
     left = f"Champion version {metrics['champion']['version']} keeps serving." if serving else "Nothing was registered."
     return {
-        "stamp": "Stopped at the gate", "title": title, "sentences": sentences,
-        "next": f"{left} The rules below say what would have to change.", "command": None,
-    }  # fmt: skip
+        "stamp": "Stopped at the gate",
+        "title": title,
+        "sentences": sentences,
+        "next": f"{left} The rules below say what would have to change.",
+        "commands": [],
+    }
 
 
 def _ranks(metrics: Json) -> str:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from components.report import charts
 from components.report.evidence import Evidence, content_view, data_view, origin_view, training_view
-from components.report.headline import headline
+from components.report.headline import heading, headline
 from components.report.words import SHOWN, SHOWN_WITH_DIGITS, chance, fixed, percent, signed
 
 Json = dict[str, Any]
@@ -19,13 +19,7 @@ FIGURES = (
     ("grouped_auc.value", "AUC within users", "fixed", 4, "the same, for rows of one user: what a user notices"),
     ("log_loss", "Log loss", "fixed", 4, "penalty for confident mistakes; smaller is better"),
     ("log_loss_gain", "Gain over guessing", "percent", 1, "log loss saved against predicting the mean rate always"),
-    (
-        "calibration_error",
-        "Calibration error",
-        "fixed",
-        4,
-        "distance of predicted from seen click rate; smaller is better",
-    ),
+    ("calibration_error", "Calibration error", "fixed", 4, "predicted against seen click rate; smaller is better"),
     ("operating_point.precision", "Precision at the top", "percent", 1, "share clicked of the best scored rows"),
     ("operating_point.recall", "Clicks found at the top", "percent", 1, "share of all clicks in the best scored rows"),
     ("mean_score", "Mean predicted rate", "percent", 2, "to be held against the seen click rate"),
@@ -39,9 +33,12 @@ NOTES = {
 
 def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
     environment = Environment(
-        loader=PackageLoader("components.report", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("components.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters.update(SHOWN)
     scored = metrics["champion"]["status"] == "scored"
     champion = metrics["champion"]["scores"] if scored else None
@@ -53,8 +50,9 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         style=Markup(style),  # our own file
         number=lambda path, form="fixed", digits=None: number(metrics, path, form, digits),
         headline=headline(metrics, verdict),
+        heading=heading(metrics, verdict, evidence),
         models=models_view(metrics),
-        luck=luck_view(metrics, verdict["policy"]) if scored else None,
+        chance=chance_view(metrics, verdict) if scored else None,
         figures=figures_view(metrics),
         charts={
             "roc": charts.roc(metrics["roc"], metrics["candidate"]["operating_point"]),
@@ -63,7 +61,7 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
             ),
         },
         roc_names=[(name, text) for name, text in charts.NAMES.items() if name in metrics["roc"]],
-        forest=forest_view(metrics, verdict["policy"]),
+        forest=forest_view(metrics, verdict),
         training=training_view(evidence),
         data=data_view(evidence),
         content=content_view(evidence),
@@ -115,33 +113,36 @@ def models_view(metrics: Json) -> Json:
     }
 
 
-def luck_view(metrics: Json, policy: Json) -> Json:
-    """The difference to the champion, as each way of counting chance sees it."""
+def chance_view(metrics: Json, verdict: Json) -> Json:
+    """The difference to the champion under each way of counting chance, with the bounds that the gate tests."""
+    policy, bounds = verdict["policy"], verdict["tested"]["comparison"]
     lines = [
-        ("By users", "comparison.users", f"users redrawn at random {metrics['comparison']['users']['samples']} times"),
-        ("By rows", "comparison.rows", "as if no two rows had a user in common (DeLong's test)"),
+        ("By users", "users", f"users redrawn at random {metrics['comparison']['users']['samples']} times"),
+        ("By rows", "rows", "as if no two rows had a user in common (DeLong's test)"),
     ]
-    if metrics["comparison"]["grouped"] is not None:
-        lines.append(("Within users", "comparison.grouped", "comparing rows of one user only: what a user notices"))
-    if metrics["champion"]["unknown_rows"] and metrics["comparison"]["known_items"] is not None:
+    if "grouped" in bounds:
+        lines.append(("Within users", "grouped", "comparing rows of one user only: what a user notices"))
+    if metrics["champion"]["unknown_rows"] and "known_items" in bounds:
         share = percent(metrics["comparison"]["known_share"], 0)
-        lines.append(("Items it knows", "comparison.known_items", f"the {share} of rows whose item the champion knows"))
-    estimates = [lookup(metrics, path) for _, path, _ in lines]
-    bar = 0.0 if policy["comparison"] == "superior" else -policy["delta"]
-    scale = charts.track(estimates, [0.0, bar], reach=1.0)
-    marks = [(0.0, "zero"), (bar, "limit")]
+        lines.append(("Items it knows", "known_items", f"the {share} of rows whose item the champion knows"))
+    estimates = [{"value": metrics["comparison"][kind]["value"], **bounds[kind]} for _, kind, _ in lines]
+    limit = 0.0 if policy["comparison"] == "superior" else -policy["delta"]
+    scale = charts.track(estimates, [0.0, limit], reach=1.0)
+    marks = [(0.0, "zero"), (limit, "limit")]
     gain = metrics["comparison"][policy["unit"]]
     return {
         "sentence": _chance_sentence(gain["value"], gain["p_better"]),
+        "tested": next(name for name, kind, _ in lines if kind == policy["unit"]),
         "scale": scale.scale(_tick_of_difference),
         "lines": [
             {
                 "name": name,
-                "path": path,
+                "path": f"comparison.{kind}",
+                "bounds": bounds[kind],
                 "hint": hint,
                 "picture": scale.interval(e, _tone(e), marks, f"{name}: {_spread(e, signed)}"),
             }
-            for (name, path, hint), e in zip(lines, estimates, strict=True)
+            for (name, kind, hint), e in zip(lines, estimates, strict=True)
         ],
     }
 
@@ -158,23 +159,24 @@ def figures_view(metrics: Json) -> list[Json]:
     return [dict(zip(names, row, strict=True)) for row in FIGURES if lookup(metrics, f"candidate.{row[0]}") is not None]
 
 
-def forest_view(metrics: Json, policy: Json) -> Json:
+def forest_view(metrics: Json, verdict: Json) -> Json:
     """One line a slice, and one for all rows: the difference to the champion, or the AUC where there is none."""
     scored = metrics["champion"]["status"] == "scored"
-    kind = "difference" if scored else "candidate"
-    paths = ("rows", "candidate.auc", "champion.scores.auc", "comparison.users")
+    policy, tested = verdict["policy"], verdict["tested"]
+    overall = metrics["comparison"][policy["unit"]] if scored else metrics["candidate"]["auc"]
+    paths = ("rows", "candidate.auc", "champion.scores.auc", f"comparison.{policy['unit']}")
     everything = {"name": "all", "group": "All rows", "measured": True, "paths": paths}
+    bounds = [tested["comparison"][policy["unit"]] if scored else None, *tested["slices"]]
     slices = [everything, *({**part, "paths": _paths(n)} for n, part in enumerate(metrics["slices"]))]
-    for part in slices:
-        part["estimate"] = lookup(metrics, part["paths"][3] if scored else part["paths"][1])
-    overall = slices[0]["estimate"]["value"]
-    bar = -policy["slice_epsilon"]
-    scale = charts.track(
-        [p["estimate"] for p in slices if p["estimate"]], [0.0, bar] if scored else [overall], reach=0.1
-    )
-    marks = [(0.0, "zero"), (bar, "limit")] if scored else [(overall, "zero")]
+    for part, tested_bounds in zip(slices, bounds, strict=True):
+        estimate = lookup(metrics, part["paths"][3] if scored else part["paths"][1])
+        part["estimate"] = {**estimate, **tested_bounds} if estimate and tested_bounds else estimate
+    limit = -policy["slice_epsilon"]
+    shown = [part["estimate"] for part in slices if part["estimate"]]
+    scale = charts.track(shown, [0.0, limit] if scored else [overall["value"]], reach=0.1)
+    marks = [(0.0, "zero"), (limit, "limit")] if scored else [(overall["value"], "zero")]
     groups = [
-        {"name": name, "lines": [_forest_line(part, kind, scale, marks) for part in parts]}
+        {"name": name, "lines": [_forest_line(part, scored, scale, marks) for part in parts]}
         for name, parts in groupby(slices, key=lambda part: str(part["group"]))
     ]
     return {"groups": groups, "scale": scale.scale(_tick_of_difference if scored else lambda tick: f"{tick:.2f}")}
@@ -184,12 +186,12 @@ def _paths(index: int) -> tuple[str, ...]:
     return tuple(f"slices.{index}.{name}" for name in ("rows", "candidate", "champion", "difference"))
 
 
-def _forest_line(part: Json, kind: str, scale: charts.Track, marks: list[tuple[float, str]]) -> Json:
+def _forest_line(part: Json, scored: bool, scale: charts.Track, marks: list[tuple[float, str]]) -> Json:
     if not part["measured"]:
         return {**part, "picture": None}
     estimate = part["estimate"]
-    text = f"{part['group']}, {part['name']}: {_spread(estimate, signed if kind == 'difference' else fixed)}"
-    return {**part, "picture": scale.interval(estimate, _tone(estimate) if kind == "difference" else kind, marks, text)}
+    text = f"{part['group']}, {part['name']}: {_spread(estimate, signed if scored else fixed)}"
+    return {**part, "picture": scale.interval(estimate, _tone(estimate) if scored else "candidate", marks, text)}
 
 
 def _tick_of_difference(value: float) -> str:
@@ -197,6 +199,7 @@ def _tick_of_difference(value: float) -> str:
 
 
 def _tone(difference: Json) -> str:
+    """Better or worse where the whole bar lies on one side of zero."""
     if difference["low"] is None:
         return "even"
     return "better" if difference["low"] > 0 else "worse" if difference["high"] < 0 else "even"

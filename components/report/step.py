@@ -2,6 +2,7 @@
 
 import base64
 import io
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from components.report.page import render
 from components.storage.files import atomic_path, read_json
 
 
-def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, Any], out: Path) -> None:
+def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, Any], today: date, out: Path) -> None:
     sheet = made.embeddings / "contact_sheet.png"
     evidence = Evidence(
         validation=read_json(made.validation / "verdict.json"),
@@ -21,6 +22,7 @@ def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, An
         curves=read_json(made.training / "curves.json"),
         summary=read_json(made.training / "summary.json"),
         lineage=read_json(made.dataset / "lineage.json"),
+        date=f"{today:%-d %B %Y}",
         contact_sheet=data_uri(sheet) if sheet.is_file() else None,
     )
     page = render(metrics, verdict, evidence)

@@ -77,12 +77,13 @@ def test_a_rule_that_fails_alone_is_named(rule: str, metrics: Any, policy: GateP
         (EQUAL, GatePolicy(delta=0.05), "clean"),
         (EQUAL, GatePolicy(delta=0.05, unit="rows"), "clean"),
         (lost_slice(0.019, 0.001), GatePolicy(), "clean"),  # surely worse, but by less than epsilon
-        (lost_slice(0.05, 0.05), GatePolicy(), "clean"),  # more than epsilon, but it may be luck
+        (lost_slice(0.05, 0.05), GatePolicy(), "clean"),  # more than epsilon, but it may be chance
+        (lost_slice(0.0253, 0.003), GatePolicy(), "clean"),  # surely worse, but not surely by more than epsilon
         (FIRST, GatePolicy(), "clean"),
         (unreadable_champion(BETTER, "x"), GatePolicy(unreadable_champion="absolute-only"), "clean"),
     ],
     ids=["better", "superior", "warned", "just enough rows", "as good", "as good, by rows", "slice a little worse",
-         "slice worse by luck", "first model", "unreadable champion let pass"],
+         "slice worse by chance", "slice surely worse, by how much is open", "first model", "unreadable champion let pass"],
 )  # fmt: skip
 def test_what_passes(metrics: Any, policy: GatePolicy, status: str) -> None:
     assert failing(metrics, policy, status) == []
@@ -139,8 +140,53 @@ def test_users_are_what_counts_unless_rows_are_asked_for() -> None:
 
 
 def test_certainty_is_shared_among_slices() -> None:
-    """A loss that one slice alone would be stopped for may be luck among many."""
-    part = lost_slice(0.05, 0.025)  # 2 standard errors below zero
+    """A loss that one slice alone would be stopped for may be chance among many."""
+    part = lost_slice(0.05, 0.015)  # 2 standard errors below -epsilon
     assert failing(part) == []
     part["slices"] = [p for p in part["slices"] if p["difference"] and p["difference"]["value"] == -0.05]
     assert failing(part) == ["no_slice_worse"]
+
+
+NUMBERS = ("minimum_rows", "auc_floor", "non_inferiority", "superiority", "no_slice_worse", "beats_click_rate")
+
+
+@pytest.mark.parametrize("superior", [False, True])
+@pytest.mark.parametrize(
+    "metrics", [BETTER, WORSE, EQUAL, lost_slice(0.0253, 0.003), lost_slice(0.0253, 0.0005), lost_slice(0.05, 0.05)]
+)
+def test_the_number_that_is_shown_is_the_one_that_decides(metrics: Any, superior: bool) -> None:
+    policy = SUPERIOR if superior else GatePolicy()
+    for rule in decide(metrics, checked_data(), policy)["rules"]:
+        if rule["name"] in NUMBERS:
+            strict = rule["name"] in ("superiority", "beats_click_rate")
+            holds = rule["observed"] > rule["limit"] if strict else rule["observed"] >= rule["limit"]
+            assert rule["passed"] == holds, rule
+
+
+def difference(value: float, error: float) -> Any:
+    gain = {"value": value, "error": error, "low": value - 2 * error, "high": value + 2 * error, "p_better": 0.5}
+    return changed(BETTER, "comparison.users", gain)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "standing", "words"),
+    [
+        pytest.param(difference(0.003, 0.0005), "better", "the model is surely better", id="better"),
+        pytest.param(difference(-0.003, 0.0005), "worse", "surely a little worse, but within the allowed", id="worse"),
+        pytest.param(difference(-0.001, 0.001), "open", "neither model is shown to be better", id="open"),
+    ],
+)
+def test_the_summary_says_whether_the_difference_is_sure(metrics: Any, standing: str, words: str) -> None:
+    verdict = decide(metrics, checked_data(), GatePolicy())
+    assert verdict["passed"]
+    assert verdict["tested"]["standing"] == standing
+    assert words in verdict["summary"]
+
+
+def test_the_bounds_that_were_tested_stand_in_the_verdict() -> None:
+    verdict = decide(lost_slice(0.0253, 0.003), checked_data(), GatePolicy())
+    tested, by_name = verdict["tested"], {rule["name"]: rule for rule in verdict["rules"]}
+    assert by_name["non_inferiority"]["observed"] == tested["comparison"]["users"]["low"]
+    assert by_name["no_slice_worse"]["observed"] == min(part["high"] for part in tested["slices"] if part)
+    measured_slices = sum(part is not None for part in tested["slices"])
+    assert tested["slice_certainty"] == pytest.approx(1 - 0.05 / measured_slices)
