@@ -83,7 +83,7 @@ def test_a_rule_that_fails_alone_is_named(rule: str, metrics: Any, policy: GateP
         (unreadable_champion(BETTER, "x"), GatePolicy(unreadable_champion="absolute-only"), "clean"),
     ],
     ids=["better", "superior", "warned", "just enough rows", "as good", "as good, by rows", "slice a little worse",
-         "slice worse by chance", "slice surely worse, by how much is open", "first model", "unreadable champion let pass"],
+         "slice worse by chance", "slice worse by an open amount", "first model", "unreadable champion let pass"],
 )  # fmt: skip
 def test_what_passes(metrics: Any, policy: GatePolicy, status: str) -> None:
     assert failing(metrics, policy, status) == []
