@@ -6,21 +6,28 @@ its owner needs to see. A `StepError` or a refused value is shown as one line; a
 
 import json
 import logging
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from components.errors import StepError, one_line
 from components.process.progress import emit
 from components.run_config import RunConfig
 from components.settings import from_dict, to_dict
+from components.tracking.ending import Ending, Outcome, began, recovered, terminated
 from components.tracking.runs import TrackedRun, run_for
 
 _SHOWN = (".json", ".html", ".png")
 _LARGEST_SHOWN = 16 * 2**20  # bytes; weights and tables stay where the pipeline keeps them
+_PATIENCE = 20.0  # seconds for the last word of a step that was asked to leave; Kubernetes kills it after 30
+MINUTES_VARIABLE = "MMCTR_STEP_MINUTES"  # the step's time limit, where it has one
 _log = logging.getLogger(__name__)
 
 
@@ -48,8 +55,11 @@ def parse_config(text: str) -> RunConfig:
 
 
 @contextmanager
-def step(name: str, pipeline_run: str, config: str, out: str) -> Iterator[Step]:
-    """Runs one step of the pipeline run `pipeline_run`; `out` is the folder that it fills."""
+def step(name: str, pipeline_run: str, config: str, out: str, part: int | None = None) -> Iterator[Step]:
+    """Runs one step of the pipeline run `pipeline_run`; `out` is the folder that it fills.
+
+    `part` tells apart the siblings of a step that runs several times side by side.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     emit("step", name=name, state="started")
     try:
@@ -57,13 +67,11 @@ def step(name: str, pipeline_run: str, config: str, out: str) -> Iterator[Step]:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         this = Step(name, parsed, folder, run_for(pipeline_run, parsed.experiment))
-        try:
-            yield this
-        except BaseException as error:
-            this.run.set_tags({"mmctr.failed_step": name, "mmctr.failure": one_line(error)[:500]})
-            raise
-        finally:
-            _record_files(this)
+        with _ending_recorded(this.run, name if part is None else f"{name} {part}"):
+            try:
+                yield this
+            finally:
+                _record_files(this)
     except (StepError, ValueError) as error:
         emit("step", name=name, state="failed", cause=one_line(error))
         _log.error("%s failed: %s", name, error)
@@ -72,6 +80,51 @@ def step(name: str, pipeline_run: str, config: str, out: str) -> Iterator[Step]:
         emit("step", name=name, state="failed", cause=one_line(error))
         raise
     emit("step", name=name, state="finished")
+
+
+@contextmanager
+def _ending_recorded(run: TrackedRun, step: str) -> Iterator[None]:
+    """Records when the step began, why it failed, and that it succeeded after a try that had failed.
+
+    Argo hands SIGTERM to Kubeflow's launcher too, which dies at once, and the container with it a second later
+    (Argo Workflows 4.0.5: workflow/executor/osspecific/signal_darwin.go, Kill and Wait; Kubeflow Pipelines 2.17.0:
+    backend/src/v2/component/launcher_v2.go:707 starts this process and handles no signal). So the word is sent before
+    anything is cleaned up, and from a thread, since the signal may have interrupted a request.
+    """
+    start, minutes = time.time(), float(os.environ.get(MINUTES_VARIABLE) or 0)
+    last_word: list[threading.Thread] = []
+
+    def leave(signum: int, _: Any) -> NoReturn:
+        ending = terminated(step, time.time() - start, minutes)
+        last_word.append(threading.Thread(target=run.set_tags, args=(ending.tags(),), daemon=True))
+        last_word[0].start()
+        raise SystemExit(128 + signum)
+
+    run.set_tags(began(step, start, minutes))
+    with _on_sigterm(leave):
+        try:
+            yield
+        except BaseException as error:
+            if last_word:
+                last_word[0].join(_PATIENCE)
+            else:
+                outcome: Outcome = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+                run.set_tags(Ending(outcome, step, one_line(error)).tags())
+            raise
+    if gone := recovered(run.tags(), step):
+        run.set_tags(gone)
+
+
+@contextmanager
+def _on_sigterm(leave: Any) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def log_config(run: TrackedRun, config: RunConfig) -> None:

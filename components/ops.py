@@ -87,12 +87,14 @@ def decide(
     from components.harness import step
     from components.settings import to_dict
     from components.storage.files import write_json
+    from components.tracking.ending import concluded
 
     with step("decide", pipeline_run, config, freshness.path) as this:
         made = Artifacts.of(dataset=dataset, validation=validation, champion=champion)
         found = judge(made, to_dict(this.config), FreshnessPolicy(skip_unchanged, retrain_above_drift))
         write_json(this.out / "freshness.json", asdict(found))
-        this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason})
+        ending = {} if found.train else concluded("skipped")
+        this.run.set_tags({"mmctr.freshness": "train" if found.train else "skip", "mmctr.why": found.reason, **ending})
     return found.train
 
 
@@ -112,7 +114,7 @@ def encode_shard(
     from components.embed.step import encode_shard as work
     from components.harness import step
 
-    with step("encode-shard", pipeline_run, config, encoded.path) as this:
+    with step("encode-shard", pipeline_run, config, encoded.path, shard) as this:
         cache = f"{workspace}/cache/embeddings"
         report = work(Path(dataset.path), this.config.embed, cache, shard, this.config.embed.shards)
     return json.dumps(report)
@@ -202,6 +204,7 @@ def gate(
     from components.artifacts import Artifacts
     from components.gate.step import gate as work
     from components.harness import step
+    from components.tracking.ending import concluded
 
     with step("gate", pipeline_run, config, decision.path) as this:
         made = Artifacts.of(
@@ -213,8 +216,9 @@ def gate(
             champion=champion,
         )
         verdict = work(made, this.config.gate, this.out)
-        this.run.set_tags({"mmctr.gate": "pass" if verdict["passed"] else "fail"})
-    return bool(verdict["passed"])
+        passed = bool(verdict["passed"])
+        this.run.set_tags({"mmctr.gate": "pass" if passed else "fail", **({} if passed else concluded("gate failed"))})
+    return passed
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -235,6 +239,7 @@ def register(
     from components.harness import step
     from components.register.step import register as work
     from components.settings import to_dict
+    from components.tracking.ending import concluded
 
     with step("register", pipeline_run, config, registration.path) as this:
         made = Artifacts.of(
@@ -247,6 +252,7 @@ def register(
             champion=champion,
         )
         work(made, to_dict(this.config), pipeline_run, this.out)
+        this.run.set_tags(concluded("registered"))
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -255,4 +261,4 @@ def notify(config: str, pipeline_run: str, status: dsl.PipelineTaskFinalStatus) 
     from components.harness import parse_config
     from components.notify.step import notify as tell
 
-    tell(parse_config(config).experiment, pipeline_run, status.state, status.error_message or "")
+    tell(parse_config(config).experiment, pipeline_run, status.state)

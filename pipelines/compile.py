@@ -16,6 +16,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes
 from kfp.pipeline_spec import pipeline_spec_pb2 as ir
 
 from components.errors import StepError
+from components.harness import MINUTES_VARIABLE
 from components.ops import CPU_IMAGE, GPU_IMAGE
 from pipelines.environment import Environment, Images, SecretVariable, StepResources
 
@@ -105,6 +106,7 @@ def _fill_container(container: Container, environment: Environment, resources: S
         container.resources.accelerator.resource_count = str(resources.gpus)
     for variable in environment.variables:
         container.env.add(name=variable.name, value=variable.value)
+    container.env.add(name=MINUTES_VARIABLE, value=str(resources.timeout_minutes))
     container.env.add(name=CODE_VERSION_VARIABLE, value=container.image.partition("@")[2])
 
 

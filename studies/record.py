@@ -41,7 +41,7 @@ class Record:
             return
         try:
             self.run.log_files(files, "study")
-            self.run.finish(succeeded=not outcome.failed)
+            self.run.finish("FAILED" if outcome.failed else "FINISHED")
         except StepError as error:
             self.trouble = str(error)
 
@@ -60,7 +60,7 @@ class Record:
         run.log_metrics(
             {f"{figures['split']}/{name}": float(value) for name, value in numbers.items() if value is not None}
         )
-        run.finish(succeeded=True)
+        run.finish("FINISHED")
 
 
 def _plain(name: str) -> str:

@@ -1,34 +1,41 @@
-"""The last word of a run, also of a failed one: verdict, links, cause."""
+"""Says how a run ended, also a failed or killed one: the verdict, the cause, a link."""
 
 import json
 import logging
 import os
 import sys
+import time
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from components.process.progress import emit
+from components.tracking.ending import ending_of
 from components.tracking.runs import run_for
 
 WEBHOOK_VARIABLE = "MMCTR_NOTIFY_URL"  # a secret: chat webhooks carry their key in the address
 _log = logging.getLogger(__name__)
 
 
-def notify(experiment: str, pipeline_run: str, state: str, message: str) -> dict[str, Any]:
-    """Ends the MLflow run, logs a summary, and posts it to the chat webhook when one is set."""
+def notify(experiment: str, pipeline_run: str, state: str) -> dict[str, Any]:
+    """Ends the MLflow run, logs a summary, and posts it to the chat webhook when one is set.
+
+    `state` is what Kubeflow says of the steps; how the run ended is read from the run's own record.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     run = run_for(pipeline_run, experiment)
     tags = run.tags()
+    ending = ending_of(tags, time.time(), state)
+    run.set_tags(ending.tags())
     summary = {
-        "state": state,
-        "gate": tags.get("mmctr.gate", "not reached"),
-        "skipped": tags.get("mmctr.why", "") if tags.get("mmctr.freshness") == "skip" else "",
+        "outcome": ending.outcome,
+        "skipped": tags.get("mmctr.why", "") if ending.outcome == "skipped" else "",
         "model_version": tags.get("mmctr.model_version", "none"),
-        "failed_step": tags.get("mmctr.failed_step", ""),
-        "cause": tags.get("mmctr.failure", message),
+        "failed_step": ending.step,
+        "cause": ending.cause,
         "run": run.url(),
     }
-    run.finish(succeeded=state == "SUCCEEDED")
+    run.finish(ending.status)
     emit("summary", **summary)
     _log.info("%s", sentence(summary))
     address = os.environ.get(WEBHOOK_VARIABLE)
@@ -37,15 +44,16 @@ def notify(experiment: str, pipeline_run: str, state: str, message: str) -> dict
     return summary
 
 
-def sentence(summary: dict[str, Any]) -> str:
-    if summary["state"] != "SUCCEEDED":
-        where = summary["failed_step"] or "the pipeline"
-        return f"mmctr: the run failed in {where}: {summary['cause']} ({summary['run']})"
-    if summary["skipped"]:
-        return f"mmctr: nothing to learn: {summary['skipped']} ({summary['run']})"
-    if summary["gate"] == "pass":
-        return f"mmctr: version {summary['model_version']} passed the gate and waits for review ({summary['run']})"
-    return f"mmctr: the candidate did not pass the gate; the champion stays ({summary['run']})"
+def sentence(summary: Mapping[str, Any]) -> str:
+    where = f" in {summary['failed_step']}" if summary["failed_step"] else ""
+    told = {
+        "registered": f"version {summary['model_version']} passed the gate and waits for review",
+        "gate failed": "the candidate did not pass the gate; the champion stays",
+        "skipped": f"nothing to learn: {summary['skipped']}",
+        "failed": f"the run failed{where}: {summary['cause']}",
+        "killed": f"the run was killed{where}: {summary['cause']}",
+    }
+    return f"mmctr: {told[summary['outcome']]} ({summary['run']})"
 
 
 def _post(address: str, text: str) -> None:

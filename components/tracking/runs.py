@@ -1,6 +1,7 @@
 """One MLflow run for one pipeline run, whatever step asks for it and how often it is asked.
 
-The run is found by its tag `mmctr.pipeline_run`; `MLFLOW_RUN_ID`, which a Kubeflow backend injects, goes before it.
+The run is found by its tag `mmctr.pipeline_run`. Where Kubeflow's MLflow plugin is on, it has made the run: it gives
+each step a run of its own in `MLFLOW_RUN_ID`, nested below the one of the pipeline run, which is the one that counts.
 Everything written is written once: a step that was killed and runs again adds what is missing.
 """
 
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from components.errors import StepError
 from components.tracking.server import AlreadyThereError, Server, connect
@@ -26,6 +27,7 @@ class TrackedRun:
     server: Server
     run_id: str
     experiment_id: str
+    injected: bool = False  # made by the backend
     _points: dict[str, dict[int, float]] = field(default_factory=dict, repr=False)  # metric -> step -> value
 
     def log_params(self, values: Mapping[str, Any]) -> None:
@@ -63,10 +65,10 @@ class TrackedRun:
     def tags(self) -> dict[str, str]:
         return dict(self.server.call("get_run", self.run_id).data.tags)
 
-    def finish(self, succeeded: bool) -> None:
-        """Closes the run; one that the backend injected is the backend's to close."""
-        if os.environ.get(RUN_ID_VARIABLE) != self.run_id:
-            self.server.call("set_terminated", self.run_id, "FINISHED" if succeeded else "FAILED")
+    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        """Closes the run; one that the backend made is the backend's to close."""
+        if not self.injected:
+            self.server.call("set_terminated", self.run_id, status)
 
     def url(self) -> str:
         """Where a person looks at it; a SQLite file has no address."""
@@ -87,13 +89,26 @@ def run_for(pipeline_run: str, experiment: str, server: Server | None = None) ->
         raise StepError(f"pipeline run {pipeline_run!r}: must be a name without quotes, to be found again by it")
     server = server or connect()
     if run_id := os.environ.get(RUN_ID_VARIABLE):
-        run = server.call("get_run", run_id)
+        run = _root(server, run_id)
         if run.data.tags.get(PIPELINE_RUN) != pipeline_run:
-            server.call("set_tag", run_id, PIPELINE_RUN, pipeline_run)
-        return TrackedRun(server, run_id, run.info.experiment_id)
+            server.call("set_tag", run.info.run_id, PIPELINE_RUN, pipeline_run)
+        return TrackedRun(server, run.info.run_id, run.info.experiment_id, injected=True)
     experiment_id = _experiment(server, experiment)
     run = _find(server, [experiment_id], pipeline_run) or _create(server, experiment_id, pipeline_run)
     return TrackedRun(server, run.info.run_id, experiment_id)
+
+
+def _root(server: Server, run_id: str) -> Any:
+    """The run above all that `run_id` is nested in.
+
+    Kubeflow Pipelines 2.17.0, backend/src/v2/common/plugins/mlflow/handler.go:49-78 and 136-143: the driver of each
+    task makes a run with the tag mlflow.parentRunId and injects its id. Groups of steps nest further.
+    """
+    while True:
+        run = server.call("get_run", run_id)
+        if not (above := run.data.tags.get(PARENT)):
+            return run
+        run_id = above
 
 
 def nested_run(parent: TrackedRun, name: str) -> TrackedRun:

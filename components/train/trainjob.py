@@ -7,12 +7,10 @@ said by the ClusterTrainingRuntime that `train.runtime` names. This is the only 
 
 import collections
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, TrainerClient
 from kubeflow.trainer.options import Labels, Name, TrainerCommand
@@ -39,15 +37,14 @@ def run_trainjob(
     client = TrainerClient(backend_config=backend)
     (job.folder / "failure.json").unlink(missing_ok=True)
     name = f"mmctr-{job.key[:20]}"
-    with _cancelled_by_sigterm():
-        try:
-            _submit(client, job, name)
-            metrics = Tail(job.metrics)
-            status, lines = _follow(client, name, lambda: hand_on(metrics, on_metrics), poll_seconds)
-        except (SystemExit, KeyboardInterrupt):
-            _log.warning("cancelled: deleting TrainJob %s; its last checkpoint stays in %s", name, job.folder)
-            client.delete_job(name)
-            raise
+    try:
+        _submit(client, job, name)
+        metrics = Tail(job.metrics)
+        status, lines = _follow(client, name, lambda: hand_on(metrics, on_metrics), poll_seconds)
+    except (SystemExit, KeyboardInterrupt):  # the first is what SIGTERM becomes in a step, see components/harness.py
+        _log.warning("cancelled: deleting TrainJob %s; its last checkpoint stays in %s", name, job.folder)
+        client.delete_job(name)
+        raise
     if status == FAILED or not job.finished:
         _fail(client, job, name, status, lines)
 
@@ -143,20 +140,3 @@ def _log_of(client: TrainerClient, name: str) -> list[str]:
 def _cause(error: BaseException) -> str:
     cause = error.__cause__ or error
     return f"{error}: {getattr(cause, 'reason', '')} {getattr(cause, 'body', '') or cause}".strip()
-
-
-@contextmanager
-def _cancelled_by_sigterm() -> Iterator[None]:
-    """Kubernetes stops a pod with SIGTERM; here it unwinds the stack, so that the job can be cancelled."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(signum: int, frame: Any) -> NoReturn:  # noqa: ARG001
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

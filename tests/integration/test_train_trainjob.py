@@ -13,6 +13,11 @@ from typing import Any
 import pytest
 
 from components.errors import StepError
+from components.harness import step
+from components.run_config import RunConfig
+from components.settings import to_dict
+from components.tracking.ending import STEP
+from components.tracking.runs import run_for
 from components.train.job import Job, prepare_job
 from components.train.trainjob import run_trainjob
 from tests.tiny_training import recipe, write_inputs
@@ -114,18 +119,21 @@ def test_a_complete_job_without_results_names_the_volume(job: Job, api: TrainerA
         run(job, api)
 
 
-def test_a_cancelled_step_cancels_its_job(job: Job, api: TrainerApi) -> None:
+def test_a_cancelled_step_cancels_its_job(job: Job, api: TrainerApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started as the step does it: the harness turns SIGTERM into SystemExit and records it."""
+
     def polled() -> None:
         if api.polls == 4:
             os.kill(os.getpid(), signal.SIGTERM)
 
     api.polled = polled  # type: ignore[method-assign]
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as exit_:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{job.folder.parent}/mlflow.db")
+    config = json.dumps(to_dict(RunConfig("sample")))
+    with pytest.raises(SystemExit) as exit_, step("train", "nightly-1", config, str(job.folder / "out")):
         run(job, api)
     assert exit_.value.code == 128 + signal.SIGTERM
     assert api.deleted == [name_of(job)]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert run_for("nightly-1", "mmctr").tags()[STEP] == "train"
 
 
 def test_a_retried_step_follows_the_job_that_runs(job: Job, api: TrainerApi) -> None:

@@ -1,11 +1,12 @@
 """One run for one pipeline run, on MLflow's own SQLite store."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.errors import StepError
-from components.tracking.runs import PIPELINE_RUN, run_for
+from components.tracking.runs import PIPELINE_RUN, nested_run, run_for
 from components.tracking.server import AlreadyThereError, Server, connect, tracking_uri
 
 
@@ -20,14 +21,19 @@ def test_every_step_of_a_pipeline_run_gets_the_same_run(server: Server) -> None:
     assert run_for("nightly-2", "ctr", server).run_id != first.run_id
 
 
-def test_a_run_injected_by_the_backend_is_used_and_not_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    injected = run_for("of-the-backend", "ctr", server).run_id
+def test_the_run_that_kubeflow_made_is_used_by_all_steps_and_not_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubeflow Pipelines 2.17.0 nests a run for each task: backend/src/v2/common/plugins/mlflow/handler.go:136-143."""
+    whole = run_for("of-the-backend", "ctr", server)
+    steps = [nested_run(whole, "ingest"), nested_run(nested_run(whole, "steps"), "train")]
     count = len(server.call("search_runs", ["1"]))
-    monkeypatch.setenv("MLFLOW_RUN_ID", injected)
-    run = run_for("another-name", "another-experiment", server)
-    assert run.run_id == injected
-    run.finish(succeeded=False)
-    kept = server.call("get_run", injected)
+    for step in steps:
+        monkeypatch.setenv("MLFLOW_RUN_ID", step.run_id)
+        run = run_for("another-name", "another-experiment", server)
+        assert run.run_id == whole.run_id
+        run.finish("FAILED")
+    kept = server.call("get_run", whole.run_id)
     assert kept.data.tags[PIPELINE_RUN] == "another-name"
     assert kept.info.status == "RUNNING"
     assert len(server.call("search_runs", ["1"])) == count
@@ -72,10 +78,10 @@ def test_a_number_that_changed_replaces_the_old_one(server: Server) -> None:
     assert server.call("get_run", run.run_id).data.metrics == {"evaluate/auc": 0.6}
 
 
-@pytest.mark.parametrize(("succeeded", "status"), [(True, "FINISHED"), (False, "FAILED")])
-def test_finish_closes_the_run(server: Server, succeeded: bool, status: str) -> None:
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_finish_closes_the_run(server: Server, status: Any) -> None:
     run = run_for(f"finished-{status}", "ctr", server)
-    run.finish(succeeded)
+    run.finish(status)
     assert server.call("get_run", run.run_id).info.status == status
     assert run.run_id in run.url()
 
