@@ -26,6 +26,7 @@ def write_inputs(folder: Path, rows: int, length: str, seed: int = 0) -> Artifac
         made.mkdir(parents=True, exist_ok=True)
     write_rows(dataset / "train.parquet", rows, length, seed)
     write_rows(dataset / "valid.parquet", 2_000, length, seed + 1)
+    write_rows(dataset / "test.parquet", 2_000, length, seed + 2)
     write_json(validation / "quarantine.json", {})
     _write_items(embeddings / "item_info.parquet", seed)
     return Artifacts(dataset=dataset, validation=validation, embeddings=embeddings)

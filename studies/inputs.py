@@ -89,26 +89,26 @@ def _validated_and_embedded(folder: Path, config: RunConfig, cache: Path) -> Non
 
 def _described(folder: Path, config: RunConfig, training: Path, wanted: int | None, source: dict[str, str]) -> Inputs:
     from components.batches.rows import RowStore
-    from components.evaluate.step import measured_split
+    from components.dataset.splits import measured_split, measuring_left_out, stopping_left_out
     from components.train.job import code_hash
 
     dataset, embeddings = folder / "dataset", folder / "embeddings"
     split, note = measured_split(dataset)
     validation, whole = with_fewer_rows(dataset, folder / "validation", wanted)
     left_out = read_json(validation / "quarantine.json")
-    stores = {
-        name: RowStore.build(split_path(dataset, name), training / "rows", left_out.get(name, ()))
-        for name in dict.fromkeys(("train", "valid", split))
-    }
-    here, train = stores[split], stores["train"]
+    measured, stopping = measuring_left_out(dataset, left_out), stopping_left_out(dataset, left_out)
+    train, valid, here = (
+        RowStore.build(split_path(dataset, name), training / "rows", rows)
+        for name, rows in (("train", left_out.get("train", ())), ("valid", stopping), (split, measured))
+    )
     clicks = int(here.label.sum())
     if min(clicks, len(here) - clicks) < 2:
         raise StepError(f"{split} has {clicks} clicks among {len(here)} rows: an AUC needs two of each")
-    names = [stores[name].folder.name for name in ("train", "valid", split)]
+    names = [store.folder.name for store in (train, valid, here)]
     items = item_info_path(embeddings)
     features = item_feature_path(dataset)
-    rows = {"train": whole, "used": len(train), "valid": len(stores["valid"])}
-    rows["test"] = len(here) if split == "test" else _count(split_path(dataset, "test"))
+    rows = {"train": whole, "used": len(train), "valid": len(valid), "test": _count(split_path(dataset, "test"))}
+    rows[split] = len(here)
     return Inputs(
         key=sha256_json([*names, split, sha256_file(items), sha256_file(features)])[:32],
         code=code_hash(),
@@ -154,10 +154,12 @@ def _baselines(dataset: Path, train: Any, here: Any, split: str, config: RunConf
     from components.statistics.click_rate import click_rates
 
     rates = click_rates(train.item.astype(np.int64), train.label.astype(np.int64), config.evaluate.ctr_smoothing)
-    truth = dataset / "truth.json"  # made-up data knows the rule that its clicks were drawn from
+    # Made-up data knows the rule that its clicks were drawn from, and its AUC on each whole split.
+    truth = dataset / "truth.json"
+    known = split == "test" and truth.is_file()
     return {
         "item_click_rate": auc(here.label, rates.of(here.item.astype(np.int64))[0]),
-        "oracle": read_json(truth)["splits"][split]["auc"]["oracle"] if truth.is_file() else None,
+        "oracle": read_json(truth)["splits"][split]["auc"]["oracle"] if known else None,
     }
 
 

@@ -56,6 +56,7 @@ def write_inputs(folder: Path, rows: int = 700) -> Artifacts:
         made.mkdir(parents=True)
     write_rows(dataset / "train.parquet", rows, seed=1)
     write_rows(dataset / "valid.parquet", 203, seed=2)
+    write_rows(dataset / "test.parquet", 20, seed=4)
     (validation / "quarantine.json").write_text(json.dumps({"train": [3, 5], "valid": [], "test": []}))
     rng = np.random.default_rng(3)
     ids = np.arange(ITEMS)

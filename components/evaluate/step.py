@@ -13,6 +13,7 @@ from components.batches.device import pick_device
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.dataset.layout import ITEM, LABEL, LIKES, USER, VIEWS, split_path
+from components.dataset.splits import measured_split, measuring_left_out
 from components.errors import StepError
 from components.evaluate.baselines import Impressions, history_blind
 from components.evaluate.config import EvaluateConfig
@@ -39,7 +40,8 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
     split, note = measured_split(made.dataset)
     device = pick_device(device_name)
     with tempfile.TemporaryDirectory() as cache:
-        rows = RowStore.build(split_path(made.dataset, split), Path(cache), quarantine.get(split, ()))
+        left_out = measuring_left_out(made.dataset, quarantine)
+        rows = RowStore.build(split_path(made.dataset, split), Path(cache), left_out)
         _check(rows, split)
         ranker = _load_candidate(made.training / "model.safetensors", rows, device)
         candidate = score(ranker, rows, config.batch_size, device).astype(np.float64)
@@ -48,19 +50,10 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
         metrics = _measure(rows, candidate, theirs, train, ranker, made.embeddings, config)
         metrics |= {"split": split, "split_note": note, "left_out_rows": len(quarantine.get(split, ()))}
         metrics["oracle"] = _oracle(made.dataset, split)
-        numbers = np.setdiff1d(np.arange(len(rows) + metrics["left_out_rows"]), quarantine.get(split, ()))
+        numbers = np.setdiff1d(np.arange(len(rows) + len(set(left_out))), left_out)
         _write_predictions(out / "predictions.parquet", numbers, rows, candidate, theirs.scores)
     write_json(out / "metrics.json", metrics)
     return metrics
-
-
-def measured_split(dataset: Path) -> tuple[str, str]:
-    if LABEL in pq.read_schema(split_path(dataset, "test")).names:
-        return "test", "The test split, which training never saw."
-    return "valid", (
-        "The valid split, because test has no labels. Training chose its best epoch on these rows, so the numbers are "
-        "a little too kind to the candidate."
-    )
 
 
 def read_impressions(parquet: Path, exclude: list[int] | tuple[int, ...]) -> Impressions:
@@ -137,8 +130,8 @@ def _check(rows: RowStore, split: str) -> None:
 
 
 def _oracle(dataset: Path, split: str) -> dict[str, Any] | None:
-    """A made-up sample knows the rule its clicks were drawn from."""
-    if not (dataset / "truth.json").is_file():
+    """A made-up sample knows the rule that its clicks were drawn from, and its AUC on each whole split."""
+    if split != "test" or not (dataset / "truth.json").is_file():
         return None
     return {"auc": read_json(dataset / "truth.json")["splits"][split]["auc"]["oracle"]}
 

@@ -31,6 +31,7 @@ from components.artifacts import Artifacts
 from components.batches.item_table import item_arrays, seen_items
 from components.batches.rows import RowStore
 from components.dataset.layout import item_info_path, split_path
+from components.dataset.splits import stopping_left_out
 from components.errors import StepError
 from components.settings import from_dict, to_dict
 from components.storage.files import atomic_path, read_json, sha256_json, write_json
@@ -123,9 +124,9 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
         )
     work = work.resolve()  # workers are told this path
     quarantined = read_json(made.validation / "quarantine.json")
+    left_out = {"train": quarantined.get("train", ()), "valid": stopping_left_out(made.dataset, quarantined)}
     train_rows, valid_rows = (
-        RowStore.build(split_path(made.dataset, split), work / "rows", quarantined.get(split, ()))
-        for split in ("train", "valid")
+        RowStore.build(split_path(made.dataset, split), work / "rows", rows) for split, rows in left_out.items()
     )
     arrays = item_arrays(item_info_path(made.embeddings), made.dataset)
     _check(train_rows, valid_rows, len(arrays["tags"]), made.dataset)

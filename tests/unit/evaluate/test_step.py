@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.dataset.layout import ITEM, LABEL, split_path
+from components.dataset.splits import measuring_left_out
 from components.errors import StepError
 from components.evaluate.step import evaluate
 from components.statistics.auc import auc
@@ -88,11 +89,20 @@ def test_tags_are_called_by_their_names(folders: Folders, tmp_path: Path) -> Non
     assert set(tags) <= set(names)
 
 
-def test_without_labels_in_test_valid_is_measured_and_said_so(folders: Folders, sample: Path, tmp_path: Path) -> None:
-    metrics = run(folders, tmp_path / "out", without_labels(sample, tmp_path / "data"))
+def test_without_labels_in_test_one_half_of_valid_is_measured_and_said_so(
+    folders: Folders, sample: Path, tmp_path: Path
+) -> None:
+    data = without_labels(sample, tmp_path / "data")
+    write_json(folders.validation / "quarantine.json", {"train": [], "valid": [2, 3], "test": []})
+    metrics = run(folders, tmp_path / "out", data)
     assert metrics["split"] == "valid"
-    assert metrics["split_note"].startswith("The valid split, because test has no labels.")
-    assert metrics["rows"] == pq.read_metadata(split_path(sample, "valid")).num_rows
+    assert metrics["split_note"].startswith("One half of the users of the valid split, because test has no labels.")
+    assert metrics["left_out_rows"] == 2
+    rows = pq.read_metadata(split_path(sample, "valid")).num_rows
+    left_out = measuring_left_out(data, {"valid": [2, 3]})
+    measured = pq.read_table(tmp_path / "out" / "predictions.parquet").column("row").to_pylist()
+    assert measured == sorted(set(range(rows)) - set(left_out))
+    assert metrics["rows"] == len(measured)
 
 
 def test_quarantined_rows_are_left_out_and_counted(folders: Folders, sample: Path, tmp_path: Path) -> None:

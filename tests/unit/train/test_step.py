@@ -15,6 +15,7 @@ from components.artifacts import Artifacts
 from components.batches.item_table import load_item_table, table_from, vocabulary_of
 from components.batches.rows import RowStore
 from components.batches.scoring import score
+from components.dataset.splits import stopping_left_out
 from components.errors import StepError
 from components.statistics.auc import auc
 from components.train import arithmetic, step, worker
@@ -114,6 +115,15 @@ def test_the_key_follows_the_data(inputs: Inputs, tmp_path: Path, changed: str) 
             )
         pq.write_table(table, path)
     assert prepare_job(inputs, recipe(), tmp_path / "work").key != first.key
+
+
+def test_without_labels_in_test_the_epoch_is_chosen_on_one_half_of_valid(inputs: Inputs, tmp_path: Path) -> None:
+    whole = prepare_job(inputs, recipe(), tmp_path / "work")
+    test = inputs.dataset / "test.parquet"
+    pq.write_table(pq.read_table(test).drop_columns(["label"]), test)
+    half = prepare_job(inputs, recipe(), tmp_path / "work")
+    assert len(half.rows()[1]) == len(whole.rows()[1]) - len(stopping_left_out(inputs.dataset, {}))
+    assert half.key != whole.key
 
 
 def test_the_key_follows_the_code_that_trains(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
