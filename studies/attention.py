@@ -91,6 +91,8 @@ def measure(shares_BHQL: Tensor, valid_BHQ: Tensor, batch: Histories) -> dict[st
     shares_BHQL = shares_BHQL.double() * valid_BHQ[..., None]
     attention_BL = shares_BHQL.sum((1, 2)) / queries_B[:, None]
     length_B = batch.real_BL.sum(1)
+    # The inverted mask lets weight fall on padding, and an even weight on all positions is then the most possible.
+    keys_B = (batch.real_BL | (attention_BL > 0)).sum(1)
     entropy_B = -torch.xlogy(shares_BHQL, shares_BHQL).sum((1, 2, 3)) / queries_B / np.log(2)
     age_BL = torch.arange(batch.real_BL.shape[1] - 1, -1, -1, device=length_B.device).expand_as(batch.real_BL)
     quarter_B = (length_B + 3) // 4
@@ -102,7 +104,7 @@ def measure(shares_BHQL: Tensor, valid_BHQ: Tensor, batch: Histories) -> dict[st
     on_padding_BHQL = shares_BHQL.masked_fill(batch.real_BL[:, None, None], 0.0)
     return {
         "entropy_bits": entropy_B,
-        "entropy_share": entropy_B / torch.log2(length_B.double()),
+        "entropy_share": entropy_B / torch.log2(keys_B.double()),
         "same_tag_attention": torch.where(mixed_B, (attention_BL * batch.same_BL).sum(1), nothing),
         "same_tag_items": torch.where(mixed_B, same_B / length_B, nothing),
         "newest_quarter": (attention_BL * newest_BL).sum(1),

@@ -137,6 +137,15 @@ def test_even_attention_has_full_entropy_and_prefers_nothing(rows: RowStore) -> 
     assert 0 < layer["same_tag_rows"] <= sum(n > 1 for n in LENGTHS)
 
 
+def test_no_attention_is_more_even_than_even_attention(tmp_path: Path) -> None:
+    """The inverted mask spreads its weight over the padding as well: of 2 items among 9 places it seemed 300% even."""
+    model = ranker(replace(CONFIG, mask="inverted"))
+    summary = analyse(model, made_rows(tmp_path, [2] * 30), Path("nowhere"))["summary"]
+    assert summary["largest_on_padding"] > 0
+    for layer in summary["layers"]:
+        assert 0.5 < layer["entropy_share"] <= 1.0 + 1e-6
+
+
 def test_attention_on_one_item_has_no_entropy(rows: RowStore) -> None:
     (layer,) = analyse(known("newest"), rows, Path("nowhere"))["summary"]["layers"]
     assert (layer["entropy_bits"], layer["newest_quarter"], layer["oldest_quarter"]) == (0.0, 1.0, 0.0)
