@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from components.dataset.footers import check_footers
 from components.errors import StepError
 from components.ingest.revision import DATA_FILE, resolve
 from components.ingest.staging import copy
@@ -31,6 +32,7 @@ def add_data(repository: Path, folder: Path, cache: Path, push: bool = False) ->
     if not (root / ".dvc").is_dir():
         raise StepError(f"{root} is not set up for DVC: run dvc init there, and dvc remote add -d NAME URL")
     files = dict(contract_files(folder))
+    check_footers(folder)
     data = root / "data"
     if folder.resolve() != data.resolve():
         _refuse_to_lose(root, cache)

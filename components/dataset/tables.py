@@ -17,9 +17,7 @@ def rows_schema(labelled: bool = True) -> pa.Schema:
     return pa.schema(fields)
 
 
-def rows_table(
-    user: Ints, item: Ints, history: Ints, likes: Ints, views: Ints, label: Ints | None
-) -> pa.Table:  # fmt: skip
+def rows_table(user: Ints, item: Ints, history: Ints, likes: Ints, views: Ints, label: Ints | None) -> pa.Table:
     """`history` is [rows, width], padded with 0 on the left; the levels are those of each row's item."""
     columns = [user, item, vectors(history), likes, views] + ([] if label is None else [label])
     return pa.table(columns, schema=rows_schema(label is not None))

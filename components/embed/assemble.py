@@ -54,12 +54,17 @@ def assemble_items(
     seconds.lap("neighbours")
 
     manifest = {
-        **_about(sources, ids, vectors), "source": "encoded", "rows": highest + 1,
+        **_about(sources, ids, vectors),
+        "source": "encoded",
+        "rows": highest + 1,
         "bad_input": {"policy": config.bad_input, "limit": config.bad_input_limit, **bad},
         "projection": {"origin": origin, "policy": config.projection, "hash": projection.hash, **projection.facts},
-        "tag_names": items.tag_names, "neighbours": quality, "damaged_shards": cache.damaged,
-        "item_info_sha256": sha256_file(out / "item_info.parquet"), "seconds": seconds.laps,
-    }  # fmt: skip
+        "tag_names": items.tag_names,
+        "neighbours": quality,
+        "damaged_shards": cache.damaged,
+        "item_info_sha256": sha256_file(out / "item_info.parquet"),
+        "seconds": seconds.laps,
+    }
     write_json(out / "manifest.json", manifest)
     return manifest
 
@@ -67,12 +72,13 @@ def assemble_items(
 def _about(sources: Sequence[Source], ids: np.ndarray, vectors: np.ndarray) -> dict[str, Any]:
     """The manifest's words on the vectors, and on those that are not the item's own."""
     return {
-        "items": len(ids), "dimension": vectors.shape[1],
+        "items": len(ids),
+        "dimension": vectors.shape[1],
         "encoders": {source.modality: source.origin for source in sources},
         "imputed": {source.modality: ids[~source.usable][:MARKED_LIMIT].tolist() for source in sources},
         "imputed_counts": {source.modality: int((~source.usable).sum()) for source in sources},
         "same_as_mean": ids[~vectors.any(1)][:MARKED_LIMIT].tolist(),
-    }  # fmt: skip
+    }
 
 
 def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Path) -> list[Source]:

@@ -64,7 +64,13 @@ class EmbedConfig:
 
 
 _CHOICES = {
-    "text_encoder": TextEncoderName, "image_encoder": ImageEncoderName, "fusion": Fusion, "standardise": Standardise,
-    "projection": ProjectionPolicy, "bad_input": BadInput, "existing": Existing, "precision": Precision,
+    "text_encoder": TextEncoderName,
+    "image_encoder": ImageEncoderName,
+    "fusion": Fusion,
+    "standardise": Standardise,
+    "projection": ProjectionPolicy,
+    "bad_input": BadInput,
+    "existing": Existing,
+    "precision": Precision,
     "device": Device,
-}  # fmt: skip
+}

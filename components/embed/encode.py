@@ -45,9 +45,13 @@ def encode_items(
             )
         hits = sum(key is not None and key not in rows for key in keys)
         report[modality] = {
-            "variant": variant.id, "hits": hits, "encoded": len(rows), "seconds": time.perf_counter() - started,
-            "load_seconds": loaded[0], "cpu_seconds": time.process_time() - cpu - loaded[1],
-        }  # fmt: skip
+            "variant": variant.id,
+            "hits": hits,
+            "encoded": len(rows),
+            "seconds": time.perf_counter() - started,
+            "load_seconds": loaded[0],
+            "cpu_seconds": time.process_time() - cpu - loaded[1],
+        }
     return report
 
 

@@ -57,15 +57,31 @@ def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any
     rows = spread(np.arange(1, len(tags)), CANDIDATES)
     views = [view("both", vectors[rows], vectors[rows].any(1))]
     manifest: dict[str, Any] = {
-        "source": "existing", "items": len(tags) - 1, "rows": len(tags), "dimension": width, "encoders": {},
-        "bad_input": {"policy": config.bad_input, "limit": config.bad_input_limit, "items": 0, "share": 0.0,
-                      "causes": {}, "notes": {}},
-        "imputed": {}, "imputed_counts": {}, "same_as_mean": (np.flatnonzero(~vectors[1:].any(1)) + 1).tolist(),
+        "source": "existing",
+        "items": len(tags) - 1,
+        "rows": len(tags),
+        "dimension": width,
+        "encoders": {},
+        "bad_input": {
+            "policy": config.bad_input,
+            "limit": config.bad_input_limit,
+            "items": 0,
+            "share": 0.0,
+            "causes": {},
+            "notes": {},
+        },
+        "imputed": {},
+        "imputed_counts": {},
+        "same_as_mean": (np.flatnonzero(~vectors[1:].any(1)) + 1).tolist(),
         "projection": {"origin": "existing", "policy": config.projection, "hash": projection.hash, **facts},
-        "tag_names": [], "neighbours": show_neighbours(views, tags[rows], _captions(dataset, rows), out),
-        "item_info_sha256": sha256_file(out / "item_info.parquet"), "cache": {}, "shards": 1, "damaged_shards": [],
+        "tag_names": [],
+        "neighbours": show_neighbours(views, tags[rows], _captions(dataset, rows), out),
+        "item_info_sha256": sha256_file(out / "item_info.parquet"),
+        "cache": {},
+        "shards": 1,
+        "damaged_shards": [],
         "seconds": {},
-    }  # fmt: skip
+    }
     write_json(out / "manifest.json", manifest)
     return manifest
 

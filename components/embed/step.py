@@ -38,9 +38,13 @@ def encode_shard(dataset: Path, config: EmbedConfig, cache: str | Path, shard: i
         part = items.part(shard, shards)
         report = encode_items(items, config, vectors, Path(scratch), part)
         return {
-            "shard": shard, "shards": shards, "items": part.stop - part.start, "modalities": report,
-            "damaged": vectors.damaged, "seconds": time.perf_counter() - started,
-        }  # fmt: skip
+            "shard": shard,
+            "shards": shards,
+            "items": part.stop - part.start,
+            "modalities": report,
+            "damaged": vectors.damaged,
+            "seconds": time.perf_counter() - started,
+        }
 
 
 def assemble(

@@ -127,9 +127,12 @@ def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, check=False, env=environment,
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            check=False,
+            env=environment,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
     except FileNotFoundError:
         raise StepError("git is not installed: ingest reads data revisions with it") from None
 

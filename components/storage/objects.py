@@ -224,9 +224,13 @@ def _s3_client() -> Any:
     def connect(style: str) -> Any:
         # Newer checksum trailers are refused by many S3-compatible servers: send them where they are required only.
         config = Config(
-            s3={"addressing_style": style}, retries={"mode": "standard"}, connect_timeout=10,
-            read_timeout=60, request_checksum_calculation="when_required", response_checksum_validation="when_required",
-        )  # fmt: skip
+            s3={"addressing_style": style},
+            retries={"mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
         return session.client("s3", region_name=region, config=config)
 
     client = connect("auto")

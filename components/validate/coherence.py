@@ -18,8 +18,9 @@ _MOST = 50_000
 _TAGS = 8  # compared of an item
 
 
-def measure_coherence(train: SplitRows | None, catalogue: Catalogue, vectors: list[Vectors],
-                      measured: Measured) -> None:  # fmt: skip
+def measure_coherence(
+    train: SplitRows | None, catalogue: Catalogue, vectors: list[Vectors], measured: Measured
+) -> None:
     first, second = _neighbours(train)
     if len(first) < _FEWEST:
         measured.missing("content", f"fewer than {_FEWEST} pairs of clicks in succession could be read")

@@ -7,8 +7,16 @@ from components.validate.suite import BY_NAME, ROW_RULES, Rule, Severity
 from model.checks import at_least, between, one_of
 
 _COUNTS = ("min_rows", "min_history", "images_decoded", "max_item_id", "examples")
-_UNBOUNDED = ("psi_warn", "psi_stop", "items_psi_warn", "items_psi_stop", "embedding_warn", "embedding_stop",
-              "min_coherence", "min_label_signal")  # fmt: skip
+_UNBOUNDED = (
+    "psi_warn",
+    "psi_stop",
+    "items_psi_warn",
+    "items_psi_stop",
+    "embedding_warn",
+    "embedding_stop",
+    "min_coherence",
+    "min_label_signal",
+)
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ def write_data_docs(path: Path, verdict: dict[str, Any], statistics: dict[str, A
         verdict=verdict,
         failed=[rule for rule in verdict["rules"] if not rule["passed"]],
         groups=_by_table(verdict["rules"]),
-        stories=[(title, [_cells(measured, table) for table in tables if table in measured.tables])
-                 for title, tables in _STORIES],
+        stories=[
+            (title, [_cells(measured, table) for table in tables if table in measured.tables])
+            for title, tables in _STORIES
+        ],
         absent=measured.absent,
         charts=_charts(statistics.get("train", {})),
         rows=statistics["rows"],
-    )  # fmt: skip
+    )
     with atomic_path(path) as scratch:
         scratch.write_text(page, encoding="utf-8")
 
@@ -83,13 +85,18 @@ def _text(value: Any) -> str:
 def _charts(train: dict[str, Any]) -> list[dict[str, Any]]:
     """Bars of train's histograms: (left edge, height) in percent of the chart."""
     charts = []
-    for name, title in (("history_length", "Clicks in a history"), ("likes_level", "Likes level"),
-                        ("views_level", "Views level")):  # fmt: skip
+    for name, title in (
+        ("history_length", "Clicks in a history"),
+        ("likes_level", "Likes level"),
+        ("views_level", "Views level"),
+    ):
         counts = train.get(name)
         if counts and sum(counts):
             last = max(i for i, count in enumerate(counts) if count) + 1
             highest, width = max(counts), 100 / last
-            bars = [{"x": i * width, "width": width * 0.9, "height": 100 * count / highest, "title": f"{i}: {count:,}"}
-                    for i, count in enumerate(counts[:last])]  # fmt: skip
+            bars = [
+                {"x": i * width, "width": width * 0.9, "height": 100 * count / highest, "title": f"{i}: {count:,}"}
+                for i, count in enumerate(counts[:last])
+            ]
             charts.append({"title": title, "bars": bars, "last": last - 1})
     return charts

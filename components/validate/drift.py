@@ -45,8 +45,13 @@ def champion_statistics(champion: Path) -> dict[str, Any] | None:
     return dict(statistics)
 
 
-def measure_drift(before: dict[str, Any] | None, now: dict[str, Any], train: SplitRows | None, catalogue: Catalogue,
-                  measured: Measured) -> None:  # fmt: skip
+def measure_drift(
+    before: dict[str, Any] | None,
+    now: dict[str, Any],
+    train: SplitRows | None,
+    catalogue: Catalogue,
+    measured: Measured,
+) -> None:
     if before is None:
         measured.missing("drift", "there is no champion yet to compare with")
         return
@@ -59,10 +64,9 @@ def measure_drift(before: dict[str, Any] | None, now: dict[str, Any], train: Spl
         {"feature": layout.VIEWS, "measure": "PSI", "views": psi(old[layout.VIEWS], new[layout.VIEWS])},
         {"feature": "tags", "measure": "PSI", "tags": _named_psi(old["tags"], tag_counts(train, catalogue))},
         {"feature": "items", "measure": "PSI", "items": _named_psi(old["items"], item_counts(train))},
-        {"feature": "history length", "measure": "KS",
-         "length": ks(old["history_length"], new["history_length"])},
+        {"feature": "history length", "measure": "KS", "length": ks(old["history_length"], new["history_length"])},
         {"feature": "unseen items", "measure": "share of rows", "unseen_items": _unseen(old["items_seen"], train)},
-    ]  # fmt: skip
+    ]
     if "train" in before["label_rate"] and "train" in now["label_rate"]:
         gap = abs(now["label_rate"]["train"] - before["label_rate"]["train"])
         lines.append({"feature": "label rate", "measure": "difference", "label_rate": gap})

@@ -52,8 +52,9 @@ def _import() -> Any:
     return great_expectations
 
 
-def _judge_table(gx: Any, context: Any, source: Any, frame: pd.DataFrame, key: str, rules: tuple[Rule, ...],
-                 policy: ValidatePolicy) -> dict[str, Judgement]:  # fmt: skip
+def _judge_table(
+    gx: Any, context: Any, source: Any, frame: pd.DataFrame, key: str, rules: tuple[Rule, ...], policy: ValidatePolicy
+) -> dict[str, Judgement]:
     name = rules[0].table
     suite = gx.ExpectationSuite(
         name=name,
@@ -85,9 +86,12 @@ def _expectation(expectations: Any, rule: Rule, policy: ValidatePolicy) -> Any:
     check: Check = rule.check
     if isinstance(check, Between):
         return expectations.ExpectColumnValuesToBeBetween(
-            column=check.column, min_value=policy.limit(check.low), max_value=policy.limit(check.high),
-            mostly=policy.limit(check.mostly), **words,
-        )  # fmt: skip
+            column=check.column,
+            min_value=policy.limit(check.low),
+            max_value=policy.limit(check.high),
+            mostly=policy.limit(check.mostly),
+            **words,
+        )
     if isinstance(check, Filled):
         return expectations.ExpectColumnValuesToMatchRegex(
             column=check.column, regex=r"\S", mostly=policy.limit(check.mostly), **words

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.dataset import layout
+from components.dataset.footers import is_text
 from components.validate.measured import Measured
-from components.validate.parquet import Bools, Ints, Source, is_text
+from components.validate.parquet import Bools, ContractFile, Ints
 
 _UNKNOWN = -1
 Levels = npt.NDArray[np.int16]
@@ -51,7 +52,7 @@ class Catalogue:
         return np.where(inside, table[np.where(inside, ids, 0)], _UNKNOWN)
 
 
-def read_items(source: Source, max_item_id: int, measured: Measured) -> Catalogue:
+def read_items(source: ContractFile, max_item_id: int, measured: Measured) -> Catalogue:
     """Measures the tables `items` and `items_whole`, and returns what the rows are held against."""
     if not source.usable:
         for table in ("items", "items_whole"):
@@ -84,8 +85,9 @@ def read_items(source: Source, max_item_id: int, measured: Measured) -> Catalogu
     return _catalogue(items, tag_parts, max_item_id, measured)
 
 
-def _catalogue(items: pd.DataFrame, tag_parts: list[tuple[pa.Array, Ints]], max_item_id: int,
-               measured: Measured) -> Catalogue:  # fmt: skip
+def _catalogue(
+    items: pd.DataFrame, tag_parts: list[tuple[pa.Array, Ints]], max_item_id: int, measured: Measured
+) -> Catalogue:
     likes, views = items.pop(layout.LIKES).to_numpy(), items.pop(layout.VIEWS).to_numpy()
     items["level_out_of_range"] = (
         (likes < 0) | (likes >= layout.LEVELS) | (views < 0) | (views >= layout.LEVELS)
@@ -96,11 +98,18 @@ def _catalogue(items: pd.DataFrame, tag_parts: list[tuple[pa.Array, Ints]], max_
     items["tags"] = _real_tags(codes, counts, names)
     described = items[ids != 0]  # row 0, where there is one, is padding: no title, no tag, no picture
     measured.add("items", layout.ITEM, described.reset_index(drop=True))
-    measured.add("items_whole", "of", [
-        {"of": "item_feature", "items": len(described),
-         "top_title_share": _top_share(described[layout.TITLE].to_numpy()),
-         "top_tags_share": _top_share(_tag_keys(codes, counts)[ids != 0])},
-    ])  # fmt: skip
+    measured.add(
+        "items_whole",
+        "of",
+        [
+            {
+                "of": "item_feature",
+                "items": len(described),
+                "top_title_share": _top_share(described[layout.TITLE].to_numpy()),
+                "top_tags_share": _top_share(_tag_keys(codes, counts)[ids != 0]),
+            },
+        ],
+    )
     inside = (ids >= 0) & (ids <= max_item_id)
     size = int(ids[inside].max()) + 1 if inside.any() else 0
     catalogue = Catalogue(

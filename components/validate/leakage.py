@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 from components.dataset import layout
 from components.validate.measured import Line, Measured
-from components.validate.parquet import Bools, Ints, Source
+from components.validate.parquet import Bools, ContractFile, Ints
 from components.validate.rows import Clicks, Hashes, SplitRows
 
 _SHORT = 3  # clicks: shorter histories coincide by chance
 _USER_MULTIPLIER, _ITEM_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 
 
-def measure_leakage(splits: dict[str, SplitRows], source: Source, measured: Measured, examples: int) -> None:
+def measure_leakage(splits: dict[str, SplitRows], source: ContractFile, measured: Measured, examples: int) -> None:
     """`source` is train's file: what a split's users clicked is looked for in train's histories."""
     train = splits.get("train")
     others = [rows for name, rows in splits.items() if name != "train" and rows.rows]
@@ -61,7 +61,7 @@ def _example(measured: Measured, column: str, rows: SplitRows, mask: Bools, exam
     ]
 
 
-def _clicked_before(others: list[SplitRows], users: Ints, source: Source) -> Hashes:
+def _clicked_before(others: list[SplitRows], users: Ints, source: ContractFile) -> Hashes:
     """The (user, target) pairs of the other splits that train's histories hold, sorted. Reads train once more."""
     returning = [np.isin(rows.users, users) for rows in others]
     wanted = np.unique(

@@ -10,7 +10,7 @@ from components.validate import coherence, contract, drift, images, leakage, sho
 from components.validate.config import ValidatePolicy
 from components.validate.items import Catalogue, read_items
 from components.validate.measured import Flagged, Measured
-from components.validate.parquet import Source
+from components.validate.parquet import ContractFile
 from components.validate.rows import SplitRows, read_split
 from components.validate.splits import find_duplicates, measure_splits
 from components.validate.vectors import Vectors, measure_item_info, measure_vectors
@@ -20,14 +20,15 @@ STORIES = 4  # what `bar` counts
 
 @dataclass(frozen=True)
 class Reading:
-    sources: dict[str, Source]
+    sources: dict[str, ContractFile]
     measured: Measured
     flagged: Flagged
     statistics: dict[str, Any]
 
 
-def measure(dataset: Path, before: dict[str, Any] | None, policy: ValidatePolicy, moved: frozenset[str],
-            bar: Progress) -> Reading:  # fmt: skip
+def measure(
+    dataset: Path, before: dict[str, Any] | None, policy: ValidatePolicy, moved: frozenset[str], bar: Progress
+) -> Reading:
     """`before` is what the champion was trained on; `moved` the columns of `rows` whose rows are moved aside."""
     measured, flagged = Measured(), Flagged(moved)
     sources = contract.open_dataset(dataset)
@@ -45,8 +46,9 @@ def measure(dataset: Path, before: dict[str, Any] | None, policy: ValidatePolicy
     return Reading(sources, measured, flagged, now)
 
 
-def _read_splits(sources: dict[str, Source], catalogue: Catalogue, policy: ValidatePolicy, flagged: Flagged,
-                 measured: Measured) -> dict[str, SplitRows]:  # fmt: skip
+def _read_splits(
+    sources: dict[str, ContractFile], catalogue: Catalogue, policy: ValidatePolicy, flagged: Flagged, measured: Measured
+) -> dict[str, SplitRows]:
     splits = {}
     for split in layout.SPLITS:
         if sources[split].usable:
@@ -61,8 +63,15 @@ def _read_splits(sources: dict[str, Source], catalogue: Catalogue, policy: Valid
     return splits
 
 
-def _compare(splits: dict[str, SplitRows], sources: dict[str, Source], catalogue: Catalogue, vectors: list[Vectors],
-             before: dict[str, Any] | None, policy: ValidatePolicy, measured: Measured) -> dict[str, Any]:  # fmt: skip
+def _compare(
+    splits: dict[str, SplitRows],
+    sources: dict[str, ContractFile],
+    catalogue: Catalogue,
+    vectors: list[Vectors],
+    before: dict[str, Any] | None,
+    policy: ValidatePolicy,
+    measured: Measured,
+) -> dict[str, Any]:
     """Measures what needs several files at once; returns the statistics of this dataset."""
     train = splits.get("train")
     leakage.measure_leakage(splits, sources["train"], measured, policy.examples)

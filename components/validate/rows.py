@@ -8,7 +8,7 @@ import numpy.typing as npt
 from components.dataset import layout
 from components.validate.items import Catalogue
 from components.validate.measured import Flagged, Line, Measured
-from components.validate.parquet import Bools, Ints, Source
+from components.validate.parquet import Bools, ContractFile, Ints
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -105,8 +105,9 @@ class Clicks:
         return marked
 
 
-def read_split(source: Source, catalogue: Catalogue, flagged: Flagged, measured: Measured,
-               examples: int) -> SplitRows:  # fmt: skip
+def read_split(
+    source: ContractFile, catalogue: Catalogue, flagged: Flagged, measured: Measured, examples: int
+) -> SplitRows:
     labelled = source.has(layout.LABEL)
     columns = [layout.USER, layout.ITEM, layout.HISTORY, layout.LIKES, layout.VIEWS]
     kept = _allocate(source.name, source.rows, labelled)

@@ -4,23 +4,26 @@ import numpy as np
 import numpy.typing as npt
 
 from components.dataset import layout
+from components.dataset.footers import is_integer
 from components.statistics.auc import auc
 from components.statistics.click_rate import click_rates
 from components.validate.coherence import shared_tags
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
-from components.validate.parquet import Source, is_integer
+from components.validate.parquet import ContractFile
 from components.validate.rows import SplitRows
 from components.validate.vectors import Vectors
 
 _BLURRED = 0.02  # standard error of an AUC above which a split is too small to judge its labels
+_EXTRA = 64  # columns beyond the contract that are measured: an export can bring thousands, and nothing reads them
 _PRIOR_SHOWS = 10.0  # an item's click rate starts at train's, worth this many shows
 
 Values = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
-def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: Catalogue, vectors: list[Vectors],
-                      measured: Measured) -> None:  # fmt: skip
+def measure_shortcuts(
+    splits: dict[str, SplitRows], source: ContractFile, catalogue: Catalogue, vectors: list[Vectors], measured: Measured
+) -> None:
     train, valid = splits.get("train"), splits.get("valid")
     if train is None or train.labels is None or not _has_both(train):
         measured.missing("baselines", "train has no readable labels of both kinds")
@@ -29,6 +32,8 @@ def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: C
     for name, values in _features(train, source).items():
         area = auc(train.labels, values)
         lines.append({"baseline": name, "on": "train", "auc": area, "feature_auc": max(area, 1 - area)})
+    if (left := len(_extra_numbers(source)) - _EXTRA) > 0:
+        lines.append({"baseline": f"{left} more extra columns: not measured", "on": "train"})
     area = auc(train.labels, np.arange(train.rows))
     lines.append({"baseline": "row order", "on": "train", "auc": area, "row_order_auc": max(area, 1 - area)})
     lines.append({"baseline": "user", "on": "train", "one_sided_users": _one_sided(train)})
@@ -42,7 +47,7 @@ def measure_shortcuts(splits: dict[str, SplitRows], source: Source, catalogue: C
     measured.add("baselines", "baseline", lines)
 
 
-def _features(train: SplitRows, source: Source) -> dict[str, Values]:
+def _features(train: SplitRows, source: ContractFile) -> dict[str, Values]:
     features: dict[str, Values] = {
         layout.LIKES: train.likes,
         layout.VIEWS: train.views,
@@ -50,17 +55,23 @@ def _features(train: SplitRows, source: Source) -> dict[str, Values]:
         layout.ITEM: train.items,
         "history length": train.lengths,
     }
-    extra = [name for name in source.extra_columns.split(", ") if name]
-    for name in extra:
-        assert source.file is not None
-        kind = source.file.schema_arrow.field(name).type
-        if is_integer(kind) or str(kind) in ("float", "double", "bool"):
-            parts = [batch.column(name).cast("float64").to_numpy(zero_copy_only=False)
-                     for _, _, batch in source.batches([name])]  # fmt: skip
-            values = np.nan_to_num(np.concatenate(parts)) if parts else np.zeros(0)
-            if len(values) == train.rows:
-                features[name] = values
+    for name in _extra_numbers(source)[:_EXTRA]:
+        parts = [
+            batch.column(name).cast("float64").to_numpy(zero_copy_only=False) for _, _, batch in source.batches([name])
+        ]
+        values = np.nan_to_num(np.concatenate(parts)) if parts else np.zeros(0)
+        if len(values) == train.rows:
+            features[name] = values
     return features
+
+
+def _extra_numbers(source: ContractFile) -> list[str]:
+    """The columns beyond the contract that an AUC can be measured of."""
+    schema = source.footer.schema
+    if schema is None:
+        return []
+    kinds = {name: schema.field(name).type for name in source.footer.extra if schema.names.count(name) == 1}
+    return [name for name, kind in kinds.items() if is_integer(kind) or str(kind) in ("float", "double", "bool")]
 
 
 def _has_both(rows: SplitRows) -> bool:

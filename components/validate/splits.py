@@ -19,8 +19,13 @@ def find_duplicates(rows: SplitRows, flagged: Flagged, measured: Measured, examp
     found = measured.examples.setdefault("rows.duplicate", [])
     for place in again[: max(0, examples - len(found))]:
         row, first = int(order[place]), int(order[place - 1])
-        line: Line = {"split": rows.split, "row": row, "same_as_row": first, "user_id": int(rows.users[row]),
-                "item_id": int(rows.items[row])}  # fmt: skip
+        line: Line = {
+            "split": rows.split,
+            "row": row,
+            "same_as_row": first,
+            "user_id": int(rows.users[row]),
+            "item_id": int(rows.items[row]),
+        }
         if rows.labels is not None:
             line["labels"] = f"{rows.labels[first]} and {rows.labels[row]}"
         found.append(line)
@@ -29,8 +34,9 @@ def find_duplicates(rows: SplitRows, flagged: Flagged, measured: Measured, examp
         line["duplicate"] = int(count)
 
 
-def measure_splits(splits: dict[str, SplitRows], catalogue: Catalogue, flagged: Flagged, min_history: int,
-                   measured: Measured) -> None:  # fmt: skip
+def measure_splits(
+    splits: dict[str, SplitRows], catalogue: Catalogue, flagged: Flagged, min_history: int, measured: Measured
+) -> None:
     train = splits.get("train")
     lines = []
     for name, rows in splits.items():

@@ -18,8 +18,9 @@ FORMAT = 1
 _TOP = 200  # tags, and items, that are counted by name; the others are counted together
 
 
-def collect(splits: dict[str, SplitRows], catalogue: Catalogue, vectors: list[Vectors],
-            measured: Measured) -> dict[str, Any]:  # fmt: skip
+def collect(
+    splits: dict[str, SplitRows], catalogue: Catalogue, vectors: list[Vectors], measured: Measured
+) -> dict[str, Any]:
     """Describes train; of the other splits only sizes and rates. Rows moved aside are few, and counted in."""
     statistics: dict[str, Any] = {
         "format": FORMAT,
@@ -69,8 +70,9 @@ def tag_counts(train: SplitRows, catalogue: Catalogue) -> dict[str, int]:
     places = catalogue.place(ids)
     per_item = np.zeros(len(catalogue.ids))
     per_item[places[places >= 0]] = shows[places >= 0]
-    counts = np.bincount(catalogue.tag_codes, weights=np.repeat(per_item, catalogue.tag_counts),
-                         minlength=len(catalogue.tag_names))  # fmt: skip
+    counts = np.bincount(
+        catalogue.tag_codes, weights=np.repeat(per_item, catalogue.tag_counts), minlength=len(catalogue.tag_names)
+    )
     return {
         name: int(count)
         for name, count in zip(catalogue.tag_names, counts, strict=True)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from components.dataset import layout
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
-from components.validate.parquet import Ints, Source
+from components.validate.parquet import ContractFile, Ints
 
 Floats = npt.NDArray[np.float64]
 _BATCH_ROWS = 4096  # x 1024 dimensions x 8 bytes: 34 MB
@@ -102,7 +102,7 @@ class Vectors:
         return np.where(found[0] & found[1], (a * b).sum(axis=1), np.nan)
 
 
-def read_vectors(source: Source, column: str, skip_padding: bool) -> Vectors:
+def read_vectors(source: ContractFile, column: str, skip_padding: bool) -> Vectors:
     vectors = Vectors(column)
     for _, _, batch in source.batches([layout.ITEM, column], batch_rows=_BATCH_ROWS):
         ids = source.integers(batch, layout.ITEM)
@@ -116,7 +116,7 @@ def read_vectors(source: Source, column: str, skip_padding: bool) -> Vectors:
     return vectors
 
 
-def measure_vectors(sources: dict[str, Source], measured: Measured) -> list[Vectors]:
+def measure_vectors(sources: dict[str, ContractFile], measured: Measured) -> list[Vectors]:
     found = [
         read_vectors(source, column, skip_padding=True)
         for source, column in (
@@ -137,11 +137,15 @@ def measure_vectors(sources: dict[str, Source], measured: Measured) -> list[Vect
     return found
 
 
-def measure_item_info(sources: dict[str, Source], catalogue: Catalogue, measured: Measured) -> None:
+def measure_item_info(sources: dict[str, ContractFile], catalogue: Catalogue, measured: Measured) -> None:
     source = sources.get("item_info")
     if source is None or not source.usable:
-        measured.missing("item_info", "item_info.parquet is optional: the embedding step makes it"
-                         if source is None else "item_info.parquet could not be read")  # fmt: skip
+        measured.missing(
+            "item_info",
+            "item_info.parquet is optional: the embedding step makes it"
+            if source is None
+            else "item_info.parquet could not be read",
+        )
         return
     ids_parts, codes_parts, widths_parts = [], [], []
     for _, _, batch in source.batches([layout.ITEM, layout.TAGS], batch_rows=_BATCH_ROWS):
@@ -174,8 +178,9 @@ def _tags_mismatch(ids: Ints, tags: Ints, widths: Ints, catalogue: Catalogue) ->
     if not catalogue.readable or not all(name.lstrip("-").isdecimal() for name in catalogue.tag_names):
         return None
     numbers = np.array([int(name) for name in catalogue.tag_names] or [0], np.int64)
-    ours = _keys(numbers[catalogue.tag_codes] if len(catalogue.tag_codes) else catalogue.tag_codes,
-                 catalogue.tag_counts)  # fmt: skip
+    ours = _keys(
+        numbers[catalogue.tag_codes] if len(catalogue.tag_codes) else catalogue.tag_codes, catalogue.tag_counts
+    )
     theirs = _keys(tags, widths)
     places = catalogue.place(ids)
     both = (places >= 0) & (ids != 0)

@@ -28,25 +28,43 @@ def outcome(rule: Rule, judgement: Judgement | None, measured: Measured, policy:
     if judgement is None:
         reason = measured.why_absent(rule.table, rule.check.column)
         message = f"{rule.name}: not measured, because {reason}"
-        return {**found, "passed": True, "not_measured": reason, "observed": None, "count": 0, "examples": [],
-                "message": message, "expectation": ""}  # fmt: skip
+        return {
+            **found,
+            "passed": True,
+            "not_measured": reason,
+            "observed": None,
+            "count": 0,
+            "examples": [],
+            "message": message,
+            "expectation": "",
+        }
     place = f"{rule.table}.{rule.check.column}"
     count = measured.counts.get(place, judgement.unexpected)
     examples = (measured.examples.get(place) or judgement.lines)[: policy.examples] if judgement.unexpected else []
     message = f"{rule.name}: {rule.what}"
     if judgement.unexpected:
         message = f"{rule.name}: expected that {rule.what}, but {_found(rule, judgement, count, limit)}"
-    return {**found, "passed": judgement.success, "not_measured": "", "observed": _observed(rule, judgement, measured),
-            "count": count, "examples": examples, "message": message,
-            "expectation": judgement.expectation}  # fmt: skip
+    return {
+        **found,
+        "passed": judgement.success,
+        "not_measured": "",
+        "observed": _observed(rule, judgement, measured),
+        "count": count,
+        "examples": examples,
+        "message": message,
+        "expectation": judgement.expectation,
+    }
 
 
 def limit_in_words(rule: Rule, policy: ValidatePolicy) -> str:
     """Such as `<= 0.97 (max_item_ctr_auc)`."""
     check = rule.check
     words = []
-    for sign, bound in ((">=", getattr(check, "low", None)), ("<=", getattr(check, "high", None)),
-                        ("for a share >=", getattr(check, "mostly", None))):  # fmt: skip
+    for sign, bound in (
+        (">=", getattr(check, "low", None)),
+        ("<=", getattr(check, "high", None)),
+        ("for a share >=", getattr(check, "mostly", None)),
+    ):
         value = policy.limit(bound)
         if value is not None and not (sign.startswith("for") and value == 1.0):
             words.append(f"{sign} {value:g}" + (f" ({bound})" if isinstance(bound, str) else ""))

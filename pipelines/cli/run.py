@@ -35,6 +35,10 @@ def run(
     config = resolve(preset_name, overrides, policy)
     if data is not None and not data.is_dir():
         raise ValueError(f"--data {data}: no such folder")
+    if data is not None:
+        from components.dataset.footers import check_footers  # loads pyarrow
+
+        check_footers(data)  # a missing or mistyped column is refused in milliseconds, before anything starts
     execution = prepare(config, data, revision, workspace)
     started = time.monotonic()
     for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell had its background jobs ignore Ctrl-C

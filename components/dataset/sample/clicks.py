@@ -95,9 +95,14 @@ def _pool(world: World, spec: SampleSpec, split: str, rng: np.random.Generator) 
 
 
 def _draw_chunk(
-    rng: np.random.Generator, world: World, known: Catalogue, open_to_click: Catalogue, pool: Mask, first_user: int,
+    rng: np.random.Generator,
+    world: World,
+    known: Catalogue,
+    open_to_click: Catalogue,
+    pool: Mask,
+    first_user: int,
     lengths: Ints,
-) -> Rows:  # fmt: skip
+) -> Rows:
     users = np.arange(len(lengths))
     likings = _likings(rng, known.kinds, len(users))
     history_user, history_item = _draw_histories(rng, known, known.chances(likings), lengths)
@@ -203,9 +208,7 @@ def _probability(
     return np.asarray(if_clicked / (if_clicked + NEGATIVES * if_skipped))
 
 
-def _likeness(
-    world: World, history_user: Ints, history_item: Ints, lengths: Ints, user: Ints, item: Ints
-) -> Floats:  # fmt: skip
+def _likeness(world: World, history_user: Ints, history_item: Ints, lengths: Ints, user: Ints, item: Ints) -> Floats:
     total = np.zeros(len(user))
     for attribute, (count, spread) in enumerate(zip(ATTRIBUTES, LIKING, strict=True)):
         values = world.attributes[:, attribute]

@@ -51,9 +51,13 @@ def _texture(
 
 
 def _shape(
-    draw: ImageDraw.ImageDraw, shape: int, centre: tuple[float, float], radius: float, turn: float,
+    draw: ImageDraw.ImageDraw,
+    shape: int,
+    centre: tuple[float, float],
+    radius: float,
+    turn: float,
     ground: tuple[int, int, int],
-) -> None:  # fmt: skip
+) -> None:
     ink = (250, 248, 240)
     if shape in (0, 1):  # disc, ring
         box = [centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius]

@@ -83,9 +83,7 @@ def _write_item_info(out: Path, world: World, rng: np.random.Generator) -> None:
         tags[item, MAX_TAGS - len(own) :] = own
     embedding = np.zeros((world.items + 1, 128), dtype=np.float32)
     embedding[1:] = _embed(world, (0, 1, 2, 3), 128, rng)
-    columns = {
-        ITEM: pa.array(np.arange(world.items + 1)), TAGS: vectors(tags), ITEM_EMBEDDING: vectors(embedding)
-    }  # fmt: skip
+    columns = {ITEM: pa.array(np.arange(world.items + 1)), TAGS: vectors(tags), ITEM_EMBEDDING: vectors(embedding)}
     _write_table(item_info_path(out), pa.table(columns))
 
 

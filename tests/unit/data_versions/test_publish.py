@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -55,6 +56,15 @@ def test_changes_that_no_commit_holds_are_not_overwritten(repository: Path, othe
     git(repository, "rm", "-q", "data.dvc")
     with pytest.raises(StepError, match=r"no data\.dvc names it: mmctr data add data first"):
         add_data(repository, other, tmp_path / "cache")
+
+
+def test_a_folder_that_no_training_could_run_on_is_not_added(repository: Path, other: Path, tmp_path: Path) -> None:
+    before = sha256_file(repository / "data" / "train.parquet")
+    rows = pq.read_table(other / "train.parquet")
+    pq.write_table(rows.drop(["likes_level", "views_level"]), other / "train.parquet")
+    with pytest.raises(StepError, match=r"train\.parquet lacks the column likes_level"):
+        add_data(repository, other, tmp_path / "cache")
+    assert sha256_file(repository / "data" / "train.parquet") == before
 
 
 def test_data_itself_is_added_in_place(repository: Path, tmp_path: Path) -> None:
@@ -121,7 +131,7 @@ def test_microlens_exits_1_when_something_is_missing(tmp_path: Path) -> None:
     (tmp_path / "valid.parquet").unlink()
     done = CliRunner().invoke(import_app, ["microlens", str(tmp_path)])
     assert done.exit_code == 1
-    assert "problem: valid.parquet is missing" in done.output
+    assert "problem: valid.parquet is not there" in done.output
 
 
 @pytest.mark.parametrize(

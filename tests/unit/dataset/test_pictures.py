@@ -91,10 +91,19 @@ def animated() -> bytes:
         (encoded(Image.new("RGB", (1, 1), ORANGE), "PNG"), ORANGE, ""),
     ],
     ids=[
-        "animated", "cmyk", "16-bit-mid", "16-bit-dark", "grey", "transparent", "palette", "one-bit", "webp", "strip",
+        "animated",
+        "cmyk",
+        "16-bit-mid",
+        "16-bit-dark",
+        "grey",
+        "transparent",
+        "palette",
+        "one-bit",
+        "webp",
+        "strip",
         "dot",
     ],
-)  # fmt: skip
+)
 def test_odd_pictures_give_the_colours_a_person_sees(data: bytes, expected: tuple[float, ...], note: str) -> None:
     seen, told = colour(data)
     np.testing.assert_allclose(seen, expected, atol=8)

@@ -33,5 +33,8 @@ def tiny(tiny_bert: Path, tiny_clip: Path) -> EmbedConfig:
     """A run of the whole step in a second or so."""
     return replace(
         EmbedConfig(dimension=8, text_batch=4, image_batch=4, bad_input_limit=0.5),
-        text_encoder="bert", text_weights=str(tiny_bert), image_encoder="clip-vit", image_weights=str(tiny_clip),
-    )  # fmt: skip
+        text_encoder="bert",
+        text_weights=str(tiny_bert),
+        image_encoder="clip-vit",
+        image_weights=str(tiny_clip),
+    )

@@ -52,10 +52,14 @@ def write_dataset(
     seen = ids if train is None else list(train)
     rows = pa.table(
         {
-            "user_id": seen, "item_id": seen, "item_seq": [[0, 0, seen[0]]] * len(seen),
-            "likes_level": [1] * len(seen), "views_level": [1] * len(seen), "label": [1] * len(seen),
+            "user_id": seen,
+            "item_id": seen,
+            "item_seq": [[0, 0, seen[0]]] * len(seen),
+            "likes_level": [1] * len(seen),
+            "views_level": [1] * len(seen),
+            "label": [1] * len(seen),
         }
-    )  # fmt: skip
+    )
     for split in ("train", "valid", "test"):
         pq.write_table(rows, folder / f"{split}.parquet")
     return folder

@@ -59,7 +59,7 @@ def test_a_bad_image_is_named_and_the_mean_stands_in(
         (encoded(picture(2).convert("RGBA"), "PNG"), "image: transparent: on white"),
     ],
     ids=["cmyk", "16-bit", "animated", "transparent"],
-)  # fmt: skip
+)
 def test_an_odd_image_is_used_and_noted(tmp_path: Path, tiny: EmbedConfig, image: bytes, note: str) -> None:
     manifest, vectors = run(tmp_path, tiny, items=8, images={2: image})
     assert (manifest["bad_input"]["causes"], manifest["bad_input"]["notes"]) == ({}, {note: 1})

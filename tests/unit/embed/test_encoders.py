@@ -131,10 +131,26 @@ def test_the_attention_pool_is_torch_multi_head_attention() -> None:
     x = torch.cat([x.mean(0, keepdim=True), x]) + pool.positional_embedding[:, None]
     biases = torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias])
     expected, _ = functional.multi_head_attention_forward(
-        x[:1], x, x, 128, 2, None, biases, None, None, False, 0.0,
-        pool.c_proj.weight, pool.c_proj.bias, training=False, need_weights=False, use_separate_proj_weight=True,
-        q_proj_weight=pool.q_proj.weight, k_proj_weight=pool.k_proj.weight, v_proj_weight=pool.v_proj.weight,
-    )  # fmt: skip
+        x[:1],
+        x,
+        x,
+        128,
+        2,
+        None,
+        biases,
+        None,
+        None,
+        False,
+        0.0,
+        pool.c_proj.weight,
+        pool.c_proj.bias,
+        training=False,
+        need_weights=False,
+        use_separate_proj_weight=True,
+        q_proj_weight=pool.q_proj.weight,
+        k_proj_weight=pool.k_proj.weight,
+        v_proj_weight=pool.v_proj.weight,
+    )
     torch.testing.assert_close(pool(places), expected[0])
 
 

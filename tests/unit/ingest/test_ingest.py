@@ -106,7 +106,7 @@ def test_a_cached_object_that_changed_is_fetched_again(repository: Path, tmp_pat
 
 def test_an_earlier_dataset_in_the_output_is_replaced_and_strange_files_are_not(
     repository: Path, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     ingest(str(repository), "one", out, tmp_path / "cache")
@@ -197,7 +197,9 @@ OUT = "outs:\n- md5: {}\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: {}\n"
         ),
         pytest.param(
             _commit_pointer(OUT.format("0" * 32 + ".dir", "data").replace("  hash: md5\n", "")),
-            "main", r"was written by DVC 2", id="dvc-2",
+            "main",
+            r"was written by DVC 2",
+            id="dvc-2",
         ),
         pytest.param(
             _commit_pointer(OUT.format("0" * 32 + ".dir", "data")), "main", r"data/ \(md5 0+\.dir\) is not", id="list"
@@ -210,7 +212,7 @@ OUT = "outs:\n- md5: {}\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: {}\n"
             _commit_config("[core]\n    remote = other\n"), "main", r"\.dvc/config can't be used", id="remote-unknown"
         ),
     ],
-)  # fmt: skip
+)
 def test_each_accident_is_one_clear_error_and_leaves_nothing(
     repository: Path, tmp_path: Path, accident: Callable[[Path], object], revision: str, message: str
 ) -> None:
@@ -246,7 +248,7 @@ def test_a_secret_in_the_repositorys_url_is_not_shown(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_before_the_download(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(StepError, match=r"has 0\.0 MiB free, and the data needs 0\.\d MiB: make room"):
         ingest(str(repository), "two", tmp_path / "out", tmp_path / "cache")

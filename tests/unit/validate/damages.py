@@ -182,8 +182,13 @@ def histories_of_the_whole_log(data: Path) -> None:
     renamed = np.where(np.isin(users, some), returning[np.searchsorted(some, users).clip(max=74)], users)
     test = with_column(test, layout.USER, renamed)
     pq.write_table(test, data / "test.parquet")
-    clicked = dict(zip(renamed[ints(test, layout.LABEL) == 1].tolist(), test.filter(pa.array(
-        ints(test, layout.LABEL) == 1)).column(layout.ITEM).to_pylist(), strict=True))  # fmt: skip
+    clicked = dict(
+        zip(
+            renamed[ints(test, layout.LABEL) == 1].tolist(),
+            test.filter(pa.array(ints(test, layout.LABEL) == 1)).column(layout.ITEM).to_pylist(),
+            strict=True,
+        )
+    )
     values, targets = histories(train), ints(train, layout.ITEM)
     for row, user in enumerate(ints(train, layout.USER).tolist()):
         if user in clicked and clicked[user] != targets[row]:

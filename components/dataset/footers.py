@@ -1,0 +1,166 @@
+"""What the footers of a dataset's files say: is every file and column of the data contract there, with the right type?
+
+A Parquet footer holds the columns and the number of rows, so this takes milliseconds whatever the size of the data.
+`mmctr run --data` and `mmctr data add` ask before anything starts; the validate step holds its rules against the same
+findings.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.dataset import layout
+from components.errors import StepError
+
+# What pyarrow raises on truncated, overwritten or crafted bytes: its own errors (some are ValueError or KeyError as
+# well), OSError from pages, UnicodeDecodeError from names, MemoryError and OverflowError from absurd sizes.
+READ_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError, OverflowError)
+
+
+def is_integer(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+_KINDS: dict[str, Callable[[pa.DataType], bool]] = {
+    "an integer": is_integer,
+    "a text": is_text,
+    "a list of integers": lambda kind: is_list(kind) and is_integer(kind.value_type),
+    "a list of integers or texts": lambda kind: (
+        is_list(kind) and (is_integer(kind.value_type) or is_text(kind.value_type))
+    ),
+    "a list of floats": lambda kind: is_list(kind) and bool(pa.types.is_floating(kind.value_type)),
+}
+_SPLIT = {
+    layout.USER: "an integer",
+    layout.ITEM: "an integer",
+    layout.HISTORY: "a list of integers",
+    layout.LIKES: "an integer",
+    layout.VIEWS: "an integer",
+}
+_LABEL = {layout.LABEL: "an integer"}
+
+
+@dataclass(frozen=True)
+class FileContract:
+    """The columns of one file, as column -> kind in words. Those in `optional` may be left out."""
+
+    name: str
+    required: dict[str, str]
+    optional: dict[str, str] = field(default_factory=dict)
+
+
+SPLITS = {
+    "train": FileContract("train.parquet", {**_SPLIT, **_LABEL}),
+    "valid": FileContract("valid.parquet", {**_SPLIT, **_LABEL}),
+    "test": FileContract("test.parquet", _SPLIT, _LABEL),  # the public challenge's test has no label
+}
+ITEM_FEATURE = FileContract(
+    "item_feature.parquet",
+    {
+        layout.ITEM: "an integer",
+        layout.TITLE: "a text",
+        layout.TAGS: "a list of integers or texts",
+        layout.LIKES: "an integer",
+        layout.VIEWS: "an integer",
+    },
+    {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"},
+)
+ITEM_INFO = FileContract(  # the whole file is optional: the embed step makes it
+    "item_info.parquet",
+    {
+        layout.ITEM: "an integer",
+        layout.TAGS: "a list of integers",
+        layout.ITEM_EMBEDDING: "a list of floats",
+    },
+)
+
+
+@dataclass(frozen=True)
+class Footer:
+    """One file's footer held against its contract. Empty texts and lists mean that nothing is wrong."""
+
+    contract: FileContract
+    schema: pa.Schema | None = None
+    rows: int = 0
+    absent: str = ""
+    unreadable: str = ""
+    missing: tuple[str, ...] = ()  # columns
+    wrong: tuple[str, ...] = ()  # sentences about types, and about names that come twice
+    extra: tuple[str, ...] = ()  # columns that the contract does not name
+
+    @property
+    def usable(self) -> bool:
+        return self.schema is not None and not (self.missing or self.wrong)
+
+    @property
+    def problems(self) -> list[str]:
+        name = self.contract.name
+        found = [self.absent] if self.absent else []
+        found += [f"{name} {self.unreadable}"] if self.unreadable else []
+        found += [f"{name} lacks the column {column} ({self.contract.required[column]})" for column in self.missing]
+        return found + [f"{name}: {text}" for text in self.wrong]
+
+
+def read_footer(path: Path, contract: FileContract) -> Footer:
+    if not path.is_file():
+        return Footer(contract, absent=f"{contract.name} is not there")
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, int(file.metadata.num_rows)
+    except READ_ERRORS as error:
+        size = f"{path.stat().st_size:,} bytes"
+        return Footer(contract, unreadable=f"is not a whole parquet file ({size}): {first_line(error)}")
+    times = Counter(schema.names)
+    known = {**contract.required, **contract.optional}
+    wrong = [
+        f"{column} is {schema.field(column).type}, must be {kind}"
+        for column, kind in known.items()
+        if times[column] == 1 and not _KINDS[kind](schema.field(column).type)
+    ]
+    return Footer(
+        contract,
+        schema,
+        rows,
+        missing=tuple(column for column in contract.required if not times[column]),
+        wrong=(*wrong, *(f"the column {column!r} comes {count} times" for column, count in times.items() if count > 1)),
+        extra=tuple(column for column in times if column not in known),
+    )
+
+
+def read_footers(folder: Path) -> dict[str, Footer]:
+    """By `train`, `valid`, `test`, `item_feature` and, where the folder has one, `item_info`."""
+
+    def read(contract: FileContract) -> Footer:
+        return read_footer(layout.find_file(folder, contract.name) or folder / contract.name, contract)
+
+    footers = {name: read(contract) for name, contract in {**SPLITS, "item_feature": ITEM_FEATURE}.items()}
+    info = read(ITEM_INFO)
+    return footers if info.absent else {**footers, "item_info": info}
+
+
+def check_footers(folder: Path) -> None:
+    """Raises StepError with everything that is wrong, when no training could run on this folder."""
+    if not folder.is_dir():
+        raise StepError(f"{folder} is not a folder: give the one that holds train.parquet and the other files")
+    problems = [problem for footer in read_footers(folder).values() for problem in footer.problems]
+    if problems:
+        raise StepError(
+            f"{folder} does not keep the data contract: {'; '.join(problems)}. Mend the files, or convert other "
+            "data: mmctr import --help"
+        )
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
