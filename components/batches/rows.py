@@ -8,8 +8,6 @@ Position 0 of `history` holds the padding id: a gather that reaches before the s
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +22,11 @@ from components.dataset.layout import HISTORY, ITEM, LABEL, LIKES, USER, VIEWS
 from components.errors import StepError
 from components.process.progress import progress
 from components.storage.files import read_json, sha256_file, sha256_json, write_json
+from components.storage.verified import made_once, require
 
 Array = npt.NDArray[Any]
 
-FORMAT = 1  # part of the cache key: raise it when the layout below changes
+FORMAT = 2  # part of the cache key: raise it when the layout below changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 
@@ -55,14 +54,16 @@ class RowStore:
         excluded = np.unique(np.fromiter(exclude, dtype=np.int64))
         key = sha256_json([FORMAT, sha256_file(parquet), excluded.tolist()])[:32]
         folder = cache_dir / key
-        if not _is_whole(folder):
-            _convert(parquet, folder, excluded)
-        return cls.open(folder)
+        made_once(folder, lambda scratch: _convert(parquet, scratch, excluded))
+        return cls._mapped(folder)
 
     @classmethod
     def open(cls, folder: Path) -> "RowStore":
-        if not _is_whole(folder):
-            raise StepError(f"{folder} does not hold converted rows: delete it and run the step again")
+        require(folder, "run the command again; it converts the rows anew")
+        return cls._mapped(folder)
+
+    @classmethod
+    def _mapped(cls, folder: Path) -> "RowStore":
         arrays = {name: _map(folder / name, dtype) for name, dtype in FILES.items()}
         return cls(
             folder, arrays["records"], arrays["history"], arrays["user"], read_json(folder / "meta.json")["max_item"]
@@ -111,14 +112,6 @@ def gather_history(flat: Array, records: Array, length: int) -> Array:
     return gathered
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether every file is there at its full size. The folder was renamed into place, so this catches later damage."""
-    if not (folder / "meta.json").is_file():
-        return False
-    sizes = read_json(folder / "meta.json")["bytes"]
-    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
-
-
 def _map(path: Path, dtype: np.dtype[Any]) -> Array:
     if path.stat().st_size == 0:  # an empty file cannot be mapped
         return np.zeros(0, dtype)
@@ -126,22 +119,12 @@ def _map(path: Path, dtype: np.dtype[Any]) -> Array:
 
 
 def _convert(parquet: Path, folder: Path, excluded: Array) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".rows-", dir=folder.parent))
     try:
-        max_item = _write_columns(parquet, scratch, excluded)
-        sizes = {name: (scratch / name).stat().st_size for name in FILES}
-        write_json(scratch / "meta.json", {"bytes": sizes, "max_item": max_item, "format": FORMAT})
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
+        write_json(folder / "meta.json", {"max_item": _write_columns(parquet, folder, excluded), "format": FORMAT})
     except OSError as error:
-        if _is_whole(folder):  # another process converted the same split meanwhile
-            return
         raise StepError(
-            f"{folder}: the rows could not be written ({error}); free space or choose another cache"
+            f"{folder.parent}: the rows of {parquet} could not be written ({error}); free space or choose another cache"
         ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:

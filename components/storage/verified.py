@@ -1,10 +1,11 @@
 """Cache entries that are checked before they are used: a folder of files and, in `digests.json`, what they must hold.
 
-    seal(scratch, name=folder.name); scratch.rename(folder)      the writer, before the entry takes its place
-    if not intact(folder): ...make it again...                   the reader, before it opens a file
+    made_once(folder, make)      calls `make(scratch)` and seals what it wrote, unless an intact entry is there
+    intact(folder)               for a reader that goes on without the entry
+    require(folder, remedy)      for a reader that can't
 
-A damaged entry is named in the log and moved aside, so the reader makes it anew as if it had never been there, and a
-person can still look at what happened.
+A damaged entry is named in the log and moved aside, so that it is made anew as if it had never been there, and a person
+can still look at what happened.
 
 Hashing reads every byte, about a second for a gigabyte. An entry that was found intact is therefore not read again for
 a day, unless one of its files has another size, inode, modification or change time than it had then. (The change time
@@ -14,13 +15,15 @@ itself turned is found within a day.
 
 import json
 import logging
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from components.errors import StepError
 from components.storage.files import sha256_file, write_json
+from components.storage.locks import alone
 
 DIGESTS = "digests.json"
 CHECKED = "checked.json"  # when the entry was last found intact, and how its files looked
@@ -29,12 +32,35 @@ DAY = 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
-def seal(folder: Path, name: str, files: Iterable[str] | None = None) -> None:
-    """Writes the digests of `files`, or of all files in `folder`, for an entry that will be called `name`."""
-    chosen = sorted(path.name for path in folder.iterdir() if path.is_file()) if files is None else sorted(files)
-    digests = {file: sha256_file(folder / file) for file in chosen}
+def made_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Lets `make` write the entry's files into a folder of its own, unless an intact entry is there.
+
+    One process at a time does so; the others wait and find the entry. It appears at once and whole.
+    """
+    if folder.is_dir() and damage(folder) is None:
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.with_name(f".{folder.name}.making")
+    with alone(folder.with_name(f".{folder.name}.lock")) as hold:
+        if intact(folder):
+            return
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+        try:
+            scratch.mkdir()
+            make(scratch)
+            seal(scratch, folder.name)
+            hold.check()
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def seal(folder: Path, name: str) -> None:
+    """Writes the digests of all files in `folder`, for an entry that will be called `name`."""
+    digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     # The name is part of it: an intact entry under the name of another is damage too.
     write_json(folder / DIGESTS, {"entry": name, "sha256": digests})
+    _remember(folder, {file: _look(folder / file) for file in [DIGESTS, *digests]})
 
 
 def intact(folder: Path) -> bool:
@@ -45,6 +71,15 @@ def intact(folder: Path) -> bool:
         set_aside(folder, reason)
         return False
     return True
+
+
+def require(folder: Path, remedy: str) -> None:
+    """Raises StepError with the remedy unless the entry is intact."""
+    if not folder.is_dir():
+        raise StepError(f"{folder} is missing: {remedy}")
+    if reason := damage(folder):
+        aside = set_aside(folder, reason)
+        raise StepError(f"{folder} was damaged ({reason}) and is now called {aside.name}: {remedy}")
 
 
 def damage(folder: Path) -> str | None:
@@ -67,17 +102,22 @@ def damage(folder: Path) -> str | None:
     for file, expected in digests.items():
         if sha256_file(folder / file) != expected:
             return f"{file} is not what was written"
-    with suppress(OSError):  # a folder that can't be written is checked each time
-        write_json(folder / CHECKED, {"time": time.time(), "files": looks})
+    _remember(folder, looks)
     return None
 
 
 def set_aside(path: Path, reason: str) -> Path:
     """Renames a damaged file or folder, and says so."""
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}")
-    path.rename(aside)
-    _log.warning("%s is damaged (%s): moved to %s, and made again", path, reason, aside.name)
+    with suppress(FileNotFoundError):  # another process, which noticed as well, was faster
+        path.rename(aside)
+        _log.warning("%s is damaged (%s): renamed to %s, and will be made again", path, reason, aside.name)
     return aside
+
+
+def _remember(folder: Path, looks: dict[str, list[int]]) -> None:
+    with suppress(OSError):  # an entry in a folder that can't be written is read each time
+        write_json(folder / CHECKED, {"time": time.time(), "files": looks})
 
 
 def _look(path: Path) -> list[int]:
@@ -85,7 +125,7 @@ def _look(path: Path) -> list[int]:
     return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
-def _checked_lately(folder: Path, looks: dict[str, Any]) -> bool:
+def _checked_lately(folder: Path, looks: dict[str, list[int]]) -> bool:
     try:
         checked = json.loads((folder / CHECKED).read_bytes())
         return bool(checked["files"] == looks and 0 <= time.time() - checked["time"] < DAY)
