@@ -16,7 +16,6 @@ from components.process.progress import emit
 from components.run_config import RunConfig
 from components.settings import config_hash, from_dict, to_dict
 from components.storage.files import atomic_path, read_json, sha256_json, write_json
-from components.storage.locks import alone
 from components.storage.sources import code_key
 from studies.inputs import Inputs
 from studies.task import serve
@@ -28,9 +27,9 @@ def cell_key(inputs: Inputs, config: RunConfig, attention: bool) -> str:
     """All that decides a cell's figures. Cheap, so that a study knows at once which of its cells are done."""
     import torch
 
-    from components.train.job import BYSTANDERS
+    from components.train.job import WITHOUT_EFFECT_ON_WEIGHTS
 
-    settings = {name: value for name, value in to_dict(config.train).items() if name not in BYSTANDERS}
+    settings = {name: value for name, value in to_dict(config.train).items() if name not in WITHOUT_EFFECT_ON_WEIGHTS}
     measuring = code_key("components.batches.scoring", "studies.measure", *["studies.attention"] * attention)
     code = [FORMAT, torch.__version__, inputs.code, measuring]
     return sha256_json([*code, inputs.key, to_dict(config.model), settings])[:32]
@@ -53,8 +52,7 @@ def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) 
     )
     job = prepare_job(made, config.recipe, work)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=out) as scratch:
-        with alone(work / "locks" / job.key):
-            summary = train(made, config.recipe, work, Path(scratch))
+        summary = train(made, config.recipe, work, Path(scratch))
         device = pick_device(config.train.device)
         ranker = load(Path(scratch) / "model.safetensors", device)
         curves = read_json(Path(scratch) / "curves.json")

@@ -90,7 +90,7 @@ def _validated_and_embedded(folder: Path, config: RunConfig, cache: Path) -> Non
 def _described(folder: Path, config: RunConfig, training: Path, wanted: int | None, source: dict[str, str]) -> Inputs:
     from components.batches.rows import RowStore
     from components.dataset.splits import measured_split, measuring_left_out, stopping_left_out
-    from components.train.job import code_hash
+    from components.train.job import CODE
 
     dataset, embeddings = folder / "dataset", folder / "embeddings"
     split, note = measured_split(dataset)
@@ -111,7 +111,7 @@ def _described(folder: Path, config: RunConfig, training: Path, wanted: int | No
     rows[split] = len(here)
     return Inputs(
         key=sha256_json([*names, split, sha256_file(items), sha256_file(features)])[:32],
-        code=code_hash(),
+        code=code_key(CODE),
         dataset=str(dataset),
         validation=str(validation),
         embeddings=str(embeddings),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from components.artifacts import Artifacts
 from components.train.config import Recipe, TrainConfig
+from components.train.job import Job, prepare_job
 from model.config import ModelConfig
 
 ITEMS, TAGS, CONTENT = 50, 9, 6
@@ -72,3 +73,10 @@ def write_inputs(folder: Path, rows: int = 700) -> Artifacts:
         embeddings / "item_info.parquet",
     )
     return Artifacts(dataset=dataset, validation=validation, embeddings=embeddings)
+
+
+def written_job(inputs: Artifacts, of: Recipe, work: Path) -> Job:
+    """A job that a worker can take up, as the train step hands it over."""
+    job = prepare_job(inputs, of, work)
+    job.write()
+    return job

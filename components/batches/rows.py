@@ -123,7 +123,7 @@ def _convert(parquet: Path, folder: Path, excluded: Array) -> None:
         write_json(folder / "meta.json", {"max_item": _write_columns(parquet, folder, excluded), "format": FORMAT})
     except OSError as error:
         raise StepError(
-            f"{folder.parent}: the rows of {parquet} could not be written ({error}); free space or choose another cache"
+            f"{folder.parent}: the rows could not be written ({error}); free space or choose another cache"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Lets `target` be the same file as `source`, or a copy where the file system can't."""
+    with atomic_path(target) as scratch:
+        try:
+            scratch.unlink()
+            os.link(source, scratch)
+        except OSError:
+            shutil.copyfile(source, scratch)
 
 
 def write_json(path: Path, value: Any) -> None:

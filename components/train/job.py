@@ -1,21 +1,19 @@
 """What one training works on: a folder that holds all its inputs, its checkpoints and, at the end, its results.
 
-    job.json        the run's config, and which converted rows it uses
-    items.npz       the item table
+    job.json        the run's config, and which converted rows and which item table it uses
     snapshots/      checkpoints while it trains
     best-*.safetensors
     metrics.jsonl   what it reports while it trains, one line a report
     results/        model.safetensors, curves.json, summary.json: there when the training is finished, and only then
 
 The folder is named by a hash of everything that decides the weights, so the same training is never done twice, and a
-worker on another machine needs nothing but the folder that holds it and the rows beside it.
+worker on another machine needs nothing but the folder that holds it and the rows and items beside it. Those are written
+once for all trainings that use them. The item table is in the results and nowhere else in this folder: it is as large
+as the catalogue, and no step of the training changes it.
 """
 
 import dataclasses
 import hashlib
-import itertools
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file, save_file
 
-import components.batches
-import components.train
-import model
 from components.artifacts import Artifacts
 from components.batches.item_table import item_arrays, seen_items
 from components.batches.rows import RowStore
@@ -34,12 +30,16 @@ from components.dataset.layout import item_info_path, split_path
 from components.dataset.splits import stopping_left_out
 from components.errors import StepError
 from components.settings import from_dict, to_dict
-from components.storage.files import atomic_path, read_json, sha256_json, write_json
+from components.storage.files import atomic_path, link_or_copy, read_json, sha256_file, sha256_json, write_json
+from components.storage.sources import code_key
+from components.storage.verified import made_once, require
 from components.train.config import Recipe
+from model import checkpoint
+from model.ranker import Ranker
 
 RESULTS = ("model.safetensors", "curves.json", "summary.json")
-# Fields of TrainConfig that leave the weights as they are.
-BYSTANDERS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime", "queue")
+CODE = "components.train.worker"  # what it imports decides the weights
+WITHOUT_EFFECT_ON_WEIGHTS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime", "queue")
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,16 @@ class Job:
     recipe: Recipe
     train_rows: str
     valid_rows: str
+    item_table: str
 
     @property
     def key(self) -> str:
         return self.folder.name
+
+    @property
+    def lock(self) -> Path:
+        """Held by the step that trains; another run of the same training waits for it, and finds the results."""
+        return self.folder.with_name(f"{self.key}.lock")
 
     @property
     def results(self) -> Path:
@@ -66,58 +72,75 @@ class Job:
         return self.results.is_dir()
 
     def rows(self) -> tuple[RowStore, RowStore]:
-        beside = self.folder.parent / "rows"
-        return RowStore.open(beside / self.train_rows), RowStore.open(beside / self.valid_rows)
+        rows = self.folder.parent / "rows"
+        return RowStore.open(rows / self.train_rows), RowStore.open(rows / self.valid_rows)
 
     def items(self) -> dict[str, npt.NDArray[Any]]:
-        with np.load(self.folder / "items.npz") as file:
-            return dict(file)
+        folder = self.folder.parent / "items" / self.item_table
+        require(folder, "run the command again; it writes the item table anew")
+        return {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+
+    def write(self) -> None:
+        """What a worker reads. Called with the lock held: another run's recipe may name another launcher."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        names = {"train_rows": self.train_rows, "valid_rows": self.valid_rows, "item_table": self.item_table}
+        write_json(self.folder / "job.json", {"recipe": to_dict(self.recipe), **names})
 
     def best(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch:06d}.safetensors"
 
-    def publish(self, model: Path, curves: dict[str, Any], summary: dict[str, Any]) -> None:
-        """Makes the results appear at once and whole."""
-        scratch = Path(tempfile.mkdtemp(prefix=".results-", dir=self.folder))
-        try:
-            with atomic_path(scratch / "model.safetensors") as path:
-                shutil.copyfile(model, path)
-            write_json(scratch / "curves.json", curves)
-            write_json(scratch / "summary.json", summary)
-            scratch.chmod(0o755)
-            scratch.rename(self.results)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    def save_best(self, ranker: Ranker, epoch: int) -> str:
+        """Keeps the weights of the best epoch so far, and returns the file's sha256."""
+        path = self.best(epoch)
+        with atomic_path(path) as scratch:
+            save_file({name: value.contiguous() for name, value in weights_of(ranker).items()}, scratch)
+        # The one before stays: the snapshot before the last still names it.
+        for older in sorted(self.folder.glob("best-*.safetensors"))[:-2]:
+            older.unlink()
+        return sha256_file(path)
+
+    def holds_best(self, epoch: int, sha256: str) -> bool:
+        """Whether the weights of the best epoch are there as they were written; before a first epoch there are none."""
+        return not sha256 or (self.best(epoch).is_file() and sha256_file(self.best(epoch)) == sha256)
 
     def discard_best(self) -> None:
-        """The copies of the best weights, from which the results were made: a gigabyte each at the challenge's size."""
         for path in self.folder.glob("best-*.safetensors"):
-            path.unlink()
+            path.unlink(missing_ok=True)
+
+    def publish(self, ranker: Ranker, epoch: int, about: dict[str, str], files: dict[str, Any]) -> None:
+        """Makes the results appear at once and whole: the ranker with the weights of `epoch`, and the JSON `files`."""
+        load_weights(ranker, load_file(self.best(epoch)))
+
+        def make(scratch: Path) -> None:
+            checkpoint.save(scratch / "model.safetensors", ranker, about)
+            for name, value in files.items():
+                write_json(scratch / name, value)
+
+        made_once(self.results, make)
 
     def copy_results(self, out: Path) -> None:
         for name in RESULTS:
-            with atomic_path(out / name) as path:
-                shutil.copyfile(self.results / name, path)
+            link_or_copy(self.results / name, out / name)
 
 
-def code_hash() -> str:
-    """The sources that decide the weights: a mended loss or sampler must train anew, a mended report must not."""
-    sources = [
-        sorted(Path(package.__path__[0]).glob("*.py")) for package in (model, components.batches, components.train)
-    ]
-    digest = hashlib.sha256()
-    for path in itertools.chain(*sources):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def weights_of(ranker: Ranker) -> dict[str, torch.Tensor]:
+    """All that training changes: everything but the item table."""
+    return {name: value for name, value in ranker.state_dict().items() if not name.startswith("table.")}
+
+
+def load_weights(ranker: Ranker, weights: dict[str, torch.Tensor]) -> None:
+    table = {f"table.{name}": value for name, value in ranker.table.state_dict().items()}
+    ranker.load_state_dict({**weights, **table})
 
 
 def open_job(folder: Path) -> Job:
     saved = read_json(folder / "job.json")
-    return Job(folder, from_dict(Recipe, saved["recipe"]), saved["train_rows"], saved["valid_rows"])
+    recipe = from_dict(Recipe, saved["recipe"])
+    return Job(folder, recipe, saved["train_rows"], saved["valid_rows"], saved["item_table"])
 
 
 def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
-    """Converts the inputs and lays them down under `work`, unless an earlier call of the same training has."""
+    """Converts the inputs and writes them under `work`, unless an earlier training of the same data has."""
     if "://" in str(work) or str(work).startswith("s3:"):
         raise StepError(
             f"{work}: rows are mapped into memory and checkpoints renamed into place, so it must be a folder"
@@ -131,19 +154,23 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
     arrays = item_arrays(item_info_path(made.embeddings), made.dataset)
     _check(train_rows, valid_rows, len(arrays["tags"]), made.dataset)
     arrays["seen"] = seen_items(train_rows, len(arrays["tags"]))
-    settings = {k: v for k, v in to_dict(recipe.train).items() if k not in BYSTANDERS}
-    identity = [code_hash(), torch.__version__, train_rows.folder.name, valid_rows.folder.name, _hash(arrays),
-                dataclasses.asdict(recipe.model), settings]  # fmt: skip
-    job = Job(work / sha256_json(identity)[:32], recipe, train_rows.folder.name, valid_rows.folder.name)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    if not (job.folder / "items.npz").is_file():
-        with atomic_path(job.folder / "items.npz") as path, path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-    write_json(
-        job.folder / "job.json",
-        {"recipe": to_dict(recipe), "train_rows": job.train_rows, "valid_rows": job.valid_rows},
-    )
-    return job
+    items = _hash(arrays)[:32]
+    made_once(work / "items" / items, lambda scratch: _write_arrays(scratch, arrays))
+    settings = {k: v for k, v in to_dict(recipe.train).items() if k not in WITHOUT_EFFECT_ON_WEIGHTS}
+    identity = {
+        "code": code_key(CODE),
+        "torch": torch.__version__,
+        "rows": [train_rows.folder.name, valid_rows.folder.name],
+        "items": items,
+        "model": dataclasses.asdict(recipe.model),
+        "train": settings,
+    }
+    return Job(work / sha256_json(identity)[:32], recipe, train_rows.folder.name, valid_rows.folder.name, items)
+
+
+def _write_arrays(folder: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
 def _check(train_rows: RowStore, valid_rows: RowStore, items: int, dataset: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from components.train.config import TrainConfig
+from components.train.job import load_weights, weights_of
 from components.train.ranks import Ranks
 from model.ranker import Ranker
 
@@ -83,7 +84,7 @@ class TrainState:
         """Collective: every rank's generator state goes in. The item table, which no step changes, stays out."""
         generators = ranks.gather_objects(_generator_state(ranks.device))
         return {
-            "ranker": {k: v for k, v in self.ranker.state_dict().items() if not k.startswith("table.")},
+            "ranker": weights_of(self.ranker),
             "optimizer": self.optimizer.state_dict(),
             "plateau": asdict(self.plateau),
             "loss_sum": self.loss_sum,
@@ -92,8 +93,7 @@ class TrainState:
         }
 
     def restore(self, saved: dict[str, Any], ranks: Ranks) -> None:
-        table = {f"table.{name}": value for name, value in self.ranker.table.state_dict().items()}
-        self.ranker.load_state_dict({**saved["ranker"], **table})
+        load_weights(self.ranker, saved["ranker"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.plateau = Plateau(**saved["plateau"])
         self.loss_sum.copy_(saved["loss_sum"])

@@ -5,6 +5,8 @@ from typing import Any
 
 from components.artifacts import Artifacts
 from components.storage.files import read_json
+from components.storage.locks import alone
+from components.storage.verified import intact
 from components.train.config import Recipe
 from components.train.job import prepare_job
 from components.train.launch import LAUNCHERS
@@ -20,14 +22,17 @@ def train(
 ) -> dict[str, Any]:
     """Writes model.safetensors, curves.json and summary.json to `out`, and returns the summary.
 
-    `work` outlives the step: a finished training of the same content is returned at once, a broken-off one continues.
+    `work` outlives the step: a finished training of the same content is returned at once, a broken-off one continues,
+    and one that another process is at is waited for.
     """
     job = prepare_job(made, recipe, work)
-    if job.finished:
-        for row in read_json(job.results / "curves.json")["epochs"]:
-            on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
-    else:
-        LAUNCHERS[recipe.train.launcher](job, on_metrics)
-    job.copy_results(out)
+    with alone(job.lock):
+        if intact(job.results):
+            for row in read_json(job.results / "curves.json")["epochs"]:
+                on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+        else:
+            job.write()
+            LAUNCHERS[recipe.train.launcher](job, on_metrics)
+        job.copy_results(out)
     summary: dict[str, Any] = read_json(out / "summary.json")
     return summary

@@ -15,12 +15,10 @@ from components.process.children import Tail
 from components.process.progress import Progress, progress
 from components.statistics.auc import auc
 from components.statistics.calibration import log_loss
-from components.storage.files import sha256_file
 from components.train.job import Job
 from components.train.ranks import Ranks
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
-from model import checkpoint
 
 OnMetrics = Callable[[int, dict[str, float]], None]
 
@@ -87,7 +85,7 @@ class TrainingWatch:
         _check_finite(row["train_loss"], state)
         if self.ranks.first:
             if better:
-                state.best_sha256 = self._save_best(state)
+                state.best_sha256 = self.job.save_best(state.ranker, state.plateau.best_epoch)
             self.on_metrics(state.total_steps, {name: value for name, value in row.items() if name != "step"})
         self._checkpoint(state)
 
@@ -106,17 +104,6 @@ class TrainingWatch:
         now = time.monotonic()
         state.seconds += now - self._ticked_at
         self._ticked_at = now
-
-    def _save_best(self, state: TrainState) -> str:
-        epoch = state.plateau.best_epoch
-        path = self.job.best(epoch)
-        meta = {"training": self.job.key, "preset": self.job.recipe.preset, "epoch": str(epoch),
-                "valid_auc": f"{state.plateau.best:.6f}"}  # fmt: skip
-        checkpoint.save(path, state.ranker, meta)
-        # The one before stays: the snapshot before the last still speaks of it.
-        for older in sorted(self.job.folder.glob("best-*.safetensors"))[:-2]:
-            older.unlink()
-        return sha256_file(path)
 
     def _checkpoint_due(self, state: TrainState) -> bool:
         config = self.job.recipe.train

@@ -23,7 +23,7 @@ from components.batches.loader import Collator
 from components.batches.rows import RowStore
 from components.errors import StepError
 from components.process.lifeline import kill_when_starter_dies
-from components.storage.files import sha256_file, write_json
+from components.storage.files import write_json
 from components.train import arithmetic
 from components.train.job import Job, open_job
 from components.train.loop import Data, fit
@@ -50,15 +50,25 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
         snapshots = Snapshots(job.folder / "snapshots")
         data = data_of(job, ranks, train_rows, state.ranker)
         watch = TrainingWatch(job, ranks, len(train_rows), data.sampler.steps, valid_rows, snapshots, on_metrics)
-        if saved := snapshots.read_newest():
-            state.restore(saved, ranks)
-            _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
-            del saved
+        _resume(job, state, snapshots, ranks)
         fit(state, data, optimiser, job.recipe.train, watch)
         if ranks.first:
-            _publish(job, state, ranks, len(train_rows), len(valid_rows))
+            _publish(job, state, snapshots, ranks, len(train_rows), len(valid_rows))
             snapshots.clear()
             job.discard_best()
+
+
+def _resume(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks) -> None:
+    saved = snapshots.read_newest()
+    if saved is None:
+        return
+    best = saved["plateau"]["best_epoch"]
+    if job.holds_best(best, saved["best_sha256"]):
+        state.restore(saved, ranks)
+        _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
+    else:
+        _log.warning("%s is missing or damaged: training starts from the beginning", job.best(best))
+        snapshots.clear()
 
 
 def _check_ranks(job: Job, ranks: Ranks) -> None:
@@ -90,10 +100,13 @@ def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
     return Data(sampler, collate, ahead=ranks.device.type == "cuda")
 
 
-def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_rows: int) -> None:
-    best = job.best(state.plateau.best_epoch)
-    if not best.is_file() or sha256_file(best) != state.best_sha256:
-        raise StepError(f"{best} is missing or damaged: delete the folder {job.folder} and train again")
+def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, train_rows: int, valid_rows: int) -> None:
+    best = state.plateau.best_epoch
+    if not job.holds_best(best, state.best_sha256):
+        snapshots.clear()
+        raise StepError(
+            f"{job.best(best)} was damaged while the training ran: run again, and it trains from the beginning"
+        )
     config = job.recipe.train
     summary: dict[str, Any] = {
         "training": job.key,
@@ -116,7 +129,9 @@ def _publish(job: Job, state: TrainState, ranks: Ranks, train_rows: int, valid_r
     }
     if codes := state.ranker.item_encoder.quantiser_report:
         summary["codes"] = dataclasses.asdict(codes)
-    job.publish(best, state.curves, summary)
+    about = {"training": job.key, "preset": job.recipe.preset, "epoch": str(best),
+             "valid_auc": f"{state.plateau.best:.6f}"}  # fmt: skip
+    job.publish(state.ranker, best, about, {"curves.json": state.curves, "summary.json": summary})
 
 
 def main(arguments: list[str] | None = None) -> int:

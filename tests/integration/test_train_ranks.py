@@ -15,11 +15,11 @@ import pytest
 
 from components.artifacts import Artifacts
 from components.errors import StepError
-from components.train.job import Job, prepare_job
+from components.train.job import Job
 from components.train.launch import torchrun
 from components.train.step import train
 from tests.forked_ranks import results_of, run_ranks
-from tests.tiny_training import MODEL, recipe, write_inputs
+from tests.tiny_training import MODEL, recipe, write_inputs, written_job
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,7 @@ def test_two_ranks_give_the_loss_curve_of_one(inputs: Inputs, tmp_path: Path, se
     curves = []
     for ranks in (1, 2):
         config = recipe(model=NO_DROPOUT, processes=ranks, **settings)
-        job = prepare_job(inputs, config, tmp_path / f"{ranks}")
+        job = written_job(inputs, config, tmp_path / f"{ranks}")
         assert run_ranks(job, ranks) == [0] * ranks
         curves.append(curves_of(job))
     assert curves[0].keys() == curves[1].keys()
@@ -65,7 +65,7 @@ def test_two_ranks_give_the_loss_curve_of_one(inputs: Inputs, tmp_path: Path, se
 def test_ranks_train_with_content_as_a_guide(inputs: Inputs, tmp_path: Path, weights: tuple[float, float]) -> None:
     model = replace(NO_DROPOUT, content=("concat", "align", "distil"))
     config = recipe(model=model, processes=2, align_weight=weights[0], distil_weight=weights[1], max_epochs=1)
-    job = prepare_job(inputs, config, tmp_path)
+    job = written_job(inputs, config, tmp_path)
     assert run_ranks(job, 2) == [0, 0]
     assert np.isfinite(curves_of(job)["steps/train_loss"]).all()
 
@@ -74,7 +74,7 @@ def test_ranks_train_with_content_as_a_guide(inputs: Inputs, tmp_path: Path, wei
 def test_accumulated_steps_are_those_of_the_whole_batch(inputs: Inputs, tmp_path: Path, accumulate: int) -> None:
     losses = []
     for parts in (1, accumulate):
-        job = prepare_job(inputs, recipe(model=NO_DROPOUT, accumulate=parts), tmp_path / f"{parts}")
+        job = written_job(inputs, recipe(model=NO_DROPOUT, accumulate=parts), tmp_path / f"{parts}")
         run_ranks(job)
         losses.append(curves_of(job)["steps/train_loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-5)
@@ -84,7 +84,7 @@ def test_a_rank_that_dies_ends_the_job_which_continues_from_its_checkpoint(
     inputs: Inputs, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = recipe(launcher="torchrun", processes=2, checkpoint_steps=5, max_epochs=6, patience=6)
-    whole, broken = prepare_job(inputs, config, tmp_path / "whole"), prepare_job(inputs, config, tmp_path / "broken")
+    whole, broken = written_job(inputs, config, tmp_path / "whole"), written_job(inputs, config, tmp_path / "broken")
     assert run_ranks(whole, 2) == [0, 0]
     killed: list[int] = []
 
@@ -103,7 +103,7 @@ def test_a_rank_that_dies_ends_the_job_which_continues_from_its_checkpoint(
 
 def test_no_process_outlives_the_step(inputs: Inputs, tmp_path: Path) -> None:
     endless = recipe(launcher="torchrun", processes=2, max_epochs=100_000, patience=100_000)
-    job = prepare_job(inputs, endless, tmp_path)
+    job = written_job(inputs, endless, tmp_path)
     script = (
         "import sys; from pathlib import Path; from components.train.job import open_job;"
         "from components.train.launch import torchrun; torchrun(open_job(Path(sys.argv[1])), lambda *_: None)"
@@ -124,14 +124,14 @@ def test_a_reason_that_needs_a_person_is_not_tried_again(inputs: Inputs, tmp_pat
 
 
 def test_a_job_that_keeps_dying_ends_with_its_last_words(inputs: Inputs, tmp_path: Path) -> None:
-    job = prepare_job(inputs, recipe(launcher="torchrun", processes=2, restarts=0), tmp_path)
-    (job.folder / "items.npz").write_bytes(b"no numpy file")
-    with pytest.raises(StepError, match=r"(?s)failed 1 times; its last words:.*items\.npz|pickle"):
+    job = written_job(inputs, recipe(launcher="torchrun", processes=2, restarts=0), tmp_path)
+    (job.folder / "job.json").write_text('{"recipe": 1}')
+    with pytest.raises(StepError, match=r"(?s)failed 1 times; the last lines of its output:.*job\.py"):
         torchrun(job, lambda *_: None)
 
 
 def test_the_wrong_number_of_processes_is_refused(inputs: Inputs, tmp_path: Path) -> None:
-    job = prepare_job(inputs, recipe(processes=3, launcher="torchrun"), tmp_path)
+    job = written_job(inputs, recipe(processes=3, launcher="torchrun"), tmp_path)
     assert run_ranks(job, 2) == [2, 2]
     assert "2 processes were started" in json.loads((job.folder / "failure.json").read_text())["message"]
 

@@ -14,10 +14,11 @@ from components.artifacts import Artifacts
 from components.errors import StepError
 from components.storage.files import read_json
 from components.train import snapshots as snapshots_module
-from components.train.job import Job, prepare_job
+from components.train import worker
+from components.train.job import Job
 from components.train.snapshots import Snapshots
 from tests.forked_ranks import results_of, run_ranks
-from tests.tiny_training import recipe, write_inputs
+from tests.tiny_training import recipe, write_inputs, written_job
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +31,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
 
 
 def make_job(inputs: Artifacts, work: Path, ranks: int = 1) -> Job:
-    return prepare_job(inputs, recipe(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
+    return written_job(inputs, recipe(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -124,18 +125,33 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert snapshots.read_newest() == {"total_steps": 11}
 
 
-def test_damaged_best_weights_are_not_published(inputs: Artifacts, tmp_path: Path) -> None:
-    job = make_job(inputs, tmp_path / "work")
-    run_ranks(job, kill_at=20)  # past the first epoch, whose weights are the best so far
-    best = job.best(0)
+@pytest.mark.parametrize("damage", ["bit", "missing"])
+def test_damaged_best_weights_are_not_published(inputs: Artifacts, tmp_path: Path, damage: str) -> None:
+    whole, broken = make_job(inputs, tmp_path / "whole"), make_job(inputs, tmp_path / "broken")
+    assert run_ranks(whole) == [0]
+    run_ranks(broken, kill_at=20)  # past the first epoch, whose weights are the best so far
+    best = broken.best(0)
     content = bytearray(best.read_bytes())
     content[-1] ^= 1
-    best.write_bytes(content)
-    code = run_ranks(job)
-    if code == [2]:
-        assert "missing or damaged" in read_json(job.folder / "failure.json")["message"]
-    else:  # a later epoch was better
-        assert read_json(job.results / "summary.json")["best_epoch"] == 1
+    if damage == "bit":
+        best.write_bytes(content)
+    else:
+        best.unlink()
+    assert run_ranks(broken) == [0], "it trains from the beginning"
+    assert results_of(broken) == results_of(whole)
+
+
+def test_best_weights_that_are_damaged_while_it_trains_end_it_with_a_reason(
+    inputs: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = make_job(inputs, tmp_path / "whole"), make_job(inputs, tmp_path / "broken")
+    assert run_ranks(whole) == [0]
+    monkeypatch.setattr(Job, "save_best", lambda *_: "another sha256")
+    with pytest.raises(StepError, match=r"best-00000\d.safetensors was damaged while the training ran: run again"):
+        worker.run(broken, lambda *_: None)
+    monkeypatch.undo()
+    assert run_ranks(broken) == [0]
+    assert results_of(broken) == results_of(whole)
 
 
 def test_a_full_disk_while_rows_are_written(inputs: Artifacts, tmp_path: Path) -> None:

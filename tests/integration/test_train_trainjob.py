@@ -18,9 +18,9 @@ from components.run_config import RunConfig
 from components.settings import to_dict
 from components.tracking.ending import STEP
 from components.tracking.runs import run_for
-from components.train.job import Job, prepare_job
+from components.train.job import Job
 from components.train.trainjob import run_trainjob
-from tests.tiny_training import recipe, write_inputs
+from tests.tiny_training import recipe, write_inputs, written_job
 from tests.trainer_api import TrainerApi, trainer_api
 
 pytestmark = pytest.mark.integration
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     config = recipe(launcher="trainjob", nodes=3)
-    return prepare_job(write_inputs(tmp_path), config, tmp_path / "work")
+    return written_job(write_inputs(tmp_path), config, tmp_path / "work")
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from components.artifacts import Artifacts
-from components.train.job import Job, prepare_job
-from tests.tiny_training import recipe, write_inputs
+from components.train.job import Job
+from tests.tiny_training import recipe, write_inputs, written_job
 
 
 @pytest.fixture
@@ -14,4 +14,4 @@ def inputs(tmp_path: Path) -> Artifacts:
 
 @pytest.fixture
 def job(inputs: Artifacts, tmp_path: Path) -> Job:
-    return prepare_job(inputs, recipe(), tmp_path / "work")
+    return written_job(inputs, recipe(), tmp_path / "work")

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import model
 from components.artifacts import Artifacts
 from components.batches.item_table import load_item_table, table_from, vocabulary_of
 from components.batches.rows import RowStore
@@ -18,7 +17,9 @@ from components.batches.scoring import score
 from components.dataset.splits import stopping_left_out
 from components.errors import StepError
 from components.statistics.auc import auc
+from components.storage.sources import ROOT, code_key
 from components.train import arithmetic, step, worker
+from components.train import job as job_module
 from components.train.job import Job, open_job, prepare_job
 from components.train.state import Plateau
 from components.train.step import train
@@ -126,14 +127,25 @@ def test_without_labels_in_test_the_epoch_is_chosen_on_one_half_of_valid(inputs:
     assert half.key != whole.key
 
 
-def test_the_key_follows_the_code_that_trains(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        pytest.param("model/losses.py", True, id="a-loss"),
+        pytest.param("components/dataset/layout.py", True, id="imported-by-what-it-imports"),
+        pytest.param("components/train/trainjob.py", False, id="how-it-is-launched"),
+        pytest.param("components/report/words.py", False, id="another-room"),
+    ],
+)
+def test_the_key_follows_the_code_that_trains(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, counts: bool
+) -> None:
     before = prepare_job(inputs, recipe(), tmp_path / "work").key
-    package = tmp_path / "model"
-    shutil.copytree(Path(model.__path__[0]), package)
-    monkeypatch.setattr(model, "__path__", [str(package)])
+    for package in ("model", "components"):
+        shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(job_module, "code_key", lambda *modules: code_key.__wrapped__(*modules, root=tmp_path / "code"))
     assert prepare_job(inputs, recipe(), tmp_path / "work").key == before
-    (package / "losses.py").write_text("# another loss\n")
-    assert prepare_job(inputs, recipe(), tmp_path / "work").key != before
+    (tmp_path / "code" / changed).write_text("# mended\n")
+    assert (prepare_job(inputs, recipe(), tmp_path / "work").key != before) is counts
 
 
 def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_path: Path) -> None:
