@@ -18,9 +18,14 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as ir
 from components.errors import StepError
 from components.harness import MINUTES_VARIABLE
 from components.ops import CPU_IMAGE, GPU_IMAGE
+from pipelines.access import GIT_STEPS, pull_secrets
 from pipelines.environment import Environment, Images, SecretVariable, StepResources
 
 CODE_VERSION_VARIABLE = "MMCTR_CODE_VERSION"
+PENDING_SECONDS = 3600  # a try may wait that long for a node, an image, a volume
+# Not app.kubernetes.io/part-of, which Kubeflow's own network policies select by (kubeflow/manifests 1.11.0,
+# common/networkpolicies/base/ml-pipeline.yaml:20).
+OURS = {"mmctr.io/owned": "true"}
 SCRATCH = "/scratch"  # the image's TMPDIR and HOME: the one place, besides its outputs, that a step writes to
 
 Container: TypeAlias = Any  # ir.PipelineDeploymentConfig.PipelineContainerSpec; generated code has no types
@@ -78,13 +83,16 @@ def _apply(environment: Environment, spec: ir.PipelineSpec, platform: ir.Platfor
     target = platform.platforms["kubernetes"]
     for label, step in sorted(tasks.items()):
         resources = environment.resources_of(step)
-        _fill_container(deployment.executors[label].container, environment, resources)
-        settings = _pod_settings(environment, resources)
+        _fill_container(deployment.executors[label].container, environment, resources, step)
+        settings = _pod_settings(environment, resources, step)
         target.deployment_spec.executors[label].update(json_format.MessageToDict(settings))
     spec.deployment_spec.Clear()
     spec.deployment_spec.update(json_format.MessageToDict(deployment))
     target.pipelineConfig.active_deadline_seconds = environment.run_timeout_hours * 3600
-    target.pipelineConfig.resource_ttl_on_completion = environment.keep_days * 86_400
+    # The controller's defaults hold for each of the three that is not said here, and the narrower ones win: Argo
+    # Workflows 4.0.5, workflow/gccontroller/gc_controller.go:263-273. Kubeflow ships them as one hour.
+    for outcome in ("completion", "success", "failure"):
+        setattr(target.pipelineConfig, f"resource_ttl_on_{outcome}", environment.keep_days * 86_400)
     for dag in _dags(spec):
         for task in dag.tasks.values():
             label = spec.components[task.component_ref.name].executor_label
@@ -92,7 +100,7 @@ def _apply(environment: Environment, spec: ir.PipelineSpec, platform: ir.Platfor
                 _set_retries(task, environment, environment.resources_of(tasks[label]))
 
 
-def _fill_container(container: Container, environment: Environment, resources: StepResources) -> None:
+def _fill_container(container: Container, environment: Environment, resources: StepResources, step: str) -> None:
     images = {CPU_IMAGE: environment.images.cpu, GPU_IMAGE: environment.images.gpu}
     if container.image not in images:
         raise StepError(f"the image {container.image!r} is no placeholder; ops use {', '.join(images)}")
@@ -104,13 +112,18 @@ def _fill_container(container: Container, environment: Environment, resources: S
     if resources.gpus:
         container.resources.accelerator.resource_type = resources.accelerator
         container.resources.accelerator.resource_count = str(resources.gpus)
-    for variable in environment.variables:
-        container.env.add(name=variable.name, value=variable.value)
+    variables = {variable.name: variable.value for variable in environment.variables}
+    if environment.certificates:
+        variables |= environment.certificates.variables()
+    if environment.git and step in GIT_STEPS:
+        variables |= environment.git.variables()
+    for name, value in variables.items():
+        container.env.add(name=name, value=value)
     container.env.add(name=MINUTES_VARIABLE, value=str(resources.timeout_minutes))
     container.env.add(name=CODE_VERSION_VARIABLE, value=container.image.partition("@")[2])
 
 
-def _pod_settings(environment: Environment, resources: StepResources) -> kubernetes.KubernetesExecutorConfig:
+def _pod_settings(environment: Environment, resources: StepResources, step: str) -> kubernetes.KubernetesExecutorConfig:
     settings = kubernetes.KubernetesExecutorConfig(
         active_deadline_seconds=resources.timeout_minutes * 60,
         image_pull_policy="IfNotPresent",
@@ -121,10 +134,20 @@ def _pod_settings(environment: Environment, resources: StepResources) -> kuberne
         empty_dir_mounts=[
             kubernetes.EmptyDirMount(volume_name="scratch", mount_path=SCRATCH, size_limit=environment.scratch_size)
         ],
-        pod_metadata=kubernetes.PodMetadata(labels={"app.kubernetes.io/part-of": "mmctr"}),
+        image_pull_secret=pull_secrets(environment.image_pull_secrets),
+        pod_metadata=kubernetes.PodMetadata(labels=OURS),
     )
-    if resources.gpus:  # data loaders and NCCL share memory; a container's default is 64 MB
-        settings.enabled_shared_memory.volume_name = "shm"
+    if resources.gpus:
+        # Data loaders and NCCL share memory, and a container's default is 64 MB. The protocol's own field for it,
+        # enabled_shared_memory, is read nowhere in the backend of Kubeflow Pipelines 2.17.0; empty_dir_mounts is, in
+        # backend/src/v2/driver/k8s.go:589-615.
+        settings.empty_dir_mounts.add(
+            volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=environment.shared_memory_size
+        )
+    if environment.git and step in GIT_STEPS:
+        settings.secret_as_volume.append(environment.git.mount())
+    if environment.certificates:
+        settings.config_map_as_volume.append(environment.certificates.mount())
     if resources.node_selector:
         settings.node_selector.labels.update({label.key: label.value for label in resources.node_selector})
     for toleration in resources.tolerations:
@@ -142,21 +165,27 @@ def _pod_settings(environment: Environment, resources: StepResources) -> kuberne
 
 
 def _secret(secret: SecretVariable) -> Any:
-    """Both names of the field are filled: servers before 2.5 read `secret_name`, later ones the parameter."""
     key = kubernetes.SecretAsEnv.SecretKeyToEnvMap(secret_key=secret.key, env_var=secret.variable)
-    reference = kubernetes.SecretAsEnv(secret_name=secret.secret, key_to_env=[key], optional=secret.optional)
+    reference = kubernetes.SecretAsEnv(key_to_env=[key], optional=secret.optional)
     reference.secret_name_parameter.runtime_value.constant.string_value = secret.secret
     return reference
 
 
 def _set_retries(task: ir.PipelineTaskSpec, environment: Environment, resources: StepResources) -> None:
+    """What the protocol calls the longest back-off is the window in which all tries must lie.
+
+    Argo counts it from the first try's start, gives up after it, and gives every later try its end as a deadline: Argo
+    Workflows 4.0.5, workflow/controller/operator.go:1026-1095. Left out, Kubeflow makes it 0: Kubeflow Pipelines
+    2.17.0, backend/src/v2/compiler/argocompiler/container.go:410.
+    """
     if not resources.retries:
         return
-    backoff = environment.backoff
+    backoff, tries = environment.backoff, resources.retries + 1
+    window = tries * (resources.timeout_minutes * 60 + PENDING_SECONDS) + backoff.total(resources.retries)
     task.retry_policy.max_retry_count = resources.retries
     task.retry_policy.backoff_duration.seconds = backoff.seconds
     task.retry_policy.backoff_factor = backoff.factor
-    task.retry_policy.backoff_max_duration.seconds = backoff.max_seconds
+    task.retry_policy.backoff_max_duration.seconds = window
 
 
 def _switch_cache_off(spec: ir.PipelineSpec) -> None:

@@ -8,20 +8,20 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
 from components.errors import StepError
 from components.settings import from_dict
-from model.checks import at_least
+from model.checks import at_least, one_of
+from pipelines.access import Certificates, Git, check_name
 
 FOLDER = Path("infra/environments")
 UNBUILT = "0" * 64  # the digest in the committed files, until images are built
 
 _DIGEST = re.compile(r"^(?P<name>[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*)@sha256:(?P<digest>[0-9a-f]{64})$")
 _QUANTITY = re.compile(r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
-_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _SECRET_LOOKING = re.compile(r"(PASSWORD|SECRET|TOKEN|ACCESS_KEY|PRIVATE|CREDENTIAL)", re.IGNORECASE)
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -74,7 +74,7 @@ class SecretVariable:
 
     def __post_init__(self) -> None:
         _match("secrets.variable", self.variable, _VARIABLE, "an environment variable's name")
-        _match("secrets.secret", self.secret, _NAME, "the name of a Kubernetes secret")
+        check_name("secrets.secret", self.secret, "secret")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Volume:
     path: str
 
     def __post_init__(self) -> None:
-        _match("volumes.claim", self.claim, _NAME, "the name of a PersistentVolumeClaim")
+        check_name("volumes.claim", self.claim, "PersistentVolumeClaim")
         if not self.path.startswith("/"):
             raise ValueError(f"volumes.path = {self.path!r}: must be absolute")
 
@@ -133,34 +133,55 @@ class StepResources:
 
 @dataclass(frozen=True)
 class Backoff:
-    """Waits between the tries of a step: `seconds`, times `factor` each time, never above `max_seconds`."""
+    """Waits between the tries of a step: `seconds`, times `factor` after each."""
 
     seconds: int = 60
-    factor: float = 2.0
-    max_seconds: int = 1800
+    factor: int = 2  # Argo reads whole numbers only
 
     def __post_init__(self) -> None:
         at_least("backoff.seconds", self.seconds, 1)
         at_least("backoff.factor", self.factor, 1)
-        at_least("backoff.max_seconds", self.max_seconds, self.seconds)
+
+    def total(self, retries: int) -> int:
+        """Seconds spent waiting when every try fails."""
+        return sum(self.seconds * self.factor**retry for retry in range(retries))
+
+
+Mode = Literal["multi-user", "single-user"]
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where the runs go."""
+    """Where the runs go.
+
+    A multi-user installation of Kubeflow Pipelines runs them in `namespace`, which a Profile makes. A single-user one
+    ignores the namespace of a request and runs everything in its own.
+    """
 
     host: str  # of the Kubeflow Pipelines API
+    mode: Mode
     namespace: str
     service_account: str
     experiment: str
+    system_namespace: str = "kubeflow"  # where Kubeflow Pipelines itself runs
+    public_url: str = ""  # of its pages, for links that people open; empty: the host
     request_seconds: int = 30  # how long one request may take before it counts as lost
 
     def __post_init__(self) -> None:
-        if not self.host.startswith(("http://", "https://")):
-            raise ValueError(f"service.host = {self.host!r}: must begin with http:// or https://")
-        _match("service.namespace", self.namespace, _NAME, "the name of a Kubernetes namespace")
-        _match("service.service_account", self.service_account, _NAME, "the name of a service account")
+        for field in ("host", "public_url"):
+            value = getattr(self, field)
+            if not value.startswith(("http://", "https://")) and (value or field == "host"):
+                raise ValueError(f"service.{field} = {value!r}: must begin with http:// or https://")
+        one_of("service.mode", self.mode, get_args(Mode))
+        for field in ("namespace", "system_namespace"):
+            check_name(f"service.{field}", getattr(self, field), "namespace")
+        check_name("service.service_account", self.service_account, "service account")
         at_least("service.request_seconds", self.request_seconds, 1)
+        if self.mode == "single-user" and self.namespace != self.system_namespace:
+            raise ValueError(
+                f"service.namespace = {self.namespace!r}: a single-user installation runs everything in its own "
+                f"namespace, so it must be service.system_namespace = {self.system_namespace!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -180,10 +201,14 @@ class Environment:
     source: Source
     resources: tuple[StepResources, ...]
     run_timeout_hours: int = 24
-    keep_days: int = 14  # of a finished run's pods; its artifacts and records stay
+    keep_days: int = 14  # of a finished run's pods and logs; its artifacts and records stay
     backoff: Backoff = Backoff()
     user_id: int = 10001  # the one that the image is built for
     scratch_size: str = "16Gi"  # of the writable folder that TMPDIR names
+    shared_memory_size: str = "8Gi"  # of /dev/shm in the steps that have a GPU; it counts as memory of the step
+    image_pull_secrets: tuple[str, ...] = ()
+    git: Git | None = None
+    certificates: Certificates | None = None
     variables: tuple[Variable, ...] = ()
     secrets: tuple[SecretVariable, ...] = ()
     volumes: tuple[Volume, ...] = ()
@@ -192,7 +217,10 @@ class Environment:
         at_least("run_timeout_hours", self.run_timeout_hours, 1)
         at_least("keep_days", self.keep_days, 1)
         at_least("user_id", self.user_id, 1)
-        _match("scratch_size", self.scratch_size, _QUANTITY, "a Kubernetes quantity such as 16Gi")
+        for field in ("scratch_size", "shared_memory_size"):
+            _match(field, getattr(self, field), _QUANTITY, "a Kubernetes quantity such as 16Gi")
+        for secret in self.image_pull_secrets:
+            check_name("image_pull_secrets", secret, "secret")
         named = [step for group in self.resources for step in group.steps]
         twice = sorted({step for step in named if named.count(step) > 1})
         if twice:

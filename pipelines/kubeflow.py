@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 import kfp_server_api
 import urllib3
 from kfp.client import Client
+from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.errors import StepError
 from pipelines.environment import Service
 
-TOKEN_VARIABLE = "MMCTR_KFP_TOKEN"  # a bearer token for the API, where it wants one
+TOKEN_FILE_VARIABLE = "MMCTR_KFP_TOKEN_FILE"  # of a bearer token for the API, where it wants one
 PAGE = 100
 Answer = TypeVar("Answer")
 
@@ -41,16 +42,21 @@ class Kubeflow:
     """What mmctr needs of the API, in one namespace."""
 
     service: Service
-    token: str | None = None
     tries: int = 5
     wait: Callable[[float], None] = time.sleep
     client: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        token = self.token or os.environ.get(TOKEN_VARIABLE)
+        # The file is read again for every request: Kubernetes replaces a projected token long before it ends.
+        file = os.environ.get(TOKEN_FILE_VARIABLE)
+        if file and not Path(file).is_file():
+            raise StepError(
+                f"{TOKEN_FILE_VARIABLE} = {file!r}: no such file; docs/how-to/kubeflow.md says how to make it"
+            )
+        credentials = ServiceAccountTokenVolumeCredentials(file) if file else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # kfp announces which servers it works with
-            self.client = Client(host=self.service.host, namespace=self.service.namespace, existing_token=token)
+            self.client = Client(host=self.service.host, namespace=self.service.namespace, credentials=credentials)
         self._bound_requests()
 
     def _bound_requests(self) -> None:
@@ -65,10 +71,11 @@ class Kubeflow:
         rest.request = bounded
 
     def link(self, kind: str, identity: str) -> str:
-        return f"{self.service.host.rstrip('/')}/#/{kind}/details/{identity}"
+        return f"{(self.service.public_url or self.service.host).rstrip('/')}/#/{kind}/details/{identity}"
 
-    def healthy(self) -> None:
-        self.call("reach the API", self.client._healthz_api.healthz_service_get_healthz)
+    def multi_user(self) -> bool:
+        """Which kind of installation answers."""
+        return bool(self.call("reach the API", self.client._healthz_api.healthz_service_get_healthz).multi_user)
 
     def may_list(self) -> None:
         """Refused when the account has no place in the namespace."""

@@ -36,7 +36,7 @@ class TrainConfig:
     processes: int = 1  # a node
     nodes: int = 1
     runtime: str = "mmctr"  # the ClusterTrainingRuntime of a TrainJob
-    queue: str = "default"  # the Kueue LocalQueue that a TrainJob waits in; empty: none
+    queue: str = "mmctr-training"  # the Kueue LocalQueue that a TrainJob waits in; empty: none
     device: Device = "auto"
     precision: Precision = "float32"
     compile: bool = False

@@ -8,19 +8,23 @@ import sys
 import yaml
 
 from infra.check.build import K8S, OVERLAYS, Manifest, build, title
+from infra.check.neighbours import neighbour_errors
 from infra.check.policies import policy_errors
 from infra.check.schemas import schema_errors
+
+BY_HAND = ("trainjob.yaml", "overlays/prod/profile.yaml")
 
 
 def errors_of(manifests: list[Manifest]) -> list[str]:
     found = [f"{title(manifest)}: {error}" for manifest in manifests for error in schema_errors(manifest)]
-    return found + policy_errors(manifests)
+    return found + policy_errors(manifests) + neighbour_errors(manifests)
 
 
 def main() -> int:
     failed = False
-    by_hand = [yaml.safe_load((K8S / "trainjob.yaml").read_text())]
-    for name, manifests in [*((name, build(K8S / "overlays" / name)) for name in OVERLAYS), ("trainjob.yaml", by_hand)]:
+    overlays = [(name, build(K8S / "overlays" / name)) for name in OVERLAYS]
+    by_hand = [(path, [yaml.safe_load((K8S / path).read_text())]) for path in BY_HAND]
+    for name, manifests in [*overlays, *by_hand]:
         errors = errors_of(manifests)
         print(f"{name}: {len(manifests)} objects, {len(errors) or 'no'} errors")
         for error in errors:

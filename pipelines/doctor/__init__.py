@@ -7,10 +7,16 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from pipelines.doctor.cluster import images, pipelines, trainer
+from kubernetes.client import ApiException
+
+from components.errors import StepError
+from pipelines.doctor.cluster import images, pipelines
+from pipelines.doctor.control_plane import accounts, controller, kubernetes_client, namespace, queue, runtime, version
 from pipelines.doctor.finding import Finding
 from pipelines.doctor.machine import disk, gpu, python
+from pipelines.doctor.probe import probe
 from pipelines.doctor.servers import clock, credentials, default_remote, mlflow, storage
 from pipelines.environment import Environment
 
@@ -28,18 +34,37 @@ def examine(environment: Environment | None, folder: Path, variables: Mapping[st
         ("MLflow", lambda: mlflow(variables)),
         ("clock", lambda: clock(variables)),
     ]
+    findings = [_guarded(subject, check) for subject, check in checks]
     if environment is not None:
-        checks += [
-            ("images", lambda: images(environment)),
-            ("Pipelines", lambda: pipelines(environment)),
-            ("Trainer", lambda: trainer(environment)),
+        findings += _of_cluster(environment)
+    return findings
+
+
+def _of_cluster(environment: Environment) -> list[Finding]:
+    findings = [_guarded("images", lambda: images(environment)), _guarded("Pipelines", lambda: pipelines(environment))]
+    try:
+        client = kubernetes_client()
+    except StepError as error:
+        return [
+            *findings,
+            Finding("cluster", "warning", str(error), "set KUBECONFIG to that of the cluster's operator"),
         ]
-    return [_guarded(subject, check) for subject, check in checks]
+    inside: dict[str, Callable[[Environment, Any], Finding]] = {
+        "version": version, "controller": controller, "namespace": namespace, "queue": queue, "accounts": accounts,
+        "runtime": runtime,
+    }  # fmt: skip
+    if not environment.images.unbuilt():
+        inside["pod"] = probe
+    return findings + [_guarded(subject, lambda check=check: check(environment, client))  # type: ignore[misc]
+                       for subject, check in inside.items()]  # fmt: skip
 
 
 def _guarded(subject: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
+    except ApiException as error:
+        remedy = "is Kubeflow installed there, is KUBECONFIG that of the cluster's operator?"
+        return Finding(subject, "error", f"the cluster answered HTTP {error.status} {error.reason}", remedy)
     except Exception as error:  # noqa: BLE001 (the doctor's business is to report whatever is wrong)
         words = " ".join(str(error).split())[:200]
         return Finding(subject, "error", f"{type(error).__name__}: {words}", "report this with `mmctr doctor`'s output")

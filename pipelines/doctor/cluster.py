@@ -1,11 +1,7 @@
-"""An environment's cluster: images, Kubeflow Pipelines, Kubeflow Trainer."""
-
-from typing import Any
+"""What the machine that submits can see of an environment's cluster: the images' digests, and Kubeflow Pipelines."""
 
 from pipelines.doctor.finding import Finding
 from pipelines.environment import Environment
-
-_PATIENCE = 5.0  # seconds that the API server gets to answer
 
 
 def images(environment: Environment) -> Finding:
@@ -26,45 +22,21 @@ def pipelines(environment: Environment) -> Finding:
     service = environment.service
     try:
         kubeflow = Kubeflow(service, tries=1, wait=lambda _: None)
-        kubeflow.healthy()
+        found = "multi-user" if kubeflow.multi_user() else "single-user"
         kubeflow.may_list()
     except Exception as error:  # noqa: BLE001 (kfp raises many kinds; all mean that runs can't be sent)
         return Finding(
             "Pipelines",
             "error",
             " ".join(str(error).split())[:200],
-            f"is {service.host} forwarded, is MMCTR_KFP_TOKEN set, may we use {service.namespace}?",
+            f"is {service.host} forwarded, does MMCTR_KFP_TOKEN_FILE name a fresh token, may its account use "
+            f"{service.namespace}?",
         )
-    return Finding("Pipelines", "ok", f"{service.host} lets us into {service.namespace}")
-
-
-def trainer(environment: Environment, api: Any = None) -> Finding:
-    """The runtime is there, and we may list TrainJobs; only when steps train in a TrainJob of their own."""
-    import kubernetes
-
-    group, version, namespace = "trainer.kubeflow.org", "v1alpha1", environment.service.namespace
-    try:
-        if api is None:
-            kubernetes.config.load_config()
-            api = kubernetes.client.CustomObjectsApi()
-        api.get_cluster_custom_object(group, version, "clustertrainingruntimes", "mmctr", _request_timeout=_PATIENCE)
-        api.list_namespaced_custom_object(group, version, namespace, "trainjobs", _request_timeout=_PATIENCE)
-    except kubernetes.config.ConfigException:
+    if found != service.mode:
         return Finding(
-            "Trainer",
-            "warning",
-            "no kubeconfig here, so the cluster could not be asked",
-            "only train.launcher=trainjob needs it; set KUBECONFIG",
-        )
-    except kubernetes.client.ApiException as error:
-        remedies = {
-            404: f"kubectl apply -k infra/k8s/overlays/{environment.name}, and install Kubeflow Trainer",
-            403: "bind the role mmctr-trainer (infra/k8s/base/accounts.yaml)",
-        }
-        return Finding(
-            "Trainer",
+            "Pipelines",
             "error",
-            f"HTTP {error.status} {error.reason}",
-            remedies.get(error.status, "check KUBECONFIG and the cluster"),
+            f"{service.host} is a {found} installation, the environment is for a {service.mode} one",
+            f"set service.mode: {found}, and the service.namespace that docs/how-to/kubeflow.md names for it",
         )
-    return Finding("Trainer", "ok", f"runtime mmctr is there, TrainJobs of {namespace} can be read")
+    return Finding("Pipelines", "ok", f"{service.host}, {found}, lets us into {service.namespace}")

@@ -85,7 +85,7 @@ def test_a_job_is_submitted_followed_and_finished(job: Job, api: TrainerApi, cap
             ],
         },
     }
-    assert api.jobs[name_of(job)]["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "default"}
+    assert api.jobs[name_of(job)]["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "mmctr-training"}
     for line in ("epoch 1", "epoch 2", f"TrainJob {name_of(job)}: Complete"):
         assert line in caplog.text
     assert api.deleted == []

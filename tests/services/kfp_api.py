@@ -40,6 +40,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._hang_up()
             if fault == "unavailable":
                 return self._answer(503, {"code": 14, "message": "the server is being restarted"})
+            if self.state.token and self.headers.get("Authorization") != f"Bearer {self.state.token}":
+                return self._answer(401, {"code": 16, "message": "Unauthenticated: the token is expired"})
             status, answer = self._result(path, query, body)
         if fault == "lose":
             return self._hang_up()
@@ -64,21 +66,20 @@ class _Handler(BaseHTTPRequestHandler):
         state, method = self.state, self.command
         match method, path.strip("/").split("/"):
             case "GET", ["healthz"]:
-                return {"multi_user": True}
+                return {"multi_user": state.multi_user}
             case "POST", ["pipelines"]:
                 return state.create_pipeline(json.loads(body))
             case "POST", ["pipelines", "upload_version"]:
                 return state.upload_version(query["pipelineid"], query["name"], self._uploaded(body))
             case "GET", ["pipelines"]:
-                mine = [p for p in state.pipelines.values() if p.get("namespace") == query.get("namespace")]
-                return state.page(mine, "pipelines", query)
+                return state.page(self._of_namespace(state.pipelines, query), "pipelines", query)
             case "GET", ["pipelines", identity, "versions"]:
                 versions = [v for v in state.versions.values() if v["pipeline_id"] == identity]
                 return state.page(versions, "pipeline_versions", query)
             case "POST", ["experiments"]:
                 return state.create_experiment(json.loads(body))
             case "GET", ["experiments"]:
-                return state.page(list(state.experiments.values()), "experiments", query)
+                return state.page(self._of_namespace(state.experiments, query), "experiments", query)
             case "POST", ["runs"]:
                 return state.create_run(json.loads(body))
             case "GET", ["runs"]:
@@ -101,6 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
                 state._get(state.schedules, identity)["status"] = verb.upper() + "D"
                 return {}
         raise ApiError(404, f"{method} {path} is no part of the API")
+
+    def _of_namespace(self, items: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+        """A single-user installation ignores the namespace."""
+        wanted = query.get("namespace")
+        return [item for item in items.values() if not self.state.multi_user or item.get("namespace") == wanted]
 
     def _of_experiment(self, items: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
         return [item for item in items.values() if item["experiment_id"] == query.get("experiment_id")]

@@ -34,6 +34,8 @@ class KfpState:
     script: list[str] = field(default_factory=lambda: ["PENDING", "RUNNING", "SUCCEEDED"])
     page_size: int = 100  # the largest page it gives, whatever was asked for
     hang_seconds: float = 1.2
+    multi_user: bool = False
+    token: str = ""  # the one that is valid now; empty: nobody is asked for one
     _specs: dict[str, Any] = field(default_factory=dict)
     _clock: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,11 +9,14 @@ import pytest
 import typer
 import yaml
 
+from components.train.config import TrainConfig
 from infra.check.__main__ import errors_of
 from infra.check.build import K8S, OVERLAYS, Manifest, build
+from infra.check.neighbours import neighbour_errors
 from infra.check.policies import containers, policy_errors
 from infra.check.schemas import schema_errors
 from pipelines.cli.predict import predict
+from pipelines.environment import load_environment
 
 Objects = list[Manifest]
 
@@ -31,7 +34,32 @@ def test_an_overlay_is_without_error(built: dict[str, Objects], overlay: str) ->
 def test_the_trainjob_by_hand_is_without_error_and_stands_in_the_queue() -> None:
     job = yaml.safe_load((K8S / "trainjob.yaml").read_text())
     assert errors_of([job]) == []
-    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "default"
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == TrainConfig().queue
+
+
+def test_the_profile_is_without_error_and_makes_the_namespace_of_its_environment() -> None:
+    profile = yaml.safe_load((K8S / "overlays/prod/profile.yaml").read_text())
+    assert errors_of([profile]) == []
+    assert profile["metadata"]["name"] == load_environment("prod", K8S.parent / "environments").service.namespace
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_is_for_the_namespace_of_its_environment(built: dict[str, Objects], overlay: str) -> None:
+    """A single-user Kubeflow Pipelines 2.17.0 starts every workflow in its own namespace:
+    backend/src/apiserver/resource/resource_manager.go:676-681 and 2456-2462."""
+    namespace = load_environment(overlay, K8S.parent / "environments").service.namespace
+    assert {m["metadata"]["namespace"] for m in built[overlay] if "namespace" in m["metadata"]} == {namespace}
+    selector = find(built[overlay], "ClusterQueue mmctr")["spec"]["namespaceSelector"]["matchLabels"]
+    assert selector == {"kubernetes.io/metadata.name": namespace}
+
+
+def test_the_submitter_may_do_what_kubeflows_editor_may(built: dict[str, Objects]) -> None:
+    """Kubeflow Pipelines 2.17.0, manifests/kustomize/base/installs/multi-user/view-edit-cluster-roles.yaml."""
+    rules = find(built["prod"], "Role mmctr-submitter")["rules"]
+    allowed = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    assert {("pipelines", "create"), ("pipelineversions", "create"), ("experiments", "create"), ("experiments", "list"),
+            ("runs", "create"), ("runs", "get"), ("runs", "terminate"), ("jobs", "create"), ("jobs", "delete"),
+            ("jobs", "disable"), ("jobs", "enable")} <= allowed  # fmt: skip
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -40,7 +68,8 @@ def test_it_holds_what_the_platform_needs(built: dict[str, Objects], overlay: st
     assert {
         ("Deployment", "mlflow"), ("PodDisruptionBudget", "mlflow"), ("NetworkPolicy", "mlflow"),
         ("Role", "mmctr-trainer"), ("Role", "mmctr-promoter"), ("Role", "mmctr-reader"),
-        ("ClusterQueue", "mmctr"), ("LocalQueue", "default"), ("ClusterTrainingRuntime", "mmctr"),
+        ("ClusterQueue", "mmctr"), ("LocalQueue", "mmctr-training"), ("Job", "mmctr-workspace"),
+        ("Role", "mmctr-submitter"), ("ClusterTrainingRuntime", "mmctr"),
         ("InferenceService", "mmctr"), ("CronJob", "mmctr-batch"), ("CronJob", "mlflow-backup"),
         ("PrometheusRule", "mmctr"),
     } <= names  # fmt: skip
@@ -108,7 +137,7 @@ def find(objects: Objects, title: str) -> Any:
 
 def at(value: Any, path: str) -> tuple[Any, Any]:
     """The parent and the key of a path such as spec.containers.0.image."""
-    *parents, leaf = (int(part) if part.isdigit() else part for part in path.split("/"))
+    *parents, leaf = (int(part) if part.isdigit() else part.replace("~1", "/") for part in path.split("/"))
     for part in parents:
         value = value[part]
     return value, leaf
@@ -173,8 +202,30 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     "no deadline": (drop("CronJob mlflow-backup", "spec/jobTemplate/spec/activeDeadlineSeconds"), "DeadlineSeconds"),
     "no readiness": (drop("Deployment mlflow", f"{MLFLOW}/readinessProbe"), "has no readinessProbe"),
     "a wildcard": (put("Role mmctr-trainer", "rules/0/verbs", ["*"]), "has a wildcard"),
+    "reads any secret": (drop("Role mmctr-trainer", "rules/5/resourceNames"), "may read secrets"),
+    "makes jobs": (put("Role mmctr-reader", "rules/2/verbs", ["create"]), "may make jobs"),
+    "a queue for everything": (put("LocalQueue mmctr-training", "metadata/name", "default"), "captures every pod"),
+    "a resource without quota": (put("ClusterQueue mmctr", "spec/resourceGroups/0/coveredResources", ["cpu", "memory"]),
+                                 "does not cover ephemeral-storage"),
+    "last year's queue": (put("ClusterQueue mmctr", "apiVersion", "kueue.x-k8s.io/v1beta1"), "v1beta2"),
+    "kubeflow's label": (put("Service mlflow", "metadata/labels", {"app.kubernetes.io/part-of": "mmctr"}),
+                         "which is Kubeflow's"),
+    "kubeflow's label on pods": (put("Deployment mlflow", "spec/template/metadata/labels",
+                                     {"app.kubernetes.io/part-of": "mmctr"}), "which is Kubeflow's"),
+    "a pod that MLflow does not let in": (drop("CronJob mmctr-batch",
+                                               "spec/jobTemplate/spec/template/metadata/labels/mmctr.io~1owned"),
+                                          "lack the label mmctr.io/owned"),
+    "a sidecar in a job": (drop("Job mmctr-workspace", "spec/template/metadata/labels/sidecar.istio.io~1inject"),
+                           "a job never ends"),
+    "a sidecar in a training": (drop("ClusterTrainingRuntime mmctr",
+                                     f"{NODE.removesuffix('/spec')}/metadata/labels/sidecar.istio.io~1inject"),
+                                "proxy"),
+    "a policy that shuts Kubeflow": (put("NetworkPolicy deny-ingress", "spec/podSelector", {}), "pods of others"),
+    "a volume of root's": (remove("Job mmctr-workspace"), "no job makes it writable"),
+    "a volume without a group": (drop("Job mmctr-workspace", "spec/template/spec/securityContext/fsGroup"),
+                                 "no job makes it writable"),
     "reads secrets": (put("Role mmctr-reader", "rules/0/resources", ["secrets"]), "may read secrets"),
-    "makes pods": (put("Role mmctr-trainer", "rules/1/verbs", ["create"]), "may create events, pods"),
+    "makes pods": (put("Role mmctr-trainer", "rules/2/verbs", ["create"]), "may create events, pods"),
     "writes cluster-wide": (put("ClusterRole mmctr-runtime-reader", "rules/0/verbs", ["patch"]), "may patch"),
     "an account that is not there": (remove("ServiceAccount mlflow"), "the service account mlflow is not there"),
     "a claim that is not there": (remove("PersistentVolumeClaim mmctr-workspace"), "claim mmctr-workspace is not"),
@@ -211,4 +262,5 @@ def test_a_broken_manifest_is_refused(built: dict[str, Objects], name: str) -> N
     change(objects)
     changed = [manifest for manifest in objects if manifest not in built["prod"]]  # reading schemas is slow
     errors = [error for manifest in changed for error in schema_errors(manifest)] + policy_errors(objects)
+    errors += neighbour_errors(objects)
     assert any(message in error for error in errors), errors

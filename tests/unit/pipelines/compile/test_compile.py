@@ -14,9 +14,11 @@ from kfp import components
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes
 
 from components.errors import StepError
+from pipelines.access import GIT_FOLDER, Certificates, Git
 from pipelines.compile import compile_pipeline
 from pipelines.environment import FOLDER, Environment, Images, StepResources, load_environment
 from pipelines.training import training_pipeline
+from tests.services import argo
 
 REPOSITORY = Path(__file__).parents[4]
 GOLDEN = REPOSITORY / "tests/golden"
@@ -81,7 +83,7 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
         json_format.ParseDict(settings, kubernetes.KubernetesExecutorConfig())  # refuses unknown fields
     assert platform["pipelineConfig"] == {
         "activeDeadlineSeconds": 24 * 3600,
-        "resourceTtlOnCompletion": 14 * 86_400,
+        **{f"resourceTtlOn{outcome}": 14 * 86_400 for outcome in ("Completion", "Success", "Failure")},
     }
     for name, task in tasks_of(pipeline).items():
         assert not task["cachingOptions"], name  # proto3 leaves a false out: the empty options are "off"
@@ -123,13 +125,11 @@ def test_the_gpu_steps_ask_for_gpus_and_tolerate_their_nodes(prod: tuple[dict[st
     settings = platform["deploymentSpec"]["executors"]["exec-train"]
     assert settings["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert settings["nodeSelector"] == {"labels": {"accelerator": "nvidia"}}
-    assert settings["enabledSharedMemory"] == {"volumeName": "shm"}
 
 
-def test_secrets_are_references_for_old_and_new_servers(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_secrets_are_references(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
     for settings in prod[1]["deploymentSpec"]["executors"].values():
         names = {entry["keyToEnv"][0]["envVar"]: entry for entry in settings["secretAsEnv"]}
-        assert names["AWS_SECRET_ACCESS_KEY"]["secretName"] == "mmctr-s3"
         assert names["AWS_SECRET_ACCESS_KEY"]["secretNameParameter"]["runtimeValue"]["constant"] == "mmctr-s3"
         assert names["MMCTR_NOTIFY_URL"]["optional"] is True
 
@@ -150,3 +150,84 @@ def test_a_step_without_resources_is_refused() -> None:
     environment = built("dev")
     with pytest.raises(ValueError, match="is not named in environment 'dev'"):
         compile_pipeline(training_pipeline, replace(environment, resources=environment.resources[1:]))
+
+
+HOUR = 3600.0
+
+
+def test_a_training_that_loses_its_node_after_eleven_hours_is_tried_again_with_its_whole_time(
+    prod: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    """Argo Workflows 4.0.5, workflow/controller/operator.go:1026-1095: all tries lie in one window, and a later try's
+    pod is killed at its end."""
+    pipeline, platform = prod
+    retries = argo.retries_of(tasks_of(pipeline)["train"], argo.AS_DOCUMENTED)
+    limit = int(platform["deploymentSpec"]["executors"]["exec-train"]["activeDeadlineSeconds"])
+    attempts = [(0.0, 11 * HOUR)]
+    for _ in range(retries.limit):
+        found = retries.again(attempts, "Failed")
+        assert found is not None, f"try {len(attempts) + 1} never starts"
+        start, deadline = found
+        assert deadline >= start + limit
+        attempts.append((start, start + 11 * HOUR))
+    assert retries.again(attempts, "Failed") is None
+
+
+def test_with_kubeflows_own_defaults_a_crashed_step_is_not_retried(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """What `mmctr doctor` tells the cluster's operator to change."""
+    retries = argo.retries_of(tasks_of(prod[0])["train"], argo.SHIPPED)
+    assert retries.again([(0.0, HOUR)], "Failed") is None
+    assert retries.again([(0.0, HOUR)], "Error") is not None
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_pods_stay_as_long_as_the_environment_says(
+    prod: tuple[dict[str, Any], dict[str, Any]], succeeded: bool
+) -> None:
+    assert argo.lifetime_of(prod[1], argo.SHIPPED, succeeded) == 14 * 86_400
+
+
+def test_the_gpu_steps_share_memory(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    executors = prod[1]["deploymentSpec"]["executors"]
+    for label in ACCELERATED:
+        shared = argo.volumes_of(executors[label])["/dev/shm"]
+        assert (shared["medium"], shared["sizeLimit"]) == ("Memory", "8Gi")
+    assert "/dev/shm" not in argo.volumes_of(executors["exec-ingest"])
+
+
+def test_our_pods_leave_kubeflows_label_alone(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """kubeflow/manifests 1.11.0, common/networkpolicies/base/ml-pipeline.yaml:15-20."""
+    for settings in prod[1]["deploymentSpec"]["executors"].values():
+        assert settings["podMetadata"]["labels"] == {"mmctr.io/owned": "true"}
+
+
+PRIVATE = {
+    "image_pull_secrets": ("registry-login",),
+    "git": Git("git-token"),
+    "certificates": Certificates("company-ca"),
+}
+
+
+def test_private_servers_are_reached_with_what_the_environment_names() -> None:
+    text = compile_pipeline(training_pipeline, replace(built("prod"), **PRIVATE))  # type: ignore[arg-type]
+    pipeline, platform = yaml.safe_load_all(text)
+    for label, settings in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        json_format.ParseDict(settings, kubernetes.KubernetesExecutorConfig())
+        names = [secret["secretNameParameter"]["runtimeValue"]["constant"] for secret in settings["imagePullSecret"]]
+        assert names == ["registry-login"]
+        assert settings["configMapAsVolume"][0]["mountPath"] == "/etc/mmctr/certificates"
+        env = {v["name"]: v["value"] for v in pipeline["deploymentSpec"]["executors"][label]["container"]["env"]}
+        assert env["REQUESTS_CA_BUNDLE"] == env["GIT_SSL_CAINFO"] == "/etc/mmctr/certificates/ca.crt"
+        assert ("secretAsVolume" in settings) == ("GIT_CONFIG_VALUE_0" in env) == (label == "exec-ingest")
+
+
+def test_git_is_given_the_secrets_name_and_password(tmp_path: Path) -> None:
+    """Git itself runs the helper; the folder stands for the mounted secret."""
+    (tmp_path / "username").write_text("robot")
+    (tmp_path / "password").write_text("s3cret=with=signs")
+    helper = {key: value.replace(GIT_FOLDER, str(tmp_path)) for key, value in Git("git-token").variables().items()}
+    filled = subprocess.run(
+        ["git", "credential", "fill"], input="protocol=https\nhost=git.example.com\n\n", text=True, check=True,
+        capture_output=True, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **helper},
+    )  # fmt: skip
+    assert {"username=robot", "password=s3cret=with=signs"} <= set(filled.stdout.splitlines())

@@ -58,7 +58,14 @@ DIGEST = "@sha256:" + "a" * 64
         ("service.host", "localhost:8080", "must begin with http:// or https://"),
         ("user_id", 0, "user_id = 0: must be at least 1"),
         ("scratch_size", "16GB", "scratch_size = '16GB'"),
-        ("backoff", {"seconds": 60, "max_seconds": 10}, "backoff.max_seconds = 10: must be at least 60"),
+        ("backoff", {"seconds": 60, "factor": 1.5}, "backoff.factor = 1.5: must be a whole number"),
+        ("shared_memory_size", "8GB", "shared_memory_size = '8GB'"),
+        ("service.mode", "shared", "service.mode = 'shared': must be one of"),
+        ("service.namespace", "mmctr", "single-user installation runs everything in its own namespace"),
+        ("service.public_url", "kubeflow", "service.public_url = 'kubeflow': must begin with http"),
+        ("image_pull_secrets", ["My Login"], "image_pull_secrets = 'My Login': must be the name of a"),
+        ("git", {"secret": "git", "kind": "cookie"}, "git.kind = 'cookie'"),
+        ("certificates", {"config_map": "ca", "file": "a/b"}, "certificates.file = 'a/b'"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_the_file(tmp_path: Path, path: str, value: Any, message: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiException
 from typer.testing import CliRunner
 
 from pipelines import doctor
@@ -111,42 +110,34 @@ def test_pipelines_are_asked_for_the_namespace(environment: Environment, tmp_pat
     monkeypatch.setenv("HOME", str(tmp_path))
     with kfp_api() as (address, state):
         here = replace(environment, service=replace(environment.service, host=address, request_seconds=1))
-        assert cluster.pipelines(here) == Finding("Pipelines", "ok", f"{address} lets us into mmctr-dev")
+        assert cluster.pipelines(here) == Finding("Pipelines", "ok", f"{address}, single-user, lets us into kubeflow")
         state.inject("GET", "/experiments$", "unavailable")
         assert cluster.pipelines(here).level == "error"
     finding = cluster.pipelines(here)
     assert finding.level == "error"
-    assert "MMCTR_KFP_TOKEN" in finding.remedy
+    assert "MMCTR_KFP_TOKEN_FILE" in finding.remedy
 
 
-class Cluster:
-    """Answers as the API server does."""
-
-    def __init__(self, status: int = 200) -> None:
-        self.status = status
-
-    def get_cluster_custom_object(self, *_: str, **__: float) -> dict[str, Any]:
-        if self.status != 200:
-            raise ApiException(self.status, "no")
-        return {}
-
-    list_namespaced_custom_object = get_cluster_custom_object
-
-
-@pytest.mark.parametrize(
-    ("status", "level", "remedy"),
-    [(200, "ok", ""), (404, "error", "kubectl apply -k infra/k8s/overlays/dev"), (403, "error", "role mmctr-trainer"),
-     (500, "error", "KUBECONFIG")],
-)  # fmt: skip
-def test_the_trainer_is_asked_for_the_runtime(environment: Environment, status: int, level: str, remedy: str) -> None:
-    finding = cluster.trainer(environment, Cluster(status))
-    assert finding.level == level
-    assert remedy in finding.remedy
+def test_an_environment_for_another_kind_of_installation_is_an_error(
+    environment: Environment, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A single-user server takes every namespace and ignores it: Kubeflow Pipelines 2.17.0,
+    backend/src/apiserver/resource/resource_manager.go:2456-2462."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with kfp_api() as (address, state):
+        state.multi_user = True
+        finding = cluster.pipelines(replace(environment, service=replace(environment.service, host=address)))
+    assert finding.level == "error"
+    assert "is a multi-user installation, the environment is for a single-user one" in finding.found
+    assert "service.mode: multi-user" in finding.remedy
 
 
 def test_no_kubeconfig_is_a_warning(environment: Environment, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    assert cluster.trainer(environment).level == "warning"
+    findings = {finding.subject: finding for finding in doctor.examine(environment, tmp_path, {})}
+    assert findings["cluster"].level == "warning"
+    assert "set KUBECONFIG" in findings["cluster"].remedy
 
 
 def test_unbuilt_images_are_a_warning(environment: Environment) -> None:

@@ -57,7 +57,7 @@ def test_compile_writes_the_file_whole(cluster: KfpState) -> None:
         ("compile --images images.json", ValueError, "--images needs --env"),
         ("submit --preset fast", ValueError, "preset"),
         ("submit --set train.colour=1 --images images.json", ValueError, "no such field"),
-        ("schedule pause weekly", StepError, "no schedule 'weekly' in mmctr-dev; there: none"),
+        ("schedule pause weekly", StepError, "no schedule 'weekly' in kubeflow; there: none"),
     ],
 )
 def test_wrong_use_is_said(cluster: KfpState, line: str, error: type[Exception], message: str) -> None:

@@ -149,3 +149,33 @@ def test_following_survives_lost_answers(api: tuple[Environment, KfpState]) -> N
     sent = send(environment)
     state.inject("GET", f"/runs/{sent.run_id}$", "unavailable", times=3)
     assert follow(connect(environment.service), sent.run_id, lambda *_: None, wait=lambda _: None) == "SUCCEEDED"
+
+
+def test_a_token_that_kubernetes_replaced_is_read_again(
+    api: tuple[Environment, KfpState], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, state = api
+    token = tmp_path / "token"
+    token.write_text("of this morning")
+    monkeypatch.setenv("MMCTR_KFP_TOKEN_FILE", str(token))
+    state.token = "of this morning"
+    kubeflow = connect(environment.service)
+    kubeflow.may_list()
+    state.token = "of noon"
+    with pytest.raises(StepError, match="the token is expired"):
+        kubeflow.may_list()
+    token.write_text("of noon\n")
+    kubeflow.may_list()
+
+
+def test_a_token_file_that_is_not_there_is_named(
+    api: tuple[Environment, KfpState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMCTR_KFP_TOKEN_FILE", "/nowhere/token")
+    with pytest.raises(StepError, match=r"MMCTR_KFP_TOKEN_FILE = '/nowhere/token': no such file"):
+        connect(api[0].service)
+
+
+def test_links_open_in_a_browser(api: tuple[Environment, KfpState]) -> None:
+    service = replace(api[0].service, public_url="https://kubeflow.example.com/")
+    assert connect(service).link("runs", "7") == "https://kubeflow.example.com/#/runs/details/7"

@@ -1,0 +1,116 @@
+"""A stand-in for the Kubernetes API of a cluster with Kubeflow, as much as the doctor asks: objects by path, access
+reviews, and pods that run to an end."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from kubernetes.client import ApiClient, Configuration
+
+from tests.services.argo import AS_DOCUMENTED
+
+SPACE = "/api/v1/namespaces/mmctr-prod"
+PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile", "pipelines.kubeflow.org/enabled": "true"}
+OF_THE_PROFILE = ("kfp-launcher", "metadata-grpc-configmap", "artifact-repositories")
+SECRETS = ("mlpipeline-minio-artifact", "mmctr-s3", "mmctr-mlflow-trainer")
+
+
+def listed(*names: str) -> dict[str, Any]:
+    return {"items": [{"metadata": {"name": name}} for name in names]}
+
+
+@dataclass
+class KubernetesApi:
+    """A cluster in which everything is as it must be; a test breaks something."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)  # "verb resource" that no account may do
+    pods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    phase: str = "Succeeded"  # of every pod
+    waiting: dict[str, str] = field(default_factory=dict)  # why a pod's container does not start
+    log: str = "written /workspace\nread repository\n"
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        container = {"name": "ml-pipeline", "image": "ghcr.io/kubeflow/kfp-api-server:2.17.0"}
+        deployment = {"spec": {"selector": {}, "template": {"spec": {"containers": [container]}}}}
+        self.objects = {
+            "/apis/apps/v1/namespaces/kubeflow/deployments/ml-pipeline": deployment,
+            SPACE: {"metadata": {"name": "mmctr-prod", "labels": PROFILE}},
+            f"{SPACE}/configmaps": listed(*OF_THE_PROFILE),
+            f"{SPACE}/secrets": listed(*SECRETS),
+            "/apis/kueue.x-k8s.io/v1beta2/namespaces/mmctr-prod/localqueues": listed("mmctr-training"),
+            "/apis/trainer.kubeflow.org/v1alpha1/clustertrainingruntimes/mmctr": {"metadata": {"name": "mmctr"}},
+        }
+        self.set_controller(AS_DOCUMENTED)
+
+    def set_controller(self, defaults: dict[str, Any]) -> None:
+        data = {"workflowDefaults": yaml.safe_dump(defaults), "artifactRepository": "archiveLogs: true"}
+        self.objects["/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"] = {"data": data}
+
+    def client(self) -> ApiClient:
+        return ApiClient(Configuration(host=self.url))
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if path.endswith("/subjectaccessreviews"):
+            asked = body["spec"]["resourceAttributes"]
+            allowed = f"{asked['verb']} {asked['resource']}" not in self.refused
+            return 201, {**body, "status": {"allowed": allowed}}
+        if path == f"{SPACE}/pods":
+            self.pods[body["metadata"]["name"]] = body
+            return 201, body
+        if path.startswith(f"{SPACE}/pods/"):
+            return self._pod(method, path.removeprefix(f"{SPACE}/pods/"))
+        if path in self.objects:
+            return 200, self.objects[path]
+        return 404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": f"{path} not found"}
+
+    def _pod(self, method: str, rest: str) -> tuple[int, Any]:
+        name, _, part = rest.partition("/")
+        if method == "DELETE":
+            self.removed.append(name)
+            return 200, self.pods.pop(name)
+        if part == "log":
+            return 200, self.log
+        state = {"waiting": self.waiting} if self.waiting else {}
+        shown = {"name": "probe", "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        return 200, {**self.pods[name], "status": {"phase": self.phase, "containerStatuses": [shown]}}
+
+
+@contextmanager
+def kubernetes_api() -> Iterator[KubernetesApi]:
+    api = KubernetesApi()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            code, value = api.answer(self.command, urlsplit(self.path).path, json.loads(content) if content else {})
+            data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_DELETE = _handle
+
+        def log_message(self, *_: object) -> None:
+            """A test's output is the test's."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    api.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
