@@ -18,7 +18,9 @@ from model.items import ItemTable
 from model.ranker import Ranker
 
 FORMAT = "mmctr.ranker"
-VERSION = 1
+VERSION = 2
+# Names of tensors in files of version 1, by the beginning that has changed since.
+RENAMED = {"table.content_ND": "table.content_NC", "beside.": "target_attention."}
 
 
 class CheckpointError(ValueError):
@@ -89,7 +91,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Ranker:
         ranker = Ranker(header.config, header.vocabulary, ItemTable.blank(header.vocabulary, header.tags))
     try:
         with safe_open(path, "pt", device=str(device)) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors = {_renamed(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
         raise CheckpointError(f"{path} is truncated or damaged ({error}): copy it again") from None
     try:
@@ -97,6 +99,10 @@ def load(path: Path, device: str | torch.device = "cpu") -> Ranker:
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its tensors do not fit its config: {error}") from None
     return ranker.eval()
+
+
+def _renamed(name: str) -> str:
+    return next((new + name.removeprefix(old) for old, new in RENAMED.items() if name.startswith(old)), name)
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:

@@ -15,6 +15,21 @@ Position = Literal["none", "learned"]
 Cross = Literal["full", "low-rank", "none"]
 Mask = Literal["right", "inverted"]
 ItemLevels = Literal["none", "history", "target", "both"]
+CHOICES = {
+    "content_norm": ContentNorm,
+    "content_map": ContentMap,
+    "code_kind": CodeKind,
+    "item_levels": ItemLevels,
+    "interest": Interest,
+    "target_attention": TargetAttention,
+    "position": Position,
+    "mask": Mask,
+    "cross": Cross,
+}
+SIZES = (
+    *("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim"),
+    *("cross_layers", "cross_rank", "code_levels", "codebook_size"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,13 +99,9 @@ class ModelConfig:
             one_of("model.content", use, get_args(ContentUse))
         if len(set(self.content)) != len(self.content):
             raise ValueError(f"model.content = {self.content!r}: names a use twice")
-        choices = {"content_norm": ContentNorm, "content_map": ContentMap, "code_kind": CodeKind,
-                   "item_levels": ItemLevels, "interest": Interest, "target_attention": TargetAttention,
-                   "position": Position, "mask": Mask, "cross": Cross}  # fmt: skip
-        for field, choice in choices.items():
+        for field, choice in CHOICES.items():
             one_of(f"model.{field}", getattr(self, field), get_args(choice))
-        for field in ("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim",
-                      "cross_layers", "cross_rank", "code_levels", "codebook_size"):  # fmt: skip
+        for field in SIZES:
             at_least(f"model.{field}", getattr(self, field), 1)
         at_least("model.similarity_bins", self.similarity_bins, 2)
         for field in ("transformer_dropout", "deep_dropout"):

@@ -22,7 +22,7 @@ class CrossNetwork(nn.Module):
             crossed_BF = features_BF * layer(crossed_BF) + crossed_BF
         return crossed_BF
 
-    def climb(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
+    def forward_staircase(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
         """The same for features with zeros as `stairs` says; they stay zero."""
         crossed_BF = features_BF
         for layer in self.layers:
@@ -58,7 +58,7 @@ class DeepNetwork(nn.Sequential):
         super().__init__(*blocks)
         self.width = widths[-1] if widths else width
 
-    def climb(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
+    def forward_staircase(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
         """The same for features with zeros as `stairs` says."""
         first = self[0]
         assert isinstance(first, nn.Linear)

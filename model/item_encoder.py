@@ -80,20 +80,20 @@ class ItemEncoder(nn.Module):
         if "align" in config.content:
             self.align = nn.Linear(vocabulary.content, size)
         self.quantiser_report: QuantiserReport | None = None
-        if not table.content_ND.is_meta:
+        if not table.content_NC.is_meta:
             self._fit(table)
 
     @torch.no_grad()
     def _fit(self, table: ItemTable) -> None:
         """All that content decides before training, from the items seen in train."""
-        self.normalise.fit(table.content_ND[table.seen_N])
+        self.normalise.fit(table.content_NC[table.seen_N])
         if not {"codes", "init"} & set(self.config.content):
             return
         if not bool(table.seen_N.any()):
             raise ValueError(
                 "the item table marks no item as seen in train: codes and init have nothing to be fitted on"
             )
-        content_NC = self.normalise(table.content_ND)
+        content_NC = self.normalise(table.content_NC)
         if "codes" in self.config.content:
             self.quantiser_report = self.codes.fit(content_NC, table.seen_N)
         if "init" in self.config.content:
@@ -104,7 +104,7 @@ class ItemEncoder(nn.Module):
 
     def content(self, ids_U: Tensor, table: ItemTable) -> Tensor:
         """Normalised content, zero for the padding item whatever the normalisation makes of a zero row."""
-        normalised_UC: Tensor = self.normalise(table.content_ND[ids_U])
+        normalised_UC: Tensor = self.normalise(table.content_NC[ids_U])
         return normalised_UC * (ids_U != 0)[:, None]
 
     def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:

@@ -17,15 +17,15 @@ class ItemTable(nn.Module):
     """
 
     tags_NT: Tensor
-    content_ND: Tensor
+    content_NC: Tensor
     likes_N: Tensor
     views_N: Tensor
     seen_N: Tensor
 
-    def __init__(self, tags_NT: Tensor, content_ND: Tensor, likes_N: Tensor, views_N: Tensor, seen_N: Tensor) -> None:
+    def __init__(self, tags_NT: Tensor, content_NC: Tensor, likes_N: Tensor, views_N: Tensor, seen_N: Tensor) -> None:
         super().__init__()
         self.register_buffer("tags_NT", tags_NT)
-        self.register_buffer("content_ND", content_ND)
+        self.register_buffer("content_NC", content_NC)
         self.register_buffer("likes_N", likes_N)
         self.register_buffer("views_N", views_N)
         self.register_buffer("seen_N", seen_N)
@@ -71,17 +71,21 @@ class ItemTable(nn.Module):
 
     def check(self, vocabulary: Vocabulary) -> None:
         """Raises if an id of the table would fall outside its embedding."""
-        rows, width = self.content_ND.shape
+        rows, width = self.content_NC.shape
         if rows != vocabulary.items:
             raise ValueError(f"vocabulary.items = {vocabulary.items}: the item table has {rows} rows")
         if width != vocabulary.content:
             raise ValueError(f"vocabulary.content = {vocabulary.content}: the item table's content has {width} columns")
-        if self.content_ND.is_meta:
+        if self.content_NC.is_meta:
             return
-        bounds = {"tags": (self.tags_NT, vocabulary.tags), "levels": (self.likes_N, vocabulary.levels)}
-        for field, (column, size) in {**bounds, "levels ": (self.views_N, vocabulary.levels)}.items():
+        bounds = (
+            ("tags", self.tags_NT, vocabulary.tags),
+            ("levels", self.likes_N, vocabulary.levels),
+            ("levels", self.views_N, vocabulary.levels),
+        )
+        for field, column, size in bounds:
             if column.numel() and not 0 <= int(column.min()) <= int(column.max()) < size:
-                raise ValueError(f"vocabulary.{field.strip()} = {size}: the item table holds {int(column.max())}")
+                raise ValueError(f"vocabulary.{field} = {size}: the item table holds {int(column.max())}")
 
 
 def distinct_items(history_BL: Tensor, item_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:

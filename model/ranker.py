@@ -44,8 +44,10 @@ class Ranker(nn.Module):
         self.item_encoder = ItemEncoder(config, vocabulary, table)
         item_width = self.item_encoder.width
         self.interest = interest_module(config.interest, config, item_width)
-        self.beside = interest_module(config.target_attention, config, item_width)
-        width = item_width + sum(module.width for module in (self.interest, self.beside) if module is not None)
+        self.target_attention = interest_module(config.target_attention, config, item_width)
+        width = item_width + sum(
+            module.width for module in (self.interest, self.target_attention) if module is not None
+        )
         if config.row_levels:
             self.likes = embedding(vocabulary.levels, config.embedding_dim, config.embedding_std)
             self.views = embedding(vocabulary.levels, config.embedding_dim, config.embedding_std)
@@ -55,6 +57,9 @@ class Ranker(nn.Module):
             width += config.similarity_bins
         self._build_interaction(width)
         self.apply(_xavier)
+
+    def _interests(self) -> list[InterestModule]:
+        return [module for module in (self.interest, self.target_attention) if module is not None]
 
     def _build_interaction(self, width: int) -> None:
         config = self.config
@@ -71,12 +76,19 @@ class Ranker(nn.Module):
 
     def forward(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
         """Logits of the rows. Histories are oldest first, padded with 0 on the left, of any length."""
-        history_BL = self._fit_length(history_BL)
+        return self.score_rows(self._fit_length(history_BL), item_B, likes_B, views_B)
+
+    def score_rows(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
+        """`forward` for histories that are no longer than the ranker reads; it neither cuts nor pads them."""
+        encoded, position_BL, position_B = self._encode_rows(history_BL, item_B)
+        return self._score(encoded, position_BL, history_BL != 0, position_B, likes_B, views_B)
+
+    def _encode_rows(self, history_BL: Tensor, item_B: Tensor) -> tuple[EncodedItems, Tensor, Tensor]:
+        """All items of the rows, encoded one by one, and the positions of the histories and of the targets in them."""
         encoded = self.encode(torch.cat([history_BL.flatten(), item_B]))
         cells = history_BL.numel()
         position_BL = torch.arange(cells, device=item_B.device).view_as(history_BL)
-        position_B = torch.arange(item_B.shape[0], device=item_B.device) + cells
-        return self._score(encoded, position_BL, history_BL != 0, position_B, likes_B, views_B)
+        return encoded, position_BL, torch.arange(item_B.shape[0], device=item_B.device) + cells
 
     def encode(self, ids_U: Tensor) -> EncodedItems:
         """Items as vectors, to be shared by all rows that hold them; `model.items.distinct_items` finds them."""
@@ -132,10 +144,10 @@ class Ranker(nn.Module):
     def _group_interests(self, items_BLX: Tensor, target_BD: Tensor, real_BL: Tensor) -> list[Tensor]:
         interests = []
         own_BL = torch.arange(real_BL.numel(), device=real_BL.device).view(real_BL.shape)
-        for module in (self.interest, self.beside):
+        for module in self._interests():
             if isinstance(module, InterestTransformer):
                 interests.append(module.read(items_BLX, target_BD, real_BL))
-            elif module is not None:
+            else:
                 items_PD = items_BLX[..., : target_BD.shape[1]].flatten(0, 1)
                 interests.append(module(items_PD, own_BL, target_BD, real_BL))
         return interests
@@ -144,15 +156,12 @@ class Ranker(nn.Module):
     def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
         """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, [heads,] L) of a target attention."""
         history_BL = self._fit_length(history_BL)
-        items_UD = self.encode(torch.cat([history_BL.flatten(), item_B])).items_UD
-        history_UD = self.item_encoder.as_history(items_UD)
-        target_BD = self.item_encoder.as_target(items_UD[history_BL.numel() :])
-        position_BL = torch.arange(history_BL.numel(), device=item_B.device).view_as(history_BL)
+        encoded, position_BL, position_B = self._encode_rows(history_BL, item_B)
+        history_UD, target_BD = self.item_encoder.as_history(encoded.items_UD), self._targets(encoded, position_B)
         found: list[Tensor] = []
-        for module in (self.interest, self.beside):
-            if module is not None:
-                weights = module.attention(history_UD, position_BL, target_BD, history_BL != 0)
-                found += weights if isinstance(weights, list) else [weights]
+        for module in self._interests():
+            weights = module.attention(history_UD, position_BL, target_BD, history_BL != 0)
+            found += weights if isinstance(weights, list) else [weights]
         return found
 
     def auxiliary_losses(self, ids_U: Tensor) -> dict[str, Tensor]:
@@ -181,8 +190,7 @@ class Ranker(nn.Module):
     ) -> Tensor:
         history_UD, content_UC = self.item_encoder.as_history(encoded.items_UD), encoded.content_UC
         target_BD = self._targets(encoded, item_B)
-        modules = [module for module in (self.interest, self.beside) if module is not None]
-        interests = [module(history_UD, history_BL, target_BD, real_BL) for module in modules]
+        interests = [module(history_UD, history_BL, target_BD, real_BL) for module in self._interests()]
         content = (rows(content_UC, history_BL), target_BD, rows(content_UC, item_B))
         return self._interact(self._features(interests, real_BL, *content, likes_B, views_B))
 
@@ -213,7 +221,10 @@ class Ranker(nn.Module):
 
     def _interact(self, features_BF: Tensor, stairs: Staircase | None = None) -> Tensor:
         if stairs is not None and isinstance(self.cross, CrossNetwork) and self.config.deep_widths:
-            joined = [self.cross.climb(features_BF, stairs), self.deep.climb(features_BF, stairs)]
+            joined = [
+                self.cross.forward_staircase(features_BF, stairs),
+                self.deep.forward_staircase(features_BF, stairs),
+            ]
         else:
             joined = [self.deep(features_BF)]
             if self.cross is not None:

@@ -49,9 +49,9 @@ def staircase_linear(x: Tensor, weight: Tensor, bias: Tensor, stairs: Staircase,
 
     With `square` the result is made where x may be other than zero, and means nothing elsewhere.
     """
-    if torch.is_autocast_enabled(weight.device.type):
-        x = x.to(torch.get_autocast_dtype(weight.device.type))
-    result: Tensor = _StaircaseLinear.apply(x, weight, bias, stairs, square)  # type: ignore[no-untyped-call]
+    device = weight.device.type
+    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    result: Tensor = _StaircaseLinear.apply(x, weight, bias, stairs, square, precision)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -73,40 +73,47 @@ def _memory_for_gradient(weight: Tensor) -> Tensor:
 
 
 class _StaircaseLinear(torch.autograd.Function):
-    """Slicing under autograd would make a full gradient of W for each step; this makes one and fills it by steps."""
+    """Slicing under autograd would make a full gradient of W for each step; this makes one and fills it by steps.
+
+    Under autocast the products are made in the lower precision and added up in that of the weights: a sum that is
+    rounded at every step of the stairs would lose twice as much as one full product does.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stairs: Staircase, square: bool) -> Tensor:
-        lowered = weight.to(x.dtype)  # to the precision of the products: under autocast the lower one
-        ctx.save_for_backward(x, lowered)
-        ctx.stairs, ctx.square, ctx.parameter = stairs, square, weight
-        y = x.new_zeros(len(x), len(weight))
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stairs: Staircase, square: bool, precision: torch.dtype
+    ) -> Tensor:
+        lowered_x, lowered = x.to(precision), weight.to(precision)
+        ctx.save_for_backward(lowered_x, lowered)
+        ctx.stairs, ctx.square, ctx.parameter, ctx.dtype = stairs, square, weight, x.dtype
+        y = torch.zeros(len(x), len(weight), dtype=weight.dtype, device=x.device)
         for rows, own, behind in stairs.steps(weight.shape[1]):
             if not square:
-                y[rows].addmm_(x[rows, own], lowered[:, own].t())
+                _add_product(lowered_x[rows, own], lowered[:, own].t(), y[rows])
                 continue
             reach = slice(own.start, behind.stop)
-            torch.mm(x[rows, reach], lowered[own, reach].t(), out=y[rows, own])
+            _product(lowered_x[rows, reach], lowered[own, reach].t(), y[rows, own])
             if behind.start < behind.stop:
-                y[rows, behind].addmm_(x[rows, own], lowered[behind, own].t())
-        return y.add_(bias.to(y.dtype))
+                _add_product(lowered_x[rows, own], lowered[behind, own].t(), y[rows, behind])
+        return y.add_(bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        lowered = gradient.to(weight.dtype)
         to_weight = _memory_for_gradient(ctx.parameter)
         _zero_unreached(to_weight, ctx.stairs, ctx.square)
-        to_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        to_x = torch.zeros_like(x, dtype=ctx.dtype) if ctx.needs_input_grad[0] else None
         for rows, own, behind in ctx.stairs.steps(weight.shape[1]):
             outputs = slice(own.start, behind.stop) if ctx.square else slice(None)
-            _product(gradient[rows, outputs].t(), x[rows, own], to_weight[outputs, own])
+            _product(lowered[rows, outputs].t(), x[rows, own], to_weight[outputs, own])
             if to_x is not None:
-                torch.mm(gradient[rows, outputs], weight[outputs, own], out=to_x[rows, own])
+                _product(lowered[rows, outputs], weight[outputs, own], to_x[rows, own])
             if ctx.square and behind.start < behind.stop:
-                _product(gradient[rows, own].t(), x[rows, behind], to_weight[own, behind])
+                _product(lowered[rows, own].t(), x[rows, behind], to_weight[own, behind])
                 if to_x is not None:
-                    to_x[rows, behind].addmm_(gradient[rows, own], weight[own, behind])
-        return to_x, to_weight, gradient.sum(0, dtype=to_weight.dtype), None, None
+                    _add_product(lowered[rows, own], weight[own, behind], to_x[rows, behind])
+        return to_x, to_weight, gradient.sum(0, dtype=to_weight.dtype), None, None, None
 
 
 def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
@@ -114,6 +121,13 @@ def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
         torch.mm(left, right, out=out)
     else:
         out.copy_(left @ right)
+
+
+def _add_product(left: Tensor, right: Tensor, out: Tensor) -> None:
+    if left.dtype == out.dtype:
+        out.addmm_(left, right)
+    else:
+        out.add_(left @ right)
 
 
 def _zero_unreached(to_weight: Tensor, stairs: Staircase, square: bool) -> None:

@@ -47,7 +47,8 @@ class DinAttention(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dice = nn.ModuleList(Dice(width) for width in widths[1:])
         self.score = nn.Linear(widths[-1], 1)
-        self.position = learned_positions(config, [*widths[1:], 1][0])
+        first_width = widths[1] if config.attention_widths else 1  # without hidden layers the score is the first
+        self.position = learned_positions(config, first_width)
         self.width = item_width
 
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:

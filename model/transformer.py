@@ -44,22 +44,22 @@ class TransformerLayer(nn.Module):
         self.norm_ffn = nn.LayerNorm(width)
         self.drop = Dropout(dropout)
 
-    def _split(self, qkv_BLP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _split(self, qkv_BL3M: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = (
-            part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in qkv_BLP.chunk(3, dim=-1)
+            part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in qkv_BL3M.chunk(3, dim=-1)
         )
         return query, key, value
 
-    def weights(self, qkv_BLP: Tensor, attend_BL: Tensor) -> Tensor:
+    def weights(self, qkv_BL3M: Tensor, attend_BL: Tensor) -> Tensor:
         """(B, heads, L queries, L keys): what `forward` weighs the values with, when nothing is dropped."""
-        query, key, _ = self._split(qkv_BLP)
+        query, key, _ = self._split(qkv_BL3M)
         score = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
         return torch.softmax(score.masked_fill(~attend_BL[:, None, None, :], float("-inf")), -1)
 
-    def forward(self, z_BLM: Tensor, qkv_BLP: Tensor, attend_BL: Tensor) -> Tensor:
-        query, key, value = self._split(qkv_BLP)
+    def forward(self, z_BLM: Tensor, qkv_BL3M: Tensor, attend_BL: Tensor) -> Tensor:
+        query, key, value = self._split(qkv_BL3M)
         if self.training and self.dropout and z_BLM.device.type == "cpu":  # for the cheaper dropout
-            mixed = dropout(self.weights(qkv_BLP, attend_BL), self.dropout, True) @ value
+            mixed = dropout(self.weights(qkv_BL3M, attend_BL), self.dropout, True) @ value
         else:
             share = self.dropout if self.training else 0.0
             mixed = F.scaled_dot_product_attention(query, key, value, attend_BL[:, None, None, :], dropout_p=share)
@@ -96,21 +96,21 @@ class InterestTransformer(nn.Module):
     def read(self, projected_BLX: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
         """The interest, from histories of projected items."""
         read_BL, attend_BL = self._masks(real_BL)
-        z_BLM, qkv_BLP = self._first(projected_BLX, target_BD)
+        z_BLM, qkv_BL3M = self._first(projected_BLX, target_BD)
         for depth, layer in enumerate(self._layers()):
-            z_BLM = layer(z_BLM, layer.project_in(z_BLM) if depth else qkv_BLP, attend_BL)
+            z_BLM = layer(z_BLM, layer.project_in(z_BLM) if depth else qkv_BL3M, attend_BL)
         return self._interest(z_BLM, read_BL)
 
     @torch.no_grad()
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> list[Tensor]:
         """Each layer's weights, (B, heads, L, L), for analysis; rows of padded queries mean nothing."""
         _, attend_BL = self._masks(real_BL)
-        z_BLM, qkv_BLP = self._first(rows(self.project_items(items_UD), history_BL), target_BD)
+        z_BLM, qkv_BL3M = self._first(rows(self.project_items(items_UD), history_BL), target_BD)
         found = []
         for depth, layer in enumerate(self._layers()):
-            qkv_BLP = layer.project_in(z_BLM) if depth else qkv_BLP
-            found.append(layer.weights(qkv_BLP, attend_BL))
-            z_BLM = layer(z_BLM, qkv_BLP, attend_BL)
+            qkv_BL3M = layer.project_in(z_BLM) if depth else qkv_BL3M
+            found.append(layer.weights(qkv_BL3M, attend_BL))
+            z_BLM = layer(z_BLM, qkv_BL3M, attend_BL)
         return found
 
     def _layers(self) -> Iterator[TransformerLayer]:
@@ -133,16 +133,16 @@ class InterestTransformer(nn.Module):
         """[item; target] and its first projection, Wi item + Wt target."""
         project = next(self._layers()).project_in
         width = target_BD.shape[1]
-        z_BLM, qkv_BLP = projected_BLX[..., :width], projected_BLX[..., width:]
+        z_BLM, qkv_BL3M = projected_BLX[..., :width], projected_BLX[..., width:]
         if self.config.target_concat:
             z_BLM = torch.cat([z_BLM, target_BD[:, None].expand_as(z_BLM)], dim=-1)
-            qkv_BLP = qkv_BLP + F.linear(target_BD, project.weight[:, width:])[:, None]
-        offset_LP: Tensor = project.bias
+            qkv_BL3M = qkv_BL3M + F.linear(target_BD, project.weight[:, width:])[:, None]
+        offset_L3M: Tensor = project.bias
         if self.position is not None:
             position_LM = newest_first(self.position, projected_BLX.shape[1])
             z_BLM = z_BLM + position_LM
-            offset_LP = offset_LP + F.linear(position_LM, project.weight)
-        return z_BLM, qkv_BLP + offset_LP
+            offset_L3M = offset_L3M + F.linear(position_LM, project.weight)
+        return z_BLM, qkv_BL3M + offset_L3M
 
     def _interest(self, z_BLM: Tensor, read_BL: Tensor) -> Tensor:
         unread_BL1 = ~read_BL[..., None]

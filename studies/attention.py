@@ -56,7 +56,8 @@ def analyse(ranker: Ranker, rows: RowStore, dataset: Path, limit: int = 2000) ->
 def weight_names(ranker: Ranker) -> list[tuple[str, str]]:
     """(kind, name) of each set of weights that `Ranker.attention` returns, in its order."""
     names: list[tuple[str, str]] = []
-    for kind, module in ((ranker.config.interest, ranker.interest), (ranker.config.target_attention, ranker.beside)):
+    modules = (ranker.config.interest, ranker.interest), (ranker.config.target_attention, ranker.target_attention)
+    for kind, module in modules:
         if isinstance(module, InterestTransformer):
             names += [(kind, f"layer {depth + 1}") for depth in range(ranker.config.layers)]
         elif module is not None:

@@ -89,10 +89,9 @@ def staircase(ascending: Array, costs: GroupCosts | None) -> Staircase | None:
     """Which of the interaction's features are zero for these rows; None where none are."""
     if costs is None or not costs.blocks:
         return None
-    rows = [int(row) for row in np.searchsorted(ascending, np.arange(1, costs.blocks + 1))]
-    base = costs.blocks * costs.block_width
-    kept = 0
-    for block, row in enumerate(rows):  # a step that spares too few rows begins where the one before it does
-        kept = row if row - kept >= costs.spared_rows else kept
-        rows[block] = kept
-    return Staircase.of_blocks(rows, base, costs.block_width, len(ascending))
+    starts: list[int] = []
+    for row in np.searchsorted(ascending, np.arange(1, costs.blocks + 1)).tolist():
+        before = starts[-1] if starts else 0
+        # A step that spares too few rows begins where the one before it does.
+        starts.append(row if row - before >= costs.spared_rows else before)
+    return Staircase.of_blocks(starts, costs.blocks * costs.block_width, costs.block_width, len(ascending))

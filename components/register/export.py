@@ -29,11 +29,7 @@ class ServedRanker(torch.nn.Module):
         if self.ranker.config.mask == "inverted":  # the published slip reads the padding, so it needs all of it
             logits_B: Tensor = self.ranker(history_BL, item_B, likes_B, views_B)
             return logits_B
-        encoded = self.ranker.encode(torch.cat([history_BL.flatten(), item_B]))
-        cells = history_BL.numel()
-        position_BL = torch.arange(cells).view_as(history_BL)
-        position_B = torch.arange(item_B.shape[0]) + cells
-        return self.ranker._score(encoded, position_BL, history_BL != 0, position_B, likes_B, views_B)
+        return self.ranker.score_rows(history_BL, item_B, likes_B, views_B)
 
 
 def export(ranker: Ranker, path: Path) -> None:

@@ -32,7 +32,7 @@ def compile_interest(ranker: Ranker, config: TrainConfig) -> None:
     Not the whole step: batches differ in their number of groups, and each number would be compiled anew.
     """
     if config.compile:
-        for module in (ranker.interest, ranker.beside):
+        for module in (ranker.interest, ranker.target_attention):
             if isinstance(module, InterestTransformer):
                 module.read = torch.compile(module.read, dynamic=True)  # type: ignore[method-assign]
             elif module is not None:

@@ -30,7 +30,7 @@ def test_the_alignment_loss_is_least_where_id_and_content_agree() -> None:
     apart = float(model.auxiliary_losses(ALL)["align"].detach())
     with torch.no_grad():
         model.item_encoder.align.weight.copy_(torch.eye(8))
-        model.item_encoder.id.weight.copy_(model.table.content_ND)
+        model.item_encoder.id.weight.copy_(model.table.content_NC)
     assert float(model.auxiliary_losses(ALL)["align"].detach()) < 0.2 < 2.0 < apart
 
 
@@ -107,7 +107,7 @@ def test_it_is_zero_where_ids_lie_to_one_another_as_contents_do() -> None:
     model = guided("distil")
     turn_CC = torch.linalg.qr(torch.randn(8, 8)).Q
     with torch.no_grad():
-        model.item_encoder.id.weight.copy_(3.7 * model.table.content_ND @ turn_CC)
+        model.item_encoder.id.weight.copy_(3.7 * model.table.content_NC @ turn_CC)
     alike = model.auxiliary_losses(ALL)["distil"].detach()
     torch.testing.assert_close(alike, torch.zeros(()), atol=1e-5, rtol=0)
     colder = replace(model.config, distil_id_temperature=0.05)
@@ -137,7 +137,7 @@ def test_it_is_finite_at_the_coldest_temperature_and_in_either_precision(dtype: 
 def test_training_on_it_brings_neighbours_in_content_together() -> None:
     model = guided("distil")
     optimizer = torch.optim.Adam([model.item_encoder.id.weight], lr=0.05)
-    content_NN = cosines(model.table.content_ND[1:])
+    content_NN = cosines(model.table.content_NC[1:])
     nearest_N = (content_NN - 2 * torch.eye(len(content_NN))).argmax(1, keepdim=True)
 
     def closeness() -> float:

@@ -33,7 +33,7 @@ def test_what_stands_under_the_mask_changes_no_bit(config: ModelConfig) -> None:
         for module in model.item_encoder.modules():
             if isinstance(module, nn.Embedding):
                 module.weight[0] = 1e3
-        model.table.content_ND[0] = 7.0
+        model.table.content_NC[0] = 7.0
         model.table.likes_N[0] = 3
         changed_B = model(history_BL, *rows)
     assert torch.equal(changed_B, expected_B)

@@ -169,7 +169,7 @@ def test_a_product_has_no_more_levels_than_columns() -> None:
 
 def test_a_ranker_reads_the_codes_of_its_kind() -> None:
     model = ranker(replace(BASE, content=("codes",), code_kind="product"))
-    content_NC = model.table.content_ND[1:]
+    content_NC = model.table.content_NC[1:]
     expected_NQ = Quantiser.fit(content_NC, "product", BASE.code_levels, BASE.codebook_size).encode(content_NC)
     assert torch.equal(
         model.item_encoder.codes.codes_NQ[1:], expected_NQ + 1 + torch.arange(BASE.code_levels) * BASE.codebook_size

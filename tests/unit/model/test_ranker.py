@@ -126,7 +126,7 @@ def test_a_rows_logit_does_not_depend_on_its_batch(config: ModelConfig) -> None:
     torch.testing.assert_close(alone_B, together_B, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["paper", "positions", "din", "relu-beside", "recency", "every-use", "short"])
+@pytest.mark.parametrize("name", ["paper", "positions", "din", "transformer-and-relu", "recency", "every-use", "short"])
 def test_it_exports_with_any_number_of_rows_and_any_length(name: str) -> None:
     model = ranker(VARIANTS[name])
     rows, length = torch.export.Dim("rows", min=1), torch.export.Dim("length", min=1)
@@ -142,7 +142,7 @@ def test_it_exports_with_any_number_of_rows_and_any_length(name: str) -> None:
         torch.testing.assert_close(program.module()(*inputs), model(*inputs), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["paper", "two-heads", "positions", "din", "relu", "mean", "din-beside"])
+@pytest.mark.parametrize("name", ["paper", "two-heads", "positions", "din", "relu", "mean", "transformer-and-din"])
 def test_attention_can_be_had_without_changing_the_numbers(name: str) -> None:
     model, history_BL = ranker(VARIANTS[name]), histories([0, 2, 9], 9)
     rows = targets(3)
@@ -167,7 +167,7 @@ def test_a_blind_ranker_has_no_attention_and_reads_no_history() -> None:
 def test_content_off_reads_no_content() -> None:
     model, inputs = ranker(VARIANTS["no-content"]), (histories([5, 9], 9), *targets(2))
     before_B = model(*inputs)
-    model.table.content_ND.mul_(-3.0)
+    model.table.content_NC.mul_(-3.0)
     assert torch.equal(model(*inputs), before_B)
 
 

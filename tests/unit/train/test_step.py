@@ -305,4 +305,4 @@ def test_the_interest_is_compiled_if_asked_for(job: Job, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function))
     read = ranker.interest.read
     arithmetic.compile_interest(ranker, replace(TRAIN, compile=asked))
-    assert compiled == ([read, ranker.beside] if asked else [])
+    assert compiled == ([read, ranker.target_attention] if asked else [])

@@ -92,7 +92,7 @@ NAMES = {
         (replace(CONFIG, interest="recency", heads=3), ["recency"]),
         (replace(CONFIG, target_attention="din"), ["layer 1", "layer 2", "din"]),
     ],
-    ids=["paper", "two heads", "no target", "din", "recency", "din beside"],
+    ids=["paper", "two heads", "no target", "din", "recency", "transformer and din"],
 )
 def test_figures_are_those_of_loops_over_single_rows(config: ModelConfig, kinds: list[str], rows: RowStore) -> None:
     model = ranker(config)
