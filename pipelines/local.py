@@ -17,6 +17,7 @@ from typing import Any
 
 from components.process.children import PATIENT, Child, Tail
 from components.process.progress import EVENTS_VARIABLE
+from pipelines.workspace import working_in
 
 Event = dict[str, Any]
 
@@ -39,17 +40,22 @@ class LocalRun:
 
     def execute(self, on_event: Callable[[Event], None]) -> int:
         """Runs to the end; returns the pipeline's exit status. An interrupt ends every step before it is raised."""
-        self.folder.mkdir(parents=True)
-        self.events.touch()
-        arguments = self.folder / "arguments.json"
-        arguments.write_text(json.dumps({"pipeline_root": str(self.folder / "steps"), "arguments": self.arguments}))
-        environment = {**PATIENT, **os.environ, **self.environment, EVENTS_VARIABLE: str(self.events)}
-        events = Tail(self.events)
-        with Child("pipelines.local", str(arguments), log=self.log, environment=environment) as child:
-            for _ in child.looks():
-                for event in events.events():
-                    on_event(event)
-            return child.status or 0
+        with working_in(self.folder) as scratch:
+            self.events.touch()
+            events = Tail(self.events)
+            arguments = self.folder / "arguments.json"
+            arguments.write_text(json.dumps({"pipeline_root": str(self.folder / "steps"), "arguments": self.arguments}))
+            with Child("pipelines.local", str(arguments), log=self.log, environment=self._variables(scratch)) as child:
+                for _ in child.looks():
+                    for event in events.events():
+                        on_event(event)
+                return child.status or 0
+
+    def _variables(self, scratch: Path) -> dict[str, str]:
+        compiled = Path(self.arguments["workspace"]) / "cache" / "torchinductor"  # torch's default is below TMPDIR
+        defaults = {"TORCHINDUCTOR_CACHE_DIR": str(compiled), **PATIENT}  # a variable that is set already wins
+        run = {**self.environment, EVENTS_VARIABLE: str(self.events), "TMPDIR": str(scratch)}
+        return {**defaults, **os.environ, **run}
 
 
 def main(path: str) -> None:

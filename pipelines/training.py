@@ -1,16 +1,16 @@
 """The training pipeline: new data in, a reviewed candidate out.
 
-1. ingest          exactly one revision of the data, with its lineage
-2. fetch-champion  the model that all comparisons refer to
-3. validate        stops on data that would ruin a model
-4. decide          whether there is anything to learn; by hand always, on a schedule when it asks
-5. encode-shard    titles and covers to vectors, cached by content, shards side by side
-6. embed           one table of them, projected
-7. train           the ranker, resumable
-8. evaluate        candidate and champion on the same rows
-9. gate            metrics against the policy, and the report
-10. register       only when the gate passed: alias challenger, pending review
-11. notify         exit handler, always
+1. ingest          checks out exactly one revision of the data and records where it came from
+2. fetch-champion  fetches the model in service, which all comparisons of this run refer to
+3. validate        stops the run when the data would ruin a model
+4. decide          whether to train: a run started by hand always trains; a scheduled run may train only after a change
+5. encode-shard    encodes titles and covers as vectors, cached by their content, one shard beside the other
+6. embed           joins the vectors in one table and projects them
+7. train           trains the ranker; after a kill it goes on from the last checkpoint
+8. evaluate        measures candidate and champion on the same rows
+9. gate            holds the metrics against the policy and writes the report
+10. register       only when the gate passed: registers the candidate as challenger, which waits for a review
+11. notify         the exit handler, which runs however the others ended
 """
 
 from typing import List
@@ -34,7 +34,7 @@ def training_pipeline(
     retrain_above_drift: float = 0.0,
 ) -> None:
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    with dsl.ExitHandler(ops.notify(config=config, pipeline_run=run), name="road"):
+    with dsl.ExitHandler(ops.notify(config=config, pipeline_run=run), name="steps"):
         ingest = ops.ingest(
             config=config,
             pipeline_run=run,

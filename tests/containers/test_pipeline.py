@@ -1,4 +1,4 @@
-"""The whole road on sample data, every step in its container: what runs on a cluster, without the cluster."""
+"""The whole pipeline on sample data, every step in its container: what runs on a cluster, without the cluster."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The whole road, as a user walks it: `mmctr run` in processes of their own, on a small data set."""
+"""The whole pipeline, as a user runs it: `mmctr run` in processes of their own, on a small data set."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from components.dataset.sample import SIZES, write_sample
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-# Two epochs on 1,500 rows learn next to nothing: here the road is tested, not the model.
+# Two epochs on 1,500 rows learn next to nothing: here the pipeline is tested, not the model.
 SETTINGS = (
     "train.max_epochs=2",
     "gate.auc_floor=0.4",

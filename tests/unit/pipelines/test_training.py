@@ -21,7 +21,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_steps_come_in_the_order_of_the_design(spec: dict[str, Any]) -> None:
     columns = columns_of(nodes_of(spec))
-    road = [
+    steps = [
         "ingest",
         "fetch-champion",
         "validate",
@@ -33,7 +33,7 @@ def test_the_steps_come_in_the_order_of_the_design(spec: dict[str, Any]) -> None
         "gate",
         "register",
     ]
-    assert [columns[name] for name in road] == list(range(len(road)))
+    assert [columns[name] for name in steps] == list(range(len(steps)))
 
 
 def test_registration_waits_for_the_gate_and_the_last_word_for_nothing(spec: dict[str, Any]) -> None:
