@@ -1,8 +1,10 @@
 """How a config, a frozen dataclass, is read from JSON, overridden from the command line, saved and hashed."""
 
 import dataclasses
+import difflib
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from components.storage.files import sha256_json
@@ -39,14 +41,24 @@ def with_overrides(config: C, overrides: list[str]) -> C:
         target: Any = values
         for depth, parent in enumerate(parents):
             if not isinstance(target.get(parent), dict):
-                raise ValueError(f"--set {override!r}: no such section {'.'.join(parents[: depth + 1])!r}")
+                raise ValueError(
+                    f"--set {override!r}: no such section {'.'.join(parents[: depth + 1])!r}"
+                    f"{closest(parent, [name for name, value in target.items() if isinstance(value, dict)])}"
+                )
             target = target[parent]
         if leaf not in target:
-            raise ValueError(f"--set {override!r}: no such field; there is {', '.join(sorted(target))}")
+            raise ValueError(f"--set {override!r}: no such field{closest(leaf, target)}")
         if isinstance(target[leaf], dict):
             raise ValueError(f"--set {override!r}: {path} is a section; name one of {', '.join(sorted(target[leaf]))}")
         target[leaf] = _Text(text.strip())
     return from_dict(type(config), values)
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a name that does not exist: the likeliest one, then all there are."""
+    there = sorted(names)
+    likely = difflib.get_close_matches(name, there, n=1)
+    return (f"; did you mean {likely[0]!r}? There" if likely else "; there") + f" is {', '.join(there)}"
 
 
 class _Text(str):

@@ -10,12 +10,12 @@ from pathlib import Path
 import model.presets as rankers
 from components.gate.policy import read_policy
 from components.run_config import RunConfig
-from components.settings import with_overrides
+from components.settings import closest, with_overrides
 from components.train.config import TrainConfig
 
 
 def sample() -> RunConfig:
-    """The best ranker at a size that two cores train in seconds, held back: 20,000 rows are soon known by heart."""
+    """The best ranker at a size that two cores train in seconds, regularised more: it soon memorises 20,000 rows."""
     ranker = replace(rankers.best("small"), content=("concat", "similarity"), content_norm="l2", deep_dropout=0.5)
     return RunConfig("sample", model=ranker, train=replace(_laptop(), embedding_l2=0.3))
 
@@ -28,19 +28,19 @@ def sample_paper() -> RunConfig:
 def study() -> RunConfig:
     """What `mmctr study` varies: the paper's ranker at the sample's size, in a budget that allows dozens of trainings.
 
-    Two cores train it on 100,000 rows in minutes. Three epochs are where arms differ and none has learned by heart.
+    Two cores train it on 100,000 rows in minutes. After three epochs the arms differ and none has memorised its rows.
     """
     train = TrainConfig(batch_size=1024, learning_rate=2e-3, max_epochs=3, patience=2, checkpoint_minutes=2.0)
     return RunConfig("study", model=rankers.paper("small"), train=train)
 
 
 def best() -> RunConfig:
-    """What won honestly in the studies, at the challenge's size."""
+    """The options that won in the studies, at the challenge's size."""
     return RunConfig("best", model=rankers.best("challenge"), train=_full())
 
 
 def paper() -> RunConfig:
-    """The 1st-place solution as its paper describes it, padding mask right."""
+    """The 1st-place solution as its paper describes it, with the padding mask the right way round."""
     return RunConfig("paper", model=rankers.paper("challenge"), train=TrainConfig())
 
 
@@ -75,7 +75,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
 
 def preset(name: str) -> RunConfig:
     if name not in PRESETS:
-        raise ValueError(f"preset = {name!r}: must be one of {', '.join(PRESETS)}")
+        raise ValueError(f"preset = {name!r}: no such preset{closest(name, PRESETS)}")
     return PRESETS[name]()
 
 

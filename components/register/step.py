@@ -67,7 +67,7 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)
     run.set_tags({"mmctr.model_version": str(version.number)})
-    return _record(models, version, out)
+    return _record(models, version, pipeline_run, out)
 
 
 def registered(models: Models, key: str) -> Version | None:
@@ -100,11 +100,13 @@ def describe(metrics: Mapping[str, Any], tags: Mapping[str, str]) -> str:
     return f"AUC {auc_of(metrics):.4f}, {against}, from {tags[tag.PIPELINE_RUN]}"
 
 
-def _record(models: Models, version: Version, out: Path) -> dict[str, Any]:
+def _record(models: Models, version: Version, pipeline_run: str, out: Path) -> dict[str, Any]:
+    aliases = models.aliases()
     registration = {
+        "new": version.tags.get(tag.PIPELINE_RUN) == pipeline_run,  # otherwise an earlier run made the same
         "name": models.name,
         "version": str(version.number),
-        "alias": tag.CHALLENGER if version.tags.get(tag.STATUS) == "pending" else None,
+        "alias": next((name for name in (tag.CHAMPION, tag.CHALLENGER) if aliases.get(name) == version.number), None),
         "uri": f"models:/{models.name}/{version.number}",
         "validation_status": version.tags.get(tag.STATUS),
         "package_sha256": version.tags.get(tag.PACKAGE_HASH),

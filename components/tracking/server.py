@@ -1,11 +1,14 @@
 """One MLflow server: where it is, how patiently it is asked, and how its errors read."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import StepError
+from components.storage.locks import alone
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 WORKSPACE_VARIABLE = "MMCTR_WORKSPACE"
@@ -121,4 +124,16 @@ def connect(uri: str | None = None) -> Server:
     import mlflow  # takes a second: here, and not for those who only want a name from this module
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # "Creating initial MLflow database tables..."
-    return Server(uri, mlflow.MlflowClient(uri, uri))
+    with _alone_with_a_new(file):
+        return Server(uri, mlflow.MlflowClient(uri, uri))
+
+
+@contextmanager
+def _alone_with_a_new(file: Path | None) -> Iterator[None]:
+    """The client makes the tables of a new SQLite file. Two processes at once would break each other's work."""
+    lock = file and file.with_name(f"{file.name}.lock")
+    if file and lock and (not file.is_file() or lock.exists()):
+        with alone(lock):
+            yield
+    else:
+        yield

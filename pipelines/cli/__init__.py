@@ -1,6 +1,8 @@
 """The command line, `mmctr`. One module a topic; heavy imports wait until a command needs them."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -13,6 +15,7 @@ from pipelines.cli.review import review_app, rollback
 from pipelines.cli.run import run
 from pipelines.cli.schedule import app as schedule_app
 from pipelines.cli.study import study_command
+from pipelines.cli.ui import ui
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,20 +23,37 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Keeps a multimodal click-through-rate model fresh: validate, embed, train, measure, review, register.",
-    epilog="Start with `mmctr run`; it ends with the path of a report. Exit codes: 0 done, 1 failed, 2 wrong use.",
+    epilog="Start with `mmctr run`; it ends with the path of a report and with the next command. Each command's "
+    "`--help` has examples. Exit status: 0 done · 1 failed · 2 wrong use · 3 the gate failed (`run`) · 130 Ctrl-C.",
 )
 _TRAIN, _REVIEW, _DATA, _CLUSTER = "Train", "Review and serve", "Data", "Kubeflow"
 app.command(rich_help_panel=_TRAIN)(run)
 app.command("study", rich_help_panel=_TRAIN)(study_command)
+app.command(rich_help_panel=_TRAIN)(doctor)
 app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)
 app.command(rich_help_panel=_REVIEW)(predict)
+app.command(rich_help_panel=_REVIEW)(ui)
 app.add_typer(data_app, name="data", rich_help_panel=_DATA)
 app.add_typer(import_app, name="import", rich_help_panel=_DATA)
 app.command("compile", rich_help_panel=_CLUSTER)(compile_pipeline)
 app.command(rich_help_panel=_CLUSTER)(submit)
 app.add_typer(schedule_app, name="schedule", rich_help_panel=_CLUSTER)
-app.command(rich_help_panel=_CLUSTER)(doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"mmctr {version('mmctr')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -14,3 +14,6 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change one field: train.batch_size=4096. May be repeated.")
 ]
 PolicyOption = Annotated[Path | None, typer.Option(help="The gate's policy, such as infra/policies/gate.yaml.")]
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", "-w", help="The folder of caches, runs and the local registry.")
+]

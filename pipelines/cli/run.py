@@ -1,8 +1,6 @@
 """`mmctr run`: the whole pipeline on this machine."""
 
 import json
-import os
-import signal
 import time
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from components.ingest.revision import resolve as find_data
 from components.run_config import RunConfig
 from components.settings import to_dict
-from pipelines.cli.options import PolicyOption, PresetOption, SetOption
+from components.tracking.server import URI_VARIABLE, tracking_uri
+from pipelines.cli.options import PolicyOption, PresetOption, SetOption, WorkspaceOption
 from pipelines.cli.screen import RunScreen
+from pipelines.cli.stopping import stoppable
 from pipelines.local import LocalRun
 from pipelines.presets import resolve
+from pipelines.workspace import clear_up, usable
+
+GATE_FAILED = 3  # exit status of a run that went through, and whose candidate did not pass the gate
 
 
 def run(
@@ -23,39 +27,59 @@ def run(
     data: Annotated[
         Path | None, typer.Option(help="A folder in the challenge's layout, instead of the versioned data.")
     ] = None,
-    revision: Annotated[str, typer.Option(help="Commit, tag or branch whose data.dvc is used.")] = "HEAD",
+    revision: Annotated[
+        str | None, typer.Option(help="Commit, tag or branch whose data.dvc is used.", show_default="HEAD")
+    ] = None,
     overrides: SetOption = None,
     policy: PolicyOption = None,
-    workspace: Annotated[Path, typer.Option(help="Where caches, runs and the local registry live.")] = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Run the whole pipeline on this machine and say where the report is.
 
+    Run it in a clone of the repository that holds data.dvc, or give it a folder with `--data`. Ctrl-C stops it; the
+    same command then goes on from the last finished part.
+
     Examples: `mmctr run` · `mmctr run --preset paper --data ~/MicroLens_1M_MMCTR` · `mmctr run --set train.seed=2`
+
+    Exit status: 0 a candidate passed the gate · 3 it did not pass, nothing is registered · 1 a step failed ·
+    2 wrong use · 130 stopped by Ctrl-C.
     """
     config = resolve(preset_name, overrides, policy)
-    if data is not None and not data.is_dir():
-        raise ValueError(f"--data {data}: no such folder")
-    if data is not None:
-        from components.dataset.footers import check_footers  # loads pyarrow
-
-        check_footers(data)  # a missing or mistyped column is refused in milliseconds, before anything starts
-    execution = prepare(config, data, revision, workspace)
+    _check_data(data, revision, workspace)
+    folder = usable(workspace)
+    execution = prepare(config, data, revision or "HEAD", folder)
     started = time.monotonic()
-    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell had its background jobs ignore Ctrl-C
-        signal.signal(sign, signal.default_int_handler)
-    with RunScreen(execution.log) as screen:
+    with stoppable(), RunScreen(execution.log, folder) as screen:
+        for other in clear_up(folder):
+            screen.say_another_is_at_work(other)
         try:
             status = execution.execute(screen.show)
         except KeyboardInterrupt:
             screen.interrupted()
-            raise SystemExit(130) from None
-    screen.conclude(outcome(execution.folder), time.monotonic() - started)
+            raise
+    found = outcome(execution.folder)
+    screen.conclude(found, time.monotonic() - started, status)
     if status != 0:
         raise SystemExit(1)
+    if not found["verdict"]["passed"]:
+        raise SystemExit(GATE_FAILED)
+
+
+def _check_data(data: Path | None, revision: str | None, workspace: Path) -> None:
+    """Refuses what the first step would refuse, before anything is started or written."""
+    if data is None:
+        find_data(str(Path.cwd()), revision or "HEAD", workspace / "cache" / "data")
+    elif revision is not None:
+        raise ValueError("--data and --revision: give one of them; a folder has no revisions")
+    elif not data.is_dir():
+        raise ValueError(f"--data {data}: {'this is a file, not a folder' if data.exists() else 'no such folder'}")
+    else:
+        from components.dataset.footers import check_footers  # loads pyarrow
+
+        check_footers(data)
 
 
 def prepare(config: RunConfig, data: Path | None, revision: str, workspace: Path) -> LocalRun:
-    workspace = workspace.resolve()
     folder = workspace / "runs" / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
     arguments = {
         "config": json.dumps(to_dict(config)),
@@ -65,8 +89,7 @@ def prepare(config: RunConfig, data: Path | None, revision: str, workspace: Path
         "workspace": str(workspace),
         "shards": list(range(config.embed.shards)),
     }
-    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace}/mlflow.db"
-    return LocalRun(folder, arguments, {"MLFLOW_TRACKING_URI": tracking})
+    return LocalRun(folder, arguments, {URI_VARIABLE: tracking_uri(workspace)})
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a person sees while a run works, and after it."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,25 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from components.tracking.server import tracking_uri
 from pipelines.local import Event
+
+Found = Mapping[str, Any]  # what a run left behind, by the artifact's name
 
 
 class RunScreen:
     """Draws the events of a run: a line for each step that ended, bars for what is under way."""
 
-    def __init__(self, log: Path, console: Console | None = None) -> None:
+    def __init__(self, log: Path, workspace: Path, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self.log = log
+        self.log, self.workspace = log, workspace
         self.failure: tuple[str, str] | None = None
-        self.summary: Event = {}
         self._step = ""
         self._started: dict[str, float] = {}
         self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("    {task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=30 if self.console.width >= 100 else 10),
             MofNCompleteColumn(),
             TextColumn("[dim]{task.fields[rate]}[/dim]"),
             TimeRemainingColumn(compact=True),
@@ -46,8 +49,6 @@ class RunScreen:
             self._show_step(event)
         elif kind == "progress":
             self._show_progress(event)
-        elif kind == "summary":
-            self.summary = event
 
     def _show_step(self, event: Event) -> None:
         name, state = event["name"], event["state"]
@@ -78,42 +79,70 @@ class RunScreen:
         seconds = time.time() - self._started[self._step]
         return Group(Text(f"  ● {self._step:<16}{seconds:6.1f} s"), self._progress)
 
-    def interrupted(self) -> None:
-        self.console.print(
-            f"  [yellow]stopped[/yellow] in {self._step or 'the pipeline'}; the same command goes on from there"
+    def say_another_is_at_work(self, run: Path) -> None:
+        self._say(
+            f"  another run is at work in this workspace: {run.name}; where both make the same thing, one waits "
+            "for the other and takes what it made"
         )
 
-    def conclude(self, found: dict[str, Any], seconds: float) -> None:
-        """The last lines: what was registered and where to read why, or what failed and what to do."""
-        say = self.console.print
-        say()
-        if self.failure:
-            step, cause = self.failure
-            say(f"[red]failed[/red]     {step}: {escape(cause)}", soft_wrap=True)
-            say(f"log        {self.log}", soft_wrap=True)
-            say("nothing was registered; mend the cause and run the same command again")
+    def interrupted(self) -> None:
+        self._say(f"  [yellow]stopped[/yellow] in {self._step or 'the pipeline'}; the same command goes on from there")
+
+    def conclude(self, found: Found, seconds: float, status: int) -> None:
+        """The last lines: what was registered and where to read why, or what failed; and what to do next."""
+        self._say("")
+        if status != 0:
+            step, cause = self.failure or self._unexplained(status)
+            self._say(f"[red]failed[/red]     {step}: {escape(cause)}")
+            self._say(f"log        {self.log}")
+            self._say("next       nothing was registered; mend the cause and run the same command again")
             return
-        verdict, metrics = found.get("verdict"), found.get("metrics")
-        if verdict is None:
-            say(f"[red]failed[/red]     the pipeline ended without a verdict; its log: {self.log}", soft_wrap=True)
-            return
-        if registration := found.get("registration"):
-            say(
-                f"[bold]registered[/bold] {registration['name']} version {registration['version']}, "
-                f"alias {registration['alias']}, validation {registration['validation_status']}"
-            )
-        say(f"gate       {'[green]pass[/green]' if verdict['passed'] else '[red]fail[/red]: the champion stays'}")
+        verdict, registration = found["verdict"], found.get("registration")
+        if registration:
+            self._say(_registered(registration))
+        self._say(
+            f"gate       {'[green]pass[/green]' if verdict['passed'] else '[red]fail[/red]: nothing is registered'}"
+        )
         for rule in verdict["rules"]:
             if not rule["passed"]:
-                say(f"           {escape(rule['sentence'])}", soft_wrap=True)
-        if metrics:
-            say(f"AUC        {_auc(metrics)}")
-        say(f"report     {found['report']}", soft_wrap=True)
-        say(f"took       {seconds:.0f} s")
-        if registration:
-            say(f"next       mmctr review show {registration['version']}")
+                self._say(f"           {escape(rule['sentence'])}")
+        auc = found["metrics"]["candidate"]["auc"]
+        self._say(f"AUC        {auc['value']:.4f} [dim](95% interval {auc['low']:.4f} to {auc['high']:.4f})[/dim]")
+        self._say(f"report     {found['report']}")
+        self._say(f"registry   {tracking_uri(self.workspace)}")
+        self._say(f"took       {seconds:.0f} s")
+        self._say(f"next       {self._next(verdict, registration)}")
+
+    def _next(self, verdict: Mapping[str, Any], registration: Mapping[str, Any] | None) -> str:
+        where = "" if self.workspace == Path(".mmctr").resolve() else f" --workspace {self.workspace}"
+        pages = f"mmctr ui{where} (the registry's pages)"
+        if registration and registration["validation_status"] == "pending":
+            return f"mmctr review show {registration['version']}{where}, or {pages}"
+        if verdict["passed"]:
+            return pages
+        return (
+            "read in the report by how much the rules failed, then try other data, `--preset` or `--set`; the limits "
+            "are the fields gate.* and the file of `--policy`"
+        )
+
+    def _unexplained(self, status: int) -> tuple[str, str]:
+        """A step that was killed tells nobody why."""
+        if self._step:
+            return self._step, "its process ended without giving a reason; the system kills one when memory runs out"
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        return "the pipeline", f"its process ended without giving a reason ({how})"
+
+    def _say(self, text: str) -> None:
+        """Long lines are left whole, for a script to find and a terminal to wrap."""
+        self.console.print(text, soft_wrap=True)
 
 
-def _auc(metrics: dict[str, Any]) -> str:
-    auc = metrics["candidate"]["auc"]
-    return f"{auc['value']:.4f} [dim](95% interval {auc['low']:.4f} to {auc['high']:.4f})[/dim]"
+def _registered(registration: Mapping[str, Any]) -> str:
+    name, version, status = (registration[field] for field in ("name", "version", "validation_status"))
+    if registration["new"]:
+        return f"[bold]registered[/bold] {name} version {version}, alias {registration['alias']}, validation {status}"
+    stands = {
+        "champion": "is the champion already",
+        "challenger": "waits for review already",
+    }.get(registration["alias"], f"is there already, {status}")
+    return f"[bold]unchanged[/bold]  {name} version {version} {stands}; nothing new was registered"

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_the_second_run_finds_everything_made(workspace: Path, data: Path) -> No
     trained = sorted((workspace / "cache" / "training").rglob("*"))
     again = walk(workspace, data)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "mmctr version 1, alias challenger" in again.stdout
+    assert "unchanged  mmctr version 1 waits for review already; nothing new was registered" in again.stdout
     assert query(workspace, "select count(*) from model_versions") == [(1,)]
     assert sorted((workspace / "cache" / "training").rglob("*")) == trained
 
@@ -120,22 +121,55 @@ def test_a_failed_step_is_named_with_its_cause_and_registers_nothing(tmp_path: P
     assert query(tmp_path, "select status from runs") == [("FAILED",)]  # the exit handler had its say
 
 
-def test_an_interrupt_ends_every_step_and_the_same_command_finishes_the_work(tmp_path: Path, data: Path) -> None:
+@pytest.mark.parametrize(
+    ("sign", "step", "status"),
+    [
+        pytest.param(signal.SIGINT, "train", 130, id="Ctrl-C"),
+        pytest.param(signal.SIGHUP, "validate", 129, id="the terminal is closed"),
+        pytest.param(signal.SIGKILL, "train", -9, id="kill -9"),
+    ],
+)
+def test_whatever_ends_the_command_ends_every_step(
+    tmp_path: Path, data: Path, sign: signal.Signals, step: str, status: int
+) -> None:
     process = subprocess.Popen(
         command(tmp_path, data), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    events = _wait_for_step(tmp_path, "train")
-    session = _children_of(process.pid)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command goes on from there" in output
-    assert session, "the pipeline had a process of its own"
-    assert not any(Path(f"/proc/{pid}").exists() for pid in session)
+    events = _wait_for_step(tmp_path, step)
+    _wait_until(lambda: len(_processes_of(events)) >= 3)
+    process.send_signal(sign)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in errors
+    _wait_until(lambda: not _processes_of(events))
     assert '"register"' not in events.read_text()
-    done = walk(tmp_path, data)
-    assert "mmctr version 1, alias challenger" in done.stdout
+    scratch = events.with_name("tmp")
+    if sign == signal.SIGKILL:
+        assert any(scratch.iterdir()), "the test needs the temporary files that a killed run leaves"
+        done = walk(tmp_path, data)
+        assert "mmctr version 1, alias challenger" in done.stdout
+        assert query(tmp_path, "select count(*) from model_versions") == [(1,)]
+    else:
+        assert "the same command goes on from there" in output
+    assert not scratch.exists()
+
+
+def test_two_runs_at_once_share_a_workspace(tmp_path: Path, data: Path) -> None:
+    ran = [
+        subprocess.Popen(command(tmp_path, data), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    output = [process.communicate(timeout=900)[0] for process in ran]
+    assert [process.returncode for process in ran] == [0, 0], output
+    assert any("another run is at work in this workspace" in text for text in output)
+    assert all("mmctr version 1" in text for text in output)
     assert query(tmp_path, "select count(*) from model_versions") == [(1,)]
+
+
+def test_a_gate_that_fails_has_an_exit_status_of_its_own(workspace: Path, data: Path) -> None:
+    failed = walk(workspace, data, "--set", "gate.auc_floor=0.999")
+    assert failed.returncode == 3, failed.stdout + failed.stderr
+    assert "gate       fail: nothing is registered" in failed.stdout
 
 
 def _wait_for_step(workspace: Path, name: str) -> Path:
@@ -149,6 +183,20 @@ def _wait_for_step(workspace: Path, name: str) -> Path:
     raise AssertionError(f"{name} did not start")
 
 
-def _children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
+def _processes_of(events: Path) -> list[int]:
+    """Every process, in whatever session, that was started for the run of this events file."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if str(events).encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

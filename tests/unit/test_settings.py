@@ -40,7 +40,9 @@ def test_an_override_is_read_by_the_type_of_its_field(
     ("override", "words"),
     [
         ("train.batch_size", "must look like field=value"),
-        ("train.batchsize=1", "no such field; there is"),
+        ("train.batchsize=1", "no such field; did you mean 'batch_size'? There is"),
+        ("trian.seed=1", "no such section 'trian'; did you mean 'train'? There is"),
+        ("train.zzz=1", "no such field; there is"),
         ("trian.batch_size=1", "no such section 'trian'"),
         ("train=1", "train is a section; name one of"),
         ("train.batch_size=many", "train.batch_size = 'many': must be a whole number"),

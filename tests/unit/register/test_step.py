@@ -70,14 +70,16 @@ def test_an_unchanged_pipeline_finds_its_version_again(
     manifest = candidate.root / "embeddings" / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "seconds": 0.1}))  # what a warm cache changes
     again = candidate.register("run-2", tmp_path / "again")
-    assert again == first
+    assert first["new"]
+    assert again == {**first, "new": False}
     assert len(models.versions()) == 1
 
 
 def test_the_champion_made_again_is_no_new_version(first: dict[str, Any], models: Models, tmp_path: Path) -> None:
     models.set_alias(CHAMPION, int(first["version"]))
     same = make_candidate(tmp_path / "same", champion="1")
-    assert same.register("run-3", tmp_path / "again")["version"] == "1"
+    again = same.register("run-3", tmp_path / "again")
+    assert (again["version"], again["alias"], again["new"]) == ("1", CHAMPION, False)
 
 
 @pytest.mark.usefixtures("first")

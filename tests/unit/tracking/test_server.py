@@ -1,5 +1,7 @@
 """How MLflow's errors read, and which of them mean something to the caller."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,11 @@ def test_patience_may_be_set_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_p
     connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "9"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "120"
+
+
+def test_two_processes_that_open_a_new_registry_at_once_both_find_it(tmp_path: Path) -> None:
+    program = f"from components.tracking.server import connect; connect('sqlite:///{tmp_path}/mlflow.db')"
+    three = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [process.communicate(timeout=300)[1] for process in three]
+    assert [process.returncode for process in three] == [0, 0, 0], errors
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
