@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,17 @@ class Reference(BaseModel):  # type: ignore[misc]
         return inputs[0]["label"].float().view(-1, 1)
 
 
+def endless(loader: "DataLoader[Any]") -> Iterator[Any]:
+    """Epoch after epoch, so that a fast machine does not run out of batches before its time is up."""
+    while True:
+        yield from loader
+
+
 def measure(model: Reference, loader: "DataLoader[Any]", warm_up: int, seconds: float) -> dict[str, Any]:
     """What FuxiCTR's `train_epoch` does with a batch, `loss.item()` included, until `seconds` of CPU time are spent."""
     model.train()
     model._max_gradient_norm = 10.0
-    batches, rows, loading = iter(loader), 0, 0.0
+    batches, rows, loading = endless(loader), 0, 0.0
     start = cpu = time.process_time()
     wall = time.perf_counter()
     step = 0
@@ -145,7 +152,7 @@ def measure(model: Reference, loader: "DataLoader[Any]", warm_up: int, seconds: 
 
 def measure_loader(loader: "DataLoader[Any]", seconds: float) -> float:
     rows, start = 0, time.process_time()
-    for batch in loader:
+    for batch in endless(loader):
         rows += len(batch[2])
         if time.process_time() - start > seconds:
             break

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from components.batches.grouping import GroupCosts, group_bounds, staircase
-from components.batches.rows import RowStore, gather_history
+from components.batches.rows import LONGEST_HISTORY, RowStore, gather_history
 from model.staircase import Staircase
 
 Array = npt.NDArray[Any]
@@ -64,7 +64,7 @@ class Collator:
 
     def __call__(self, rows: Array) -> Batch:
         records = self.store.records[rows]
-        lengths = np.minimum(records["length"], self.history_length)
+        lengths = np.minimum(records["length"], min(self.history_length, LONGEST_HISTORY))
         order = np.argsort(lengths, kind="stable")
         records, lengths = records[order], lengths[order]
         histories = [

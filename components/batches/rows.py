@@ -29,6 +29,7 @@ Array = npt.NDArray[Any]
 FORMAT = 2  # part of the cache key: raise it when the layout below changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
+LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
 
 RECORD = np.dtype(
     [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("likes", "u1"), ("views", "u1"), ("label", "u1")]
@@ -177,7 +178,7 @@ def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array
     real = values != 0
     ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])
     lengths = np.diff(np.concatenate([[0], np.cumsum(real)])[ends])
-    if lengths.max(initial=0) > 255:
+    if lengths.max(initial=0) > LONGEST_HISTORY:
         raise StepError(f"{parquet}: a history of {lengths.max()} items; the contract allows 100")
     records = np.zeros(table.num_rows, RECORD)
     records["start"] = end_of_history + np.cumsum(lengths) - lengths

@@ -17,7 +17,7 @@ class TrainConfig:
 
     seed: int = 1
     batch_size: int = 128  # global: over all ranks and accumulation steps
-    accumulate: int = 1
+    accumulate: int = 1  # parts that a rank's share of a batch is computed in, to save memory
     learning_rate: float = 5e-4
     weight_decay: float = 0.0
     gradient_clip: float = 10.0
@@ -27,7 +27,7 @@ class TrainConfig:
 
     # Beyond binary cross-entropy
     pairwise_weight: float = 0.0  # share of the in-batch pairwise loss; BCE keeps the rest
-    embedding_l2: float = 0.0  # on the embeddings that a batch touched
+    embedding_l2: float = 0.0  # on the embeddings that a batch touched, each once
     align_weight: float = 0.0  # of the contrastive loss, when model.content holds "align"
     distil_weight: float = 0.0  # of the relational distillation, when model.content holds "distil"
 
@@ -52,6 +52,11 @@ class TrainConfig:
             at_least(f"train.{field}", getattr(self, field), 0)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)
+        if self.pairwise_weight and self.accumulate > 1:
+            raise ValueError(
+                f"train.pairwise_weight = {self.pairwise_weight} with train.accumulate = {self.accumulate}: pairs are "
+                "formed over a whole batch, which accumulation cuts into parts; set one to 0 or the other to 1"
+            )
         one_of("train.launcher", self.launcher, get_args(Launcher))
         one_of("train.precision", self.precision, get_args(Precision))
         one_of("train.device", self.device, get_args(Device))

@@ -29,30 +29,37 @@ class Objective(nn.Module):
         super().__init__()
         self.ranker, self.config, self.ranks = ranker, config, ranks
 
-    def forward(self, batch: Batch, sizes: list[int]) -> tuple[Tensor, Tensor]:
-        """(loss, regularisation) of a batch of which rank r holds `sizes[r]` rows."""
+    def forward(self, batch: Batch, sizes: list[int], ids_U: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(loss, regularisation) of a batch of which rank r holds `sizes[r]` rows.
+
+        The regularisation depends on items, not on rows. So a step has it once, over all of its distinct items, which
+        come with one of its batches; the others bring None.
+        """
         logits = self._everyones(score_batch(self.ranker, batch).float(), sizes)
         labels = self._everyones(batch.label_B, sizes)
         loss: Tensor = losses.bce(logits, labels)
         if share := self.config.pairwise_weight:
             loss = (1 - share) * loss + share * losses.pairwise(logits, labels)
-        return loss, self._regularisation(batch)
+        return loss, self._regularisation(ids_U) if ids_U is not None else logits.new_zeros(())
 
-    def _regularisation(self, batch: Batch) -> Tensor:
-        total: Tensor = batch.label_B.new_zeros(())
+    def _regularisation(self, ids_U: Tensor) -> Tensor:
+        total = torch.zeros((), device=ids_U.device)
         if self.config.embedding_l2:
-            total = total + self.config.embedding_l2 * losses.touched_l2(self.ranker, self._touched(batch.distinct_U))
+            total = total + self.config.embedding_l2 * losses.touched_l2(self.ranker, ids_U)
         weights = {"align": self.config.align_weight, "distil": self.config.distil_weight}
-        for name, loss in self.ranker.auxiliary_losses(batch.distinct_U).items():
+        for name, loss in self.ranker.auxiliary_losses(ids_U).items():
             total = total + weights[name] * loss  # at weight 0 too: DDP needs a gradient for every parameter
         return total
 
-    def _touched(self, distinct_U: Tensor) -> Tensor:
-        """The distinct items of all ranks, so that an item that two ranks touch is regularised once."""
-        if self.ranks.count == 1:
-            return distinct_U
-        everyones = [ids.to(distinct_U.device) for ids in self.ranks.gather_objects(distinct_U.cpu())]
-        ids: Tensor = torch.unique(torch.cat(everyones))
+    def distinct_items(self, batches: list[Batch]) -> Tensor:
+        """The distinct items of a step's batches on all ranks, so that an item that two of them hold counts once."""
+        mine = [batch.distinct_U for batch in batches]
+        regularised = self.config.embedding_l2 or {"align", "distil"} & set(self.ranker.config.content)
+        if self.ranks.count > 1 and regularised:
+            mine = self.ranks.gather_objects(torch.cat(mine))
+        if len(mine) == 1:
+            return mine[0]
+        ids: Tensor = torch.unique(torch.cat(mine))
         return ids
 
     def _everyones(self, values_B: Tensor, sizes: list[int]) -> Tensor:
@@ -71,7 +78,7 @@ class Optimiser:
     """Turns the batches of one step into one update of the weights."""
 
     def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
-        self.config, self.ranks = objective.config, objective.ranks
+        self.config, self.ranks, self.distinct_items = objective.config, objective.ranks, objective.distinct_items
         self.optimizer = optimizer
         self.parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         self.objective: nn.Module = objective
@@ -86,13 +93,16 @@ class Optimiser:
         self._clear_gradients()
         rows = sum(map(sum, sizes))
         total = torch.zeros((), device=self.ranks.device)
+        ids_U = self.distinct_items(batches).to(self.ranks.device)
         for part, (batch, part_sizes) in enumerate(zip(batches, sizes, strict=True)):
-            share = sum(part_sizes) / rows
-            with self._synchronised(part == len(batches) - 1):
+            share, last = sum(part_sizes) / rows, part == len(batches) - 1
+            with self._synchronised(last):
                 with autocast(self.config, self.ranks.device):
-                    loss, regularisation = self.objective(batch.to(self.ranks.device), part_sizes)
+                    loss, regularisation = self.objective(
+                        batch.to(self.ranks.device), part_sizes, ids_U if last else None
+                    )
                 # Ranks average their gradients: those of the rows must add up, those of the regularisation agree.
-                ((loss * self.ranks.count + regularisation) * share).backward()
+                (loss * (self.ranks.count * share) + regularisation).backward()
             total += loss.detach() * share
         clip_gradients(self.parameters, self.config.gradient_clip)
         self.optimizer.step()

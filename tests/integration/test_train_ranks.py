@@ -44,6 +44,7 @@ def curves_of(job: Job) -> dict[str, np.ndarray]:
     [
         pytest.param({}, id="bce"),
         pytest.param({"accumulate": 3}, id="accumulated"),
+        pytest.param({"accumulate": 2, "embedding_l2": 1e-3}, id="accumulated-items-touched-by-both"),
         pytest.param({"pairwise_weight": 0.3}, id="pairs-across-ranks"),
         pytest.param({"embedding_l2": 1e-3}, id="items-touched-by-both"),
     ],

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from components.batches.grouping import GroupCosts
 from components.batches.item_table import table_from, vocabulary_of
 from components.batches.loader import Batch, Collator
-from components.batches.scoring import score_batch
+from components.batches.scoring import score, score_batch
 from components.train.epochs import epoch_batches, in_background
 from components.train.job import Job
 from components.train.sampler import Sampler
@@ -52,6 +53,16 @@ def test_histories_keep_their_newest_items(job: Job) -> None:
     batch = Collator(store, history_length=4, items=ITEMS)(np.arange(50))
     assert max(h.shape[1] for h in batch.histories) == 4
     np.testing.assert_array_equal(ids_of(batch, 4), store.history(4, batch.rows_B))
+
+
+@pytest.mark.parametrize("length", [254, 255, 256, 300, 1000])
+def test_a_model_may_read_more_than_a_row_can_hold(job: Job, length: int) -> None:
+    """A row's length is kept in one byte, which a longer `history_length` must not overflow."""
+    store, _ = job.rows()
+    long, short = (Collator(store, history_length, ITEMS, None)(np.arange(50)) for history_length in (length, 12))
+    np.testing.assert_array_equal(ids_of(long, 12), ids_of(short, 12))
+    ranker = Ranker(replace(MODEL, history_length=length), vocabulary_of(job.items()), table_from(job.items()))
+    assert np.isfinite(score(ranker, store, which=np.arange(50))).all()
 
 
 @pytest.mark.parametrize("longest", [1, 12], ids=["one-short-group", "many-groups"])
