@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from components.batches.grouping import GroupCosts, group_bounds, staircase
-from components.batches.rows import LONGEST_HISTORY, RowStore, gather_history
+from components.batches.rows import LONGEST_HISTORY, RowStore, gather_history, known_histories
 from model.staircase import Staircase
 
 Array = npt.NDArray[Any]
@@ -49,7 +49,10 @@ class Batch:
 
 @dataclass
 class Collator:
-    """Row numbers in, a batch out. Holds scratch space of the size of the item table."""
+    """Row numbers in, a batch out. Holds scratch space of the size of the item table.
+
+    Items from id `items` on are left out of histories, and are the padding item as a target.
+    """
 
     store: RowStore
     history_length: int
@@ -63,12 +66,14 @@ class Collator:
         self._position = np.zeros(self.items, dtype=np.int64)
 
     def __call__(self, rows: Array) -> Batch:
-        records = self.store.records[rows]
+        flat, records = self.store.history_flat, self.store.records[rows]
+        if self.store.max_item >= self.items:  # a model of an older catalogue
+            flat, records = known_histories(flat, records, self.items)
         lengths = np.minimum(records["length"], min(self.history_length, LONGEST_HISTORY))
         order = np.argsort(lengths, kind="stable")
         records, lengths = records[order], lengths[order]
         histories = [
-            gather_history(self.store.history_flat, records[first:end], max(1, int(lengths[end - 1])))
+            gather_history(flat, records[first:end], max(1, int(lengths[end - 1])))
             for first, end in group_bounds(lengths, self.costs)
         ]
         distinct, position = self._distinct(histories, records["item"])

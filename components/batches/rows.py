@@ -113,6 +113,24 @@ def gather_history(flat: Array, records: Array, length: int) -> Array:
     return gathered
 
 
+def known_histories(flat: Array, records: Array, items: int) -> tuple[Array, Array]:
+    """(flat, records) of these rows without the items from id `items` on.
+
+    They are gone from the histories; as a target they become the padding item. Catalogues grow faster than models.
+    """
+    lengths = records["length"].astype(np.int64)
+    ends = np.cumsum(lengths)
+    within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+    history = flat[np.repeat(records["start"], lengths) + within]
+    kept = history < items
+    before = np.concatenate([[0], np.cumsum(kept)])
+    known = records.copy()
+    known["start"] = 1 + before[ends - lengths]
+    known["length"] = before[ends] - before[ends - lengths]
+    known["item"] = np.where(records["item"] < items, records["item"], 0)
+    return np.concatenate([np.zeros(1, flat.dtype), history[kept]]), known
+
+
 def _map(path: Path, dtype: np.dtype[Any]) -> Array:
     if path.stat().st_size == 0:  # an empty file cannot be mapped
         return np.zeros(0, dtype)

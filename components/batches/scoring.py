@@ -30,14 +30,14 @@ def score(
     costs = group_costs(ranker, device.type)
     collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs)
     probabilities = np.empty(len(numbers), dtype=np.float32)
-    place = np.empty(len(rows), dtype=np.int64)
-    place[numbers] = np.arange(len(numbers))
     was_training = ranker.training
     ranker.eval()
     with torch.inference_mode():
         for first in range(0, len(numbers), batch_size):
-            batch = collate(numbers[first : first + batch_size]).to(device)
+            chunk = numbers[first : first + batch_size]
+            batch = collate(chunk).to(device)
             logits = score_batch(ranker, batch).float()
-            probabilities[place[batch.rows_B]] = torch.sigmoid(logits).cpu().numpy()
+            in_row_order = torch.sigmoid(logits).cpu().numpy()[np.argsort(batch.rows_B, kind="stable")]
+            probabilities[first + np.argsort(chunk, kind="stable")] = in_row_order
     ranker.train(was_training)
     return probabilities

@@ -7,7 +7,7 @@ what follows from it is for the gate's policy to say.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,27 +44,13 @@ def score_champion(folder: Path, rows: RowStore, batch_size: int, device: torch.
     try:
         ranker = load(folder / "package" / "ranker.safetensors", device)
         _check_levels(rows, ranker.vocabulary.levels)
-        scores = score(ranker, known_to(rows, ranker.vocabulary.items), batch_size, device).astype(np.float64)
+        scores = score(ranker, rows, batch_size, device).astype(np.float64)
         if not np.isfinite(scores).all():
             raise ValueError(f"{int((~np.isfinite(scores)).sum())} of its scores are not finite")
     except (ValueError, RuntimeError, IndexError) as error:  # a model of another time fails in ways of its own
         _log.exception("champion version %s cannot score this data", version)
         return ChampionScores(version, "unreadable", str(error) or type(error).__name__)
     return ChampionScores(version, "scored", None, scores, rows.item < ranker.vocabulary.items)
-
-
-def known_to(rows: RowStore, items: int) -> RowStore:
-    """The same rows without the items from id `items` on: gone from histories, the padding item as a candidate."""
-    if rows.max_item < items:
-        return rows
-    flat, records = np.asarray(rows.history_flat), np.array(rows.records)
-    kept = flat < items
-    before = np.concatenate([[0], np.cumsum(kept)])
-    start, end = records["start"], records["start"] + records["length"]
-    records["length"] = before[end] - before[start]
-    records["start"] = before[start]
-    records["item"] = np.where(records["item"] < items, records["item"], 0)
-    return replace(rows, records=records, history_flat=flat[kept], max_item=items - 1)
 
 
 def _check_levels(rows: RowStore, levels: int) -> None:

@@ -20,7 +20,6 @@ from components.batches.scoring import score
 from components.dataset.layout import split_path
 from components.errors import StepError
 from components.packages.fetch import local_package
-from components.packages.scores import known_to
 from components.predict.write import WRITERS, Format
 from components.process.progress import progress
 from components.storage.files import sha256_file, sha256_json, write_json
@@ -69,7 +68,6 @@ def predict(data: Path, out: Path, models: Models, workspace: Path, config: Pred
         )
     device = pick_device(config.device)
     ranker.to(device)
-    known = known_to(rows, ranker.vocabulary.items)
     unfinished = _Unfinished.open(out, _key(version, parquet, config), len(rows))
     resumed_at = unfinished.scored
     with progress("predict", len(rows), "rows") as bar:
@@ -77,7 +75,7 @@ def predict(data: Path, out: Path, models: Models, workspace: Path, config: Pred
         chunk = config.batch_size * CHUNK_BATCHES
         for start in range(resumed_at, len(rows), chunk):
             which = np.arange(start, min(start + chunk, len(rows)))
-            unfinished.append(score(ranker, known, config.batch_size, device, which))
+            unfinished.append(score(ranker, rows, config.batch_size, device, which))
             bar.advance(len(which))
     WRITERS[config.format](rows, unfinished.scores(), out)
     unfinished.remove()

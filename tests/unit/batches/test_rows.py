@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.batches import rows as rows_module
-from components.batches.rows import RowStore
+from components.batches.rows import RowStore, gather_history, known_histories
 from components.errors import StepError
 from tests.tiny_training import write_rows
 
@@ -127,3 +127,25 @@ def test_rows_without_labels_can_be_read_but_not_learned_from(tmp_path: Path) ->
 def test_a_missing_split_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"train\.parquet is missing"):
         RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+
+
+def test_items_that_a_model_does_not_know_are_left_out_of_each_history_apart(tmp_path: Path) -> None:
+    """Unknown items at the edges of neighbouring histories must not move a click from one row to the next."""
+    columns = {
+        "user_id": [1, 2, 3],
+        "item_id": [1, 9, 2],
+        "item_seq": [[0, 9, 1], [9, 9, 9], [2, 9, 3]],
+        "likes_level": [1, 1, 1],
+        "views_level": [1, 1, 1],
+        "label": [1, 0, 1],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    store = RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache")
+    for rows in ([0, 1, 2], [2, 0], [1], []):
+        chosen = np.array(rows, dtype=np.int64)
+        flat, records = known_histories(store.history_flat, store.records[chosen], 5)
+        expected = np.array([[0, 0, 1], [0, 0, 0], [0, 2, 3]])[chosen]
+        np.testing.assert_array_equal(gather_history(flat, records, 3), expected)
+        np.testing.assert_array_equal(records["item"], np.array([1, 0, 2])[chosen])
+        assert flat.max() < 5
+    assert store.history_flat.max() == 9, "the store itself is untouched"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -13,7 +12,7 @@ import torch
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS, split_path
-from components.packages.scores import ChampionScores, known_to, score_champion
+from components.packages.scores import ChampionScores, score_champion
 from components.statistics.auc import Floats
 from model.ranker import Ranker
 
@@ -66,13 +65,6 @@ def test_items_it_has_never_seen_are_unknown_items(folders: Folders, rows: RowSt
     assert found.facts["unknown_rows"] == sum(i >= OLD_CATALOGUE for i in table[ITEM]) > 0
 
 
-def test_rows_known_already_are_left_as_they_are(rows: RowStore) -> None:
-    assert known_to(rows, rows.max_item + 1) is rows
-    shorter = known_to(rows, 1)  # a champion that knows the padding item alone
-    assert shorter.lengths.max() == shorter.item.max() == 0
-    assert rows.lengths.max() > 0  # the original is untouched
-
-
 def truncated(folders: Folders, sample: Path) -> None:
     make_champion(folders, ranker(sample, seed=2))
     path = folders.champion / "package" / "ranker.safetensors"
@@ -118,13 +110,3 @@ def test_a_champion_that_cannot_score_is_reported(
     assert found.version == "3"
     assert found.reason is not None
     assert reason in found.reason
-
-
-def test_histories_of_one_row_group_stay_apart(tmp_path: Path) -> None:
-    """Unknown items at the edges of neighbouring histories must not move a click from one row to the next."""
-    columns = {"user_id": [1, 2, 3], ITEM: [1, 9, 2], HISTORY: [[0, 9, 1], [9, 9, 9], [2, 9, 3]],
-               LIKES: [1, 1, 1], VIEWS: [1, 1, 1], "label": [1, 0, 1]}  # fmt: skip
-    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
-    old = known_to(RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache"), 5)
-    np.testing.assert_array_equal(old.history(3), [[0, 0, 1], [0, 0, 0], [0, 2, 3]])
-    np.testing.assert_array_equal(old.item, [1, 0, 2])
