@@ -58,6 +58,8 @@ def _work(folder: str, environment: dict[str, str], kill_at: int | None, before:
             _kill_before_step(kill_at)
         cloudpickle.loads(before)()
         code = worker.main(["--job", folder])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
     finally:
         os._exit(code)  # no test framework in the child
 

@@ -53,6 +53,7 @@ class TrainerApi:
     status: str = ""
     log: list[str] = field(default_factory=list)
     refuse: bool = False
+    fail_reads: int = 0  # how many looks at the job are answered with 503
     polls: int = 0
     url: str = ""
 
@@ -72,7 +73,10 @@ class TrainerApi:
             return 200, {"kind": "TrainJobList", "apiVersion": RUNTIME["apiVersion"], "metadata": {},
                          "items": [self._shown(job) for job in self.jobs.values()]}  # fmt: skip
         if path.startswith(f"{jobs}/"):
-            return self._one(method, path.rpartition("/")[2])
+            return self._one(method, path.rpartition("/")[2], body)
+        if path == "/api/v1/namespaces/team/pods/step-pod":
+            owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "nightly", "uid": "u-1"}
+            return 200, {"metadata": {"name": "step-pod", "ownerReferences": [owner]}}
         if path == "/api/v1/namespaces/team/pods":
             return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()}
         if path == "/api/v1/namespaces/team/pods/pod-0/log":
@@ -92,7 +96,7 @@ class TrainerApi:
         self.jobs[name] = body
         return 201, self._shown(body)
 
-    def _one(self, method: str, name: str) -> tuple[int, Any]:
+    def _one(self, method: str, name: str, body: dict[str, Any] | None) -> tuple[int, Any]:
         if name not in self.jobs:
             return 404, {"kind": "Status", "code": 404, "reason": "NotFound"}
         if method == "DELETE":
@@ -100,6 +104,12 @@ class TrainerApi:
             del self.jobs[name]
             self.status, self.phase = "", "Pending"
             return 200, {"kind": "Status", "status": "Success"}
+        if method == "PATCH" and body is not None:
+            self.jobs[name]["metadata"].update(body["metadata"])
+            return 200, self._shown(self.jobs[name])
+        if self.fail_reads:
+            self.fail_reads -= 1
+            return 503, {"kind": "Status", "code": 503, "reason": "ServiceUnavailable"}
         self.polls += 1
         self.polled()
         return 200, self._shown(self.jobs[name])
@@ -130,7 +140,7 @@ def trainer_api() -> Iterator[TrainerApi]:
         def _handle(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             content = self.rfile.read(length)
-            body = json.loads(content) if content and self.command == "POST" else None
+            body = json.loads(content) if content and self.command in ("POST", "PATCH") else None
             code, value = api.answer(self.command, urlsplit(self.path).path, body)
             data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
             self.send_response(code)
@@ -139,7 +149,7 @@ def trainer_api() -> Iterator[TrainerApi]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _handle
+        do_GET = do_POST = do_PATCH = do_DELETE = _handle
 
         def log_message(self, *_: object) -> None:
             pass

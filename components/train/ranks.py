@@ -29,13 +29,13 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def agree(self, value: bool) -> bool:
-        """What rank 0 says, on every rank."""
+    def any(self, *said: bool) -> list[bool]:
+        """For each question, whether any rank says yes; the same answer on every rank."""
         if self.count == 1:
-            return value
-        said = torch.tensor([int(value)], device=self.device)
-        dist.broadcast(said, 0)
-        return bool(said.item())
+            return list(said)
+        answers = torch.tensor(said, dtype=torch.int32, device=self.device)
+        dist.all_reduce(answers, dist.ReduceOp.MAX)
+        return [bool(answer) for answer in answers.tolist()]
 
     def share_buffers(self, module: nn.Module) -> None:
         """Rank 0's running statistics on every rank. The item table is a buffer too, but the same everywhere."""

@@ -1,19 +1,24 @@
 """Training on a cluster: one Kubeflow TrainJob, whose pods see the same `work` folder as the step that submits it.
 
 The TrainJob is named after the training, so that a step that is retried finds the job that it had submitted instead of
-starting a second one. What the pods run, on how many processes, and how often a job that lost a pod is restarted is
-said by the ClusterTrainingRuntime that `train.runtime` names. This is the only module that imports the Kubeflow SDK.
+starting a second one. It belongs to the workflow of the step: Kubernetes removes it with the run. What the pods run, on
+how many processes, and how often a job that lost a pod is restarted is said by the ClusterTrainingRuntime that
+`train.runtime` names. This is the only module that imports the Kubeflow SDK.
 """
 
 import collections
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, TrainerClient
-from kubeflow.trainer.options import Labels, Name, TrainerCommand
+from kubeflow.trainer.constants import constants
+from kubeflow.trainer.options import ActiveDeadlineSeconds, Labels, Name, TrainerCommand
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
 
 from components.errors import StepError
 from components.process.children import Tail
@@ -26,6 +31,11 @@ FIRST_NODE = "node-0"
 LAST_LINES = 30  # of the first pod's log, shown when the job fails
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 CONFLICT = 409  # the API server has an object of that name
+MINUTES_VARIABLE = "MMCTR_STEP_MINUTES"  # the step's time limit, see components/harness.py
+POD_VARIABLE = "KFP_POD_NAME"  # set by Kubeflow Pipelines 2.17.0: backend/src/v2/compiler/argocompiler/common.go:43
+TRIES = 12  # with the waits between them some five minutes
+PATIENCE = 1.0
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -33,19 +43,29 @@ _log = logging.getLogger(__name__)
 def run_trainjob(
     job: Job, on_metrics: OnMetrics, backend: KubernetesBackendConfig | None = None, poll_seconds: float = 2.0
 ) -> None:
-    """Submits the TrainJob (or takes up one that runs), streams its log, and waits. Cancelled, it cancels the job."""
+    """Submits the TrainJob (or takes up one that runs), streams its log, and waits. Cancelled, it cancels the job.
+
+    A reason that only a person can remove ends the job at once: restarting its pods would end in the same reason.
+    """
     client = TrainerClient(backend_config=backend)
     (job.folder / "failure.json").unlink(missing_ok=True)
     name = f"mmctr-{job.key[:20]}"
     try:
         _submit(client, job, name)
         metrics = Tail(job.metrics)
-        status, lines = _follow(client, name, lambda: hand_on(metrics, on_metrics), poll_seconds)
+
+        def needs_a_person() -> bool:
+            hand_on(metrics, on_metrics)
+            return (job.folder / "failure.json").is_file()
+
+        status, lines = _follow(client, name, needs_a_person, poll_seconds)
     except (SystemExit, KeyboardInterrupt):  # the first is what SIGTERM becomes in a step, see components/harness.py
         _log.warning("cancelled: deleting TrainJob %s; its last checkpoint stays in %s", name, job.folder)
         client.delete_job(name)
         raise
-    if status == FAILED or not job.finished:
+    if status not in (COMPLETE, FAILED):
+        client.delete_job(name)
+    if status != COMPLETE or not job.finished:
         _fail(client, job, name, status, lines)
 
 
@@ -54,6 +74,9 @@ def _submit(client: TrainerClient, job: Job, name: str) -> None:
     # An empty image keeps the runtime's own.
     trainer = CustomTrainerContainer(image="", num_nodes=job.recipe.train.nodes)
     options = [Name(name), TrainerCommand(command)]
+    if minutes := os.environ.get(MINUTES_VARIABLE):
+        # Of the step, which waits in the queue too; the job's own clock starts when it leaves the queue.
+        options.append(ActiveDeadlineSeconds(60 * int(minutes)))
     if job.recipe.train.queue:
         options.append(Labels({QUEUE_LABEL: job.recipe.train.queue}))
     for _ in range(2):
@@ -62,21 +85,54 @@ def _submit(client: TrainerClient, job: Job, name: str) -> None:
         except RuntimeError as error:  # the SDK wraps what the API server answered
             if getattr(error.__cause__, "status", None) != CONFLICT:
                 raise StepError(f"TrainJob {name} could not be submitted: {_cause(error)}") from error
-            if client.get_job(name).status != FAILED:
+            status = _read(lambda: client.get_job(name).status)
+            if status not in (COMPLETE, FAILED):
                 _log.info("TrainJob %s is there already: following it", name)
                 return
-            _log.info("TrainJob %s failed earlier: deleting it and starting from its last checkpoint", name)
+            # Also a complete one: whoever comes here has no results of it.
+            _log.info("TrainJob %s is %s: deleting it and starting from its last checkpoint", name, status)
             client.delete_job(name)
             _wait_until_gone(client, name)
         else:
             _log.info("submitted TrainJob %s", name)
+            _own(client, name)
             return
+
+
+def _own(client: TrainerClient, name: str) -> None:
+    """Gives the TrainJob the owner of this step's pod, the workflow. The SDK has no option for it, its client does."""
+    pod = os.environ.get(POD_VARIABLE)
+    if pod is None:  # not in a pod of Kubeflow Pipelines
+        return
+    backend: Any = client.backend
+    found = _read(lambda: backend.core_api.read_namespaced_pod(pod, backend.namespace))
+    owners = [
+        {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+        for owner in found.metadata.owner_references or []
+    ]
+    patch = {"metadata": {"ownerReferences": owners}}
+    kind = (constants.GROUP, constants.VERSION, backend.namespace, constants.TRAINJOB_PLURAL)
+    _read(lambda: backend.custom_api.patch_namespaced_custom_object(*kind, name, patch))
+
+
+def _read(request: Callable[[], Answer]) -> Answer:
+    """A request that may be made twice, tried again for as long as an API server takes to be replaced."""
+    for attempt in range(TRIES):
+        try:
+            return request()
+        except (RuntimeError, TimeoutError, ApiException, HTTPError) as error:
+            status = getattr(error.__cause__ or error, "status", None)
+            if attempt == TRIES - 1 or (status is not None and 400 <= status < 500 and status not in (408, 429)):
+                raise StepError(f"the cluster's API gave no usable answer: {_cause(error)}") from error
+            _log.warning("the cluster's API did not answer (%s); asking again", _cause(error)[:200])
+            time.sleep(min(2.0**attempt, 30.0) * PATIENCE)
+    raise AssertionError("unreachable")
 
 
 def _wait_until_gone(client: TrainerClient, name: str, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if all(found.name != name for found in client.list_jobs()):
+        if all(found.name != name for found in _read(client.list_jobs)):
             return
         time.sleep(1.0)
     raise StepError(
@@ -85,14 +141,14 @@ def _wait_until_gone(client: TrainerClient, name: str, seconds: float = 120.0) -
 
 
 def _follow(
-    client: TrainerClient, name: str, each_time: Callable[[], None], poll_seconds: float
+    client: TrainerClient, name: str, needs_a_person: Callable[[], bool], poll_seconds: float
 ) -> tuple[str, list[str]]:
-    """The status that the job ended with, and the last lines of its first pod."""
+    """The job's last status, and the last lines of its first pod; followed to its end, or until a person is needed."""
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     reader: threading.Thread | None = None
     told = ""
     while True:
-        found = client.get_job(name)
+        found = _read(lambda: client.get_job(name))
         if found.status != told:
             told = found.status
             _log.info("TrainJob %s: %s", name, told)
@@ -101,8 +157,7 @@ def _follow(
             # A pod that was replaced has a log of its own.
             reader = threading.Thread(target=_stream, args=(client, name, last), daemon=True)
             reader.start()
-        each_time()
-        if told in (COMPLETE, FAILED):
+        if needs_a_person() or told in (COMPLETE, FAILED):
             if reader is not None:
                 reader.join(10.0)
             return told, list(last)

@@ -1,6 +1,7 @@
 """The side effects of a training: progress, curves, the best weights so far, checkpoints."""
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -42,6 +43,7 @@ class TrainingWatch:
     valid: RowStore
     snapshots: Snapshots
     on_metrics: OnMetrics
+    leaving: bool = False  # this process was asked to end: after a checkpoint it does
     _bar: Progress | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _ticked_at: float = 0.0
@@ -67,8 +69,11 @@ class TrainingWatch:
             self._bar.advance(rows)
         if state.step % max(1, self.steps_an_epoch // REPORTS_AN_EPOCH) == 0:
             self._report(state)
-        if self._checkpoint_due(state):
+        due, leaving = self._looked_up(state)
+        if due or leaving:
             self._checkpoint(state)
+        if leaving:
+            raise SystemExit(128 + signal.SIGTERM)
 
     def validate(self, state: TrainState) -> dict[str, float]:
         """Exact: every rank scores its part, the metrics are computed over all rows."""
@@ -105,13 +110,15 @@ class TrainingWatch:
         state.seconds += now - self._ticked_at
         self._ticked_at = now
 
-    def _checkpoint_due(self, state: TrainState) -> bool:
+    def _looked_up(self, state: TrainState) -> tuple[bool, bool]:
+        """Whether a checkpoint is due, and whether the training must leave, because one of its pods must."""
         config = self.job.recipe.train
-        if config.checkpoint_steps and state.total_steps % config.checkpoint_steps == 0:
-            return True
-        if state.total_steps % CLOCK_EVERY:
-            return False
-        return self.ranks.agree(time.monotonic() - self._saved_at > 60 * config.checkpoint_minutes)
+        due = bool(config.checkpoint_steps) and state.total_steps % config.checkpoint_steps == 0
+        if state.total_steps % CLOCK_EVERY and self.ranks.count > 1:
+            return due, False
+        late = self.ranks.first and time.monotonic() - self._saved_at > 60 * config.checkpoint_minutes
+        late, leaving = self.ranks.any(late, self.leaving)
+        return due or late, leaving
 
     def _checkpoint(self, state: TrainState) -> None:
         saved = state.to_dict(self.ranks)

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -40,8 +41,12 @@ NEEDS_A_PERSON = 2
 _log = logging.getLogger(__name__)
 
 
-def run(job: Job, on_metrics: OnMetrics) -> None:
-    """Trains `job` from where its last checkpoint left it, and publishes its results."""
+def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None:
+    """Trains `job` from where its last checkpoint left it, and publishes its results.
+
+    With `leave_on_sigterm`, as in a process of its own, SIGTERM writes a checkpoint first: a pod whose node is drained
+    has a minute or two to go.
+    """
     with joined(job.recipe.train.device) as ranks:
         _check_ranks(job, ranks)
         arithmetic.set_up(ranks.device)
@@ -51,6 +56,8 @@ def run(job: Job, on_metrics: OnMetrics) -> None:
         data = data_of(job, ranks, train_rows, state.ranker)
         watch = TrainingWatch(job, ranks, len(train_rows), data.sampler.steps, valid_rows, snapshots, on_metrics)
         _resume(job, state, snapshots, ranks)
+        if leave_on_sigterm:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(watch, "leaving", True))
         fit(state, data, optimiser, job.recipe.train, watch)
         if ranks.first:
             _publish(job, state, snapshots, ranks, len(train_rows), len(valid_rows))
@@ -148,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
             file.write(json.dumps({"step": step, "metrics": metrics}) + "\n")
 
     try:
-        run(job, append)
+        run(job, append, leave_on_sigterm=True)
     except StepError as error:
         _log.error("%s", error)
         write_json(folder / "failure.json", {"message": str(error)})

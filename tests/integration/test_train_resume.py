@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from components.train import snapshots as snapshots_module
 from components.train import worker
 from components.train.job import Job
 from components.train.snapshots import Snapshots
+from components.train.watch import CLOCK_EVERY, TrainingWatch
 from tests.forked_ranks import results_of, run_ranks
 from tests.tiny_training import recipe, write_inputs, written_job
 
@@ -49,6 +51,32 @@ def test_killed_at_random_steps_ends_bit_identical(inputs: Artifacts, tmp_path: 
             assert 0 not in codes, "a rank outlived the one that was killed"
             kills += 1
     assert kills == 5
+    assert results_of(broken) == results_of(whole)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_asked_to_end_it_writes_a_checkpoint_first(inputs: Artifacts, tmp_path: Path, ranks: int) -> None:
+    """Kubernetes sends SIGTERM to a pod that must go; torchrun hands it on. One of two ranks is enough."""
+    endless = recipe(processes=ranks, launcher="torchrun", checkpoint_minutes=600.0)
+    whole, broken = (written_job(inputs, endless, tmp_path / name) for name in ("whole", "broken"))
+    assert run_ranks(whole, ranks) == [0] * ranks
+
+    def ask_at_step_five() -> None:
+        stepped, calls = TrainingWatch.stepped, []
+
+        def asked(self: TrainingWatch, *arguments: Any) -> None:
+            calls.append(None)
+            if len(calls) == 5 and self.ranks.rank == ranks - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            stepped(self, *arguments)
+
+        TrainingWatch.stepped = asked  # type: ignore[method-assign]
+
+    assert set(run_ranks(broken, ranks, before=ask_at_step_five)) == {128 + signal.SIGTERM}
+    saved = Snapshots(broken.folder / "snapshots").paths()[-1]
+    # Several ranks ask one another at every sixteenth step.
+    assert int(saved.name.split("-")[0]) == (5 if ranks == 1 else CLOCK_EVERY)
+    assert run_ranks(broken, ranks) == [0] * ranks
     assert results_of(broken) == results_of(whole)
 
 

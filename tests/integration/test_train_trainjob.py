@@ -18,6 +18,7 @@ from components.run_config import RunConfig
 from components.settings import to_dict
 from components.tracking.ending import STEP
 from components.tracking.runs import run_for
+from components.train import trainjob
 from components.train.job import Job
 from components.train.trainjob import run_trainjob
 from tests.tiny_training import recipe, write_inputs, written_job
@@ -163,3 +164,54 @@ def test_a_refused_submission_says_what_the_server_said(job: Job, api: TrainerAp
     api.refuse = True
     with pytest.raises(StepError, match=r"could not be submitted: .*trainjobs is forbidden"):
         run(job, api)
+
+
+def test_a_job_belongs_to_the_runs_workflow_and_ends_with_the_steps_limit(
+    job: Job, api: TrainerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubeflow Trainer 2.3.0 fails a job after activeDeadlineSeconds: pkg/controller/trainjob_controller.go:156-174."""
+    monkeypatch.setenv("KFP_POD_NAME", "step-pod")
+    monkeypatch.setenv("MMCTR_STEP_MINUTES", "90")
+    script(api, job, "Complete")
+    run(job, api)
+    (made,) = api.jobs.values()
+    (owner,) = made["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == ("Workflow", "u-1")
+    assert made["spec"]["activeDeadlineSeconds"] == 90 * 60
+
+
+def test_an_api_server_that_is_replaced_does_not_end_the_training(
+    job: Job, api: TrainerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainjob, "PATIENCE", 0.001)
+    script(api, job, "Complete")
+    api.fail_reads = 5
+    run(job, api)
+    assert api.deleted == []
+
+
+def test_a_finished_job_without_results_is_replaced(job: Job, api: TrainerApi) -> None:
+    """Its results were removed, or lay on a volume that is gone: following it would wait for nothing."""
+    api.jobs[name_of(job)] = {"metadata": {"name": name_of(job)}, "spec": {"runtimeRef": {"name": "mmctr"}}}
+    api.status = "Complete"
+
+    def polled() -> None:
+        if api.deleted and api.polls > 3:
+            api.status = "Complete"
+            job.results.mkdir(exist_ok=True)
+
+    api.polled = polled  # type: ignore[method-assign]
+    run(job, api)
+    assert api.deleted == [name_of(job)]
+    assert api.jobs[name_of(job)]["spec"]["trainer"]["numNodes"] == 3
+
+
+def test_a_reason_for_a_person_ends_the_job_before_it_is_restarted(job: Job, api: TrainerApi) -> None:
+    def polled() -> None:
+        if api.polls == 4:
+            (job.folder / "failure.json").write_text('{"message": "step 9: the loss is nan"}')
+
+    api.polled = polled  # type: ignore[method-assign]
+    with pytest.raises(StepError, match=r"^step 9: the loss is nan$"):
+        run(job, api)
+    assert api.deleted == [name_of(job)]

@@ -98,7 +98,7 @@ def test_the_account_of_the_pipeline_makes_training_jobs_and_nothing_else(built:
         if verb not in ("get", "list", "watch")
     }
     assert writes == {
-        ("trainjobs", "create"), ("trainjobs", "delete"),
+        ("trainjobs", "create"), ("trainjobs", "delete"), ("trainjobs", "patch"),
         ("workflowtaskresults", "create"), ("workflowtaskresults", "patch"),
     }  # fmt: skip
 
