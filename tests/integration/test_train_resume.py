@@ -7,7 +7,6 @@ import random
 import resource
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from components.train import snapshots as snapshots_module
 from components.train import worker
 from components.train.job import Job
 from components.train.snapshots import Snapshots
+from components.train.state import TrainState
 from components.train.watch import CLOCK_EVERY, TrainingWatch
 from tests.forked_ranks import results_of, run_ranks
 from tests.tiny_training import recipe, write_inputs, written_job
@@ -62,13 +62,12 @@ def test_asked_to_end_it_writes_a_checkpoint_first(inputs: Artifacts, tmp_path: 
     assert run_ranks(whole, ranks) == [0] * ranks
 
     def ask_at_step_five() -> None:
-        stepped, calls = TrainingWatch.stepped, []
+        stepped = TrainingWatch.stepped
 
-        def asked(self: TrainingWatch, *arguments: Any) -> None:
-            calls.append(None)
-            if len(calls) == 5 and self.ranks.rank == ranks - 1:
+        def asked(self: TrainingWatch, state: TrainState, rows: int) -> None:
+            if state.total_steps == 5 and self.ranks.rank == ranks - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
-            stepped(self, *arguments)
+            stepped(self, state, rows)
 
         TrainingWatch.stepped = asked  # type: ignore[method-assign]
 
