@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Strict: a broken link, an unreachable page or an unknown anchor fails. With --quiet mkdocs would not count warnings.
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: bench help run test test-browser test-slow check picture images services s3 check-infra test-containers lock clean
+.PHONY: bench help run test test-browser test-slow check picture images services s3 check-infra test-containers docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,12 +14,13 @@ help: ## List the targets
 run: $(READY) ## Run the whole pipeline on the sample data; ends with the path of the report
 	@$(BIN)/mmctr run $(ARGS)
 
-check: $(READY) ## Lint, types and import contracts
+check: $(READY) ## Lint, types, import contracts, and the documentation site with all its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests benchmarks infra
 	$(BIN)/lint-imports
+	$(SITE)
 
 test: check ## The checks, then the tests; those whose program (Chromium, PostgreSQL) is missing are left out and named
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not containers and not slow" $(ARGS)
@@ -27,6 +30,10 @@ test-browser: $(READY) ## The tests of the pages in Chromium alone; fails withou
 
 test-slow: $(READY) ## The tests that take minutes or install packages; not part of `make test`
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+docs: $(READY) ## Build the documentation site into .mmctr/site
+	$(SITE)
+	@echo "open .mmctr/site/index.html; for its search: $(BIN)/python -m http.server --directory .mmctr/site"
 
 picture: $(READY) ## Draw docs/images/pipeline.svg from the compiled pipeline
 	$(BIN)/python -m pipelines.picture docs/images/pipeline.svg
