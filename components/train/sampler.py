@@ -11,8 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import StepError
+from components.train.permutation import Permutation
 
 Rows = npt.NDArray[Any]
+Order = Rows | Permutation
+
+IN_MEMORY = 50_000_000  # rows whose order is an array, of 400 MB; the order of a billion would be 8 GB on each rank
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Sampler:
         """Optimizer steps an epoch."""
         return max(1, -(-self.rows // self.batch_size))
 
-    def order(self, epoch: int) -> Rows:
-        """The permutation of an epoch. One call an epoch: it touches every row number."""
+    def order(self, epoch: int) -> Order:
+        """The permutation of an epoch. Up to IN_MEMORY rows it is an array; beyond, each batch computes its part."""
+        if self.rows > IN_MEMORY:
+            return Permutation.seeded(self.rows, [self.seed, epoch])
         return np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
-    def share(self, order: Rows, step: int) -> list[Rows]:
+    def share(self, order: Order, step: int) -> list[Rows]:
         """This rank's rows of one global batch, one array an accumulation step.
 
         Batches are even (sizes differ by one at most), so no step is a tiny rest with a noisy gradient.
