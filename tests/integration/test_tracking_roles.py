@@ -1,6 +1,5 @@
 """MLflow's basic-auth app with our roles: the pipeline registers, the promoter promotes, nobody else does either."""
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,31 +12,16 @@ from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import RefusedError, connect
 from components.tracking.tags import CHALLENGER, CHAMPION, GATE, PREVIOUS
-from tests.services.mlflow import MlflowServer, running_mlflow
+from tests.services.guarded_mlflow import PASSWORDS, running_guarded
+from tests.services.mlflow import MlflowServer
 from tests.services.registry import make_version
 
 pytestmark = pytest.mark.integration
 
-PASSWORDS = {name: f"{name}-needs-a-long-password" for name in ("admin", "pipeline", "promoter", "reader")}
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    folder = tmp_path_factory.mktemp("guarded")
-    (folder / "auth.ini").write_text(
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
-        f"database_uri = sqlite:///{folder / 'auth.db'}\nadmin_password = {PASSWORDS['admin']}\n"
-        "grant_default_workspace_access = true\nauth_cache_ttl_seconds = 60\n"
-        "authorization_function = components.tracking.roles:authenticate\n"
-    )
-    environment = {
-        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "for a test",
-        "PYTHONPATH": str(ROOT),
-    }
-    backend, options = f"sqlite:///{folder / 'mlflow.db'}", ("--app-name", "basic-auth")
-    with running_mlflow(folder, backend, str(folder / "artifacts"), options, environment) as server:
+    with running_guarded(tmp_path_factory.mktemp("guarded"), "mmctr") as server:
         yield server
 
 
@@ -56,33 +40,12 @@ class Account:
         self.patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
-def grant_roles(guarded: MlflowServer, models: Models) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the client's module imports MLflow's whole server
-        from mlflow.server.auth.client import AuthServiceClient
-
-    accounts = AuthServiceClient(guarded.uri)
-    for name in ("pipeline", "promoter", "reader"):
-        accounts.create_user(name, PASSWORDS[name])
-    models.ensure("rankers")
-    log_of(models).ensure("decisions")
-    for name, model, permission in (
-        ("pipeline", models.name, "EDIT"),
-        ("promoter", models.name, "MANAGE"),
-        ("promoter", log_of(models).name, "EDIT"),
-    ):
-        accounts.grant_user_permission(name, "registered_model", model, permission)
-
-
 def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Account", tmp_path: Path) -> None:
     models = Models(connect(guarded.uri), "mmctr")
-    acting.become("admin")
-    grant_roles(guarded, models)
-
     acting.become("pipeline")
     number = make_version(models, tmp_path)
     assert models.aliases() == {CHALLENGER: number}
-    for alias in (CHAMPION, PREVIOUS):
+    for alias in (CHAMPION, PREVIOUS, "CHAMPION", "Champion", "shadow"):
         with pytest.raises(RefusedError, match="only a promoter"):
             models.set_alias(alias, number)
         with pytest.raises(RefusedError):
@@ -90,6 +53,17 @@ def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Ac
     for key in (GATE, DECISION, "validation_status"):
         with pytest.raises(RefusedError, match="only a promoter"):
             models.set_tag(number, key, "pass")
+    for method, *arguments in (
+        ("rename_registered_model", "mmctr", "mine"),
+        ("update_registered_model", "mmctr", "another description"),
+        ("update_model_version", "mmctr", str(number), "AUC 0.99"),
+        ("delete_model_version", "mmctr", str(number)),
+    ):
+        with pytest.raises(RefusedError):
+            models.server.call(method, *arguments)
+    for born in ({DECISION: "1:abc"}, {"mmctr.decision.note": "x"}, {"validation_status": "approved"}):
+        with pytest.raises(RefusedError, match="must be registered as pending"):
+            models.create("models:/mmctr/1", born)
     with pytest.raises(RefusedError):
         models.server.call("create_model_version", log_of(models).name, f"models:/mmctr/{number}")
     with pytest.raises(StepError, match="refused"):
@@ -104,6 +78,26 @@ def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Ac
     acting.become("promoter")
     assert approve(models, number, Reviewer("Ada", "it is good")).champion == number
     assert models.aliases() == {CHAMPION: number}
+    for method, *arguments in (
+        ("set_model_version_tag", log_of(models).name, "1", DECISION, "{}"),
+        ("update_model_version", log_of(models).name, "1", "rewritten"),
+        ("delete_model_version", log_of(models).name, "1"),
+        ("delete_registered_model", log_of(models).name),
+    ):
+        with pytest.raises(RefusedError):  # even a promoter only adds to the log
+            models.server.call(method, *arguments)
+
+
+def test_a_reader_cannot_lay_claim_to_a_log_that_is_not_there_yet(guarded: MlflowServer, acting: "Account") -> None:
+    acting.become("reader")
+    server = connect(guarded.uri)
+    Models(server, "readers-own").ensure("a model of their own")  # whoever makes a model manages it
+    log_of(Models(server, "readers-own")).ensure("and its log")
+    acting.become("promoter")
+    Models(server, "mmctr-next").ensure("a model that has no log yet")
+    acting.become("reader")
+    with pytest.raises(RefusedError, match="only a promoter"):
+        log_of(Models(server, "mmctr-next")).ensure("its log")
 
 
 @pytest.mark.parametrize(("user", "password"), [("pipeline", "wrong"), ("nobody", "wrong")])
