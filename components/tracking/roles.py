@@ -165,8 +165,8 @@ def _refuse_ambiguous() -> str | None:
     return f"the request names two different values of {min(twice)}" if twice else None
 
 
-def _refuse_by_role(route: str, body: dict[str, Any]) -> str | None:
-    name = body.get("name")
+def _refuse_by_role(route: str, body: Any) -> str | None:
+    name = body.get("name") if body else None
     if not isinstance(name, str):
         return 'the body must name the registered model: {"name": "..."}'
     if name.endswith(LOG_SUFFIX):
