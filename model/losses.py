@@ -25,7 +25,11 @@ def pairwise(logits_B: Tensor, label_B: Tensor, block: int = 4096) -> Tensor:
 
 
 def touched_l2(ranker: Ranker, ids_U: Tensor) -> Tensor:
-    """Half the squared length of each embedding row that the batch's distinct items touch, summed, each row once."""
+    """Half the squared length of each embedding row that the batch's distinct items touch, summed, each row once.
+
+    The embeddings of the rows' own levels have eleven rows each, and nearly every batch touches all of them: they are
+    all counted.
+    """
     encoder, table = ranker.item_encoder, ranker.table
     touched = [encoder.id(ids_U), encoder.tag(torch.unique(table.tags_NT[ids_U]))]
     if ranker.config.item_levels != "none":
@@ -33,6 +37,8 @@ def touched_l2(ranker: Ranker, ids_U: Tensor) -> Tensor:
             encoder.likes(torch.unique(table.likes_N[ids_U])),
             encoder.views(torch.unique(table.views_N[ids_U])),
         ]
+    if ranker.config.row_levels:
+        touched += [ranker.likes.weight, ranker.views.weight]
     if "codes" in ranker.config.content:
         touched.append(encoder.codes.code(torch.unique(encoder.codes.codes_NQ[ids_U])))
     return torch.stack([rows.square().sum() for rows in touched]).sum() / 2

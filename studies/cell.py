@@ -1,7 +1,7 @@
 """One cell of a study: one arm with one seed, trained by the train step and measured.
 
 cell.json       its figures: no title, picture or text of the data
-scores.npy      the click probability of every measured row, float32, for paired comparisons
+scores.npy      the click probability of every measured row, float64, for paired comparisons
 examples.json   attention on real users' histories, where the study asks for it; it stays in the workspace
 """
 
@@ -62,7 +62,7 @@ def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) 
     figures: dict[str, Any] = {
         "training": summary, "curves": curves["epochs"], "config_hash": config_hash(config),
         "split": inputs.split, "attention": None,
-        **measured(scores.astype(np.float64), rows, job.rows()[0].item),
+        **measured(scores, rows, job.rows()[0].item),
     }  # fmt: skip
     if attention:
         from studies.attention import analyse

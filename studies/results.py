@@ -57,7 +57,7 @@ def comparisons(order: Order, outcome: Outcome, finished: list[Cell]) -> list[Js
     labels, users = rows.label.astype(np.int64), np.asarray(rows.user, dtype=np.int64)
     rankings: dict[str, dict[int, Ranking]] = {}
     for cell in finished:
-        scores = np.load(cell.folder / "scores.npy").astype(np.float64)
+        scores = np.load(cell.folder / "scores.npy")
         rankings.setdefault(cell.arm.name, {})[cell.seed] = ranking(labels, scores)
     noise = seed_noise({arm: [each.auc for each in by_seed.values()] for arm, by_seed in rankings.items()})
     pairs, found = [], []

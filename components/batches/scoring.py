@@ -11,7 +11,7 @@ from components.batches.loader import Batch, Collator
 from components.batches.rows import RowStore
 from model.ranker import Ranker
 
-Scores = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
 
 
 def score_batch(ranker: Ranker, batch: Batch) -> torch.Tensor:
@@ -21,22 +21,28 @@ def score_batch(ranker: Ranker, batch: Batch) -> torch.Tensor:
 
 
 def score(
-    ranker: Ranker, rows: RowStore, batch_size: int = 4096, device: str | torch.device = "cpu",
+    ranker: Ranker,
+    rows: RowStore,
+    batch_size: int = 4096,
+    device: str | torch.device = "cpu",
     which: npt.NDArray[Any] | None = None,
-) -> Scores:  # fmt: skip
-    """Click probabilities of all rows, or of the row numbers in `which`, in that order."""
+) -> Scores:
+    """Click probabilities of all rows, or of the row numbers in `which`, in that order.
+
+    In float64: in float32 every logit above 16.6 becomes the probability 1, and rows that the ranker tells apart tie.
+    """
     device = torch.device(device)
     numbers = np.arange(len(rows)) if which is None else which
     costs = group_costs(ranker, device.type)
     collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs)
-    probabilities = np.empty(len(numbers), dtype=np.float32)
+    probabilities = np.empty(len(numbers), dtype=np.float64)
     was_training = ranker.training
     ranker.eval()
     with torch.inference_mode():
         for first in range(0, len(numbers), batch_size):
             chunk = numbers[first : first + batch_size]
             batch = collate(chunk).to(device)
-            logits = score_batch(ranker, batch).float()
+            logits = score_batch(ranker, batch).double()
             in_row_order = torch.sigmoid(logits).cpu().numpy()[np.argsort(batch.rows_B, kind="stable")]
             probabilities[first + np.argsort(chunk, kind="stable")] = in_row_order
     ranker.train(was_training)

@@ -44,7 +44,7 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
         rows = RowStore.build(split_path(made.dataset, split), Path(cache), left_out)
         _check(rows, split)
         ranker = _load_candidate(made.training / "model.safetensors", rows, device)
-        candidate = score(ranker, rows, config.batch_size, device).astype(np.float64)
+        candidate = score(ranker, rows, config.batch_size, device)
         theirs = score_champion(made.champion, rows, config.batch_size, device)
         train = read_impressions(split_path(made.dataset, "train"), quarantine.get("train", ()))
         metrics = _measure(rows, candidate, theirs, train, ranker, made.embeddings, config)
@@ -137,11 +137,11 @@ def _oracle(dataset: Path, split: str) -> dict[str, Any] | None:
 
 
 def _write_predictions(path: Path, numbers: Ints, rows: RowStore, candidate: Floats, champion: Floats | None) -> None:
-    theirs = pa.nulls(len(rows), pa.float32()) if champion is None else pa.array(champion.astype(np.float32))
+    theirs = pa.nulls(len(rows), pa.float64()) if champion is None else pa.array(champion)
     table = pa.table(
         {
             "row": numbers, USER: np.asarray(rows.user), ITEM: rows.item.astype(np.int64),
-            LABEL: rows.label.astype(np.int8), "score": candidate.astype(np.float32), "champion_score": theirs,
+            LABEL: rows.label.astype(np.int8), "score": candidate, "champion_score": theirs,
         }
     )  # fmt: skip
     with atomic_path(path) as scratch:

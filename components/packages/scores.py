@@ -44,7 +44,7 @@ def score_champion(folder: Path, rows: RowStore, batch_size: int, device: torch.
     try:
         ranker = load(folder / "package" / "ranker.safetensors", device)
         _check_levels(rows, ranker.vocabulary.levels)
-        scores = score(ranker, rows, batch_size, device).astype(np.float64)
+        scores = score(ranker, rows, batch_size, device)
         if not np.isfinite(scores).all():
             raise ValueError(f"{int((~np.isfinite(scores)).sum())} of its scores are not finite")
     except (ValueError, RuntimeError, IndexError) as error:  # a model of another time fails in ways of its own

@@ -105,7 +105,7 @@ class _Unfinished:
             os.truncate(file, scored * 4)  # a kill may have cut a number in two
         return cls(folder, rows, scored)
 
-    def append(self, scores: npt.NDArray[np.float32]) -> None:
+    def append(self, scores: npt.NDArray[np.float64]) -> None:
         with (self.folder / "scores.f32").open("ab") as file:
             file.write(scores.astype("<f4").tobytes())
             file.flush()

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from model import losses
-from tests.unit.model.builders import BASE, VARIANTS, ranker
+from tests.unit.model.builders import BASE, VARIANTS, VOCABULARY, ranker
 
 
 def test_bce_is_torchs_and_takes_whole_number_labels() -> None:
@@ -45,6 +45,8 @@ def test_touched_l2_counts_each_embedding_row_once() -> None:
         encoder.tag: set(table.tags_NT[ids_U].flatten().tolist()),
         encoder.likes: set(table.likes_N[ids_U].tolist()),
         encoder.views: set(table.views_N[ids_U].tolist()),
+        model.likes: set(range(VOCABULARY.levels)),
+        model.views: set(range(VOCABULARY.levels)),
         encoder.codes.code: set(encoder.codes.codes_NQ[ids_U].flatten().tolist()),
     }
     expected = (

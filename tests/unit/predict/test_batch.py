@@ -61,7 +61,8 @@ def data(workspace: Path) -> Path:
 
 
 def evaluated(data: Path, cache: Path) -> npt.NDArray[np.float32]:
-    return score(tiny_ranker(), RowStore.build(data / "test.parquet", cache), batch_size=8)
+    """The files of scores are float32."""
+    return score(tiny_ranker(), RowStore.build(data / "test.parquet", cache), batch_size=8).astype(np.float32)
 
 
 def test_scores_are_those_of_the_evaluation(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     predict(data, tmp_path / "whole.parquet", models, workspace, SMALL)
     calls = iter(range(10))
 
-    def dying(*args: Any) -> npt.NDArray[np.float32]:
+    def dying(*args: Any) -> npt.NDArray[np.float64]:
         if next(calls) == killed_at:
             raise KilledError("kill -9")
         return score(*args)
