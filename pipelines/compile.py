@@ -5,7 +5,8 @@ digest, resources, limits, retries and secrets by reference. The same input give
 
 KFP's own step cache is switched off: every step carries the run's id, so a cached step would leave no trace in the new
 MLflow run, and the key knows artifacts by name alone. What is expensive caches by content instead: `embed` by item and
-encoder, `train` by data, config and code, which it reads from MMCTR_CODE_VERSION: the image's digest.
+encoder, `train` by data, config and its own source files. MMCTR_CODE_VERSION, the image's digest, is set here for the
+lineage and for the question whether the code has changed since the champion.
 """
 
 from typing import Any, TypeAlias
