@@ -52,47 +52,47 @@ class ModelConfig:
     """One ranker. The defaults are the 1st-place solution at the challenge's size, with its padding mask right."""
 
     # Item encoder
-    embedding_dim: int = 64
+    embedding_dim: int = 64  # width of the embeddings of ids, tags and levels
     embedding_std: float = 1e-4  # of the first values of every embedding
     content: tuple[ContentUse, ...] = ("concat",)  # empty: no content at all
-    content_norm: ContentNorm = "raw"
-    content_map: ContentMap = "linear"
+    content_norm: ContentNorm = "raw"  # how the content is normalised before the map
+    content_map: ContentMap = "linear"  # the learned map between content and its place in the item's vector
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
     item_levels: ItemLevels = "none"  # which items carry their likes and views level
     row_levels: bool = True  # likes and views level of the row
 
     # Interest
     history_length: int = 100  # the newest items kept
-    interest: Interest = "transformer"
+    interest: Interest = "transformer"  # how the history becomes one vector
     target_attention: TargetAttention = "none"  # beside the interest
-    target_concat: bool = True
-    position: Position = "none"
-    layers: int = 2
-    heads: int = 1
-    ffn_dim: int = 256
-    transformer_dropout: float = 0.2
-    last_k: int = 16
-    max_pool: bool = True
+    target_concat: bool = True  # the transformer reads each history item joined with the target
+    position: Position = "none"  # whether the transformer knows the place of an item in the history
+    layers: int = 2  # of the transformer
+    heads: int = 1  # of the transformer; for `recency` the number of weighted sums
+    ffn_dim: int = 256  # width inside a transformer layer
+    transformer_dropout: float = 0.2  # share of values dropped in training
+    last_k: int = 16  # newest outputs of the transformer that are kept
+    max_pool: bool = True  # also keep the maximum over all outputs
     attention_widths: tuple[int, ...] = (512, 256)  # of the DIN attention's network
     mask: Mask = "right"  # `inverted` is the published code's slip, kept for comparison
 
     # Interaction and head
-    cross: Cross = "full"
-    cross_layers: int = 3
-    cross_rank: int = 64
-    deep_widths: tuple[int, ...] = (1024, 512, 256)
-    deep_dropout: float = 0.2
-    head_widths: tuple[int, ...] = (64, 32)
+    cross: Cross = "full"  # products of features by DCNv2, with whole or low-rank matrices
+    cross_layers: int = 3  # each raises the degree of the products by one
+    cross_rank: int = 64  # of the low-rank matrices
+    deep_widths: tuple[int, ...] = (1024, 512, 256)  # layers of the deep network
+    deep_dropout: float = 0.2  # share of values dropped in training
+    head_widths: tuple[int, ...] = (64, 32)  # layers between both networks and the score
 
     # Content as the start of the id embedding, as its guide, as codes and as a similarity histogram
-    init_std: float = 0.1
-    align_temperature: float = 0.1
+    init_std: float = 0.1  # of id embeddings that start at the content
+    align_temperature: float = 0.1  # of the contrastive loss
     distil_id_temperature: float = 0.1  # the lower, the more the nearest items alone count
-    distil_content_temperature: float = 0.1
-    code_kind: CodeKind = "residual"
+    distil_content_temperature: float = 0.1  # the same for the content's similarities
+    code_kind: CodeKind = "residual"  # how the content is quantised
     code_levels: int = 3  # codes of an item
-    codebook_size: int = 256
-    similarity_bins: int = 16
+    codebook_size: int = 256  # values that each code can take
+    similarity_bins: int = 16  # of the histogram
 
     def __post_init__(self) -> None:
         for use in self.content:

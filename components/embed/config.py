@@ -23,29 +23,29 @@ class EmbedConfig:
     text_weights: str = ""  # empty: where the registry says
     text_revision: str = ""  # the hash (a prefix will do) that the weights must have; a commit for a hub name
     text_columns: tuple[str, ...] = ("item_title",)  # joined in this order
-    image_encoder: ImageEncoderName = "efficientnet-lite0"
-    image_weights: str = ""
-    image_revision: str = ""
+    image_encoder: ImageEncoderName = "efficientnet-lite0"  # none leaves pictures out
+    image_weights: str = ""  # empty: where the registry says
+    image_revision: str = ""  # as text_revision
     use_precomputed: bool = True  # take txt_emb_BERT and img_emb_CLIPRN50 as they are, where the data has them
     existing: Existing = "auto"  # an item_info in the data: auto takes it where there is nothing to encode
 
     # Fusion
-    dimension: int = 128
-    fusion: Fusion = "pca"
-    standardise: Standardise = "modality"
-    projection: ProjectionPolicy = "fit"
+    dimension: int = 128  # numbers of an item's vector
+    fusion: Fusion = "pca"  # how text and image become one vector
+    standardise: Standardise = "modality"  # what is brought to equal variance first
+    projection: ProjectionPolicy = "fit"  # fit one, or keep the champion's, so that vectors stay comparable
 
     # Bad input: `impute` stands the modality's mean in, up to a share of items; `fail` stops at the first
-    bad_input: BadInput = "impute"
-    bad_input_limit: float = 0.01
+    bad_input: BadInput = "impute"  # what happens to an item that cannot be read
+    bad_input_limit: float = 0.01  # share of items
     pixel_limit: int = 50_000_000  # an image with more is refused before it is decoded
 
     # Execution
-    shards: int = 1
+    shards: int = 1  # pods that encode side by side on Kubeflow
     text_batch: int = 16  # fixed batch shapes keep an item's vector independent of its batch mates
     image_batch: int = 4  # on two cores 4 is fastest; a GPU wants 256
-    precision: Precision = "float32"
-    device: Device = "auto"
+    precision: Precision = "float32"  # of the encoders
+    device: Device = "auto"  # auto takes CUDA where there is one
     threads: int = 0  # batches encoded side by side on CPU, each on one core; 0 takes every core
     decoders: int = 2  # threads that decode images ahead of the encoder
     flush_items: int = 4096  # vectors written to the cache at once: what a kill can cost

@@ -7,18 +7,18 @@ from model.checks import at_least, between
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    batch_size: int = 4096
+    batch_size: int = 4096  # rows scored at once
     confidence: float = 0.95  # of every interval
-    bootstrap_samples: int = 400
+    bootstrap_samples: int = 400  # draws of users for the intervals
     seed: int = 1  # of the bootstrap and of the trained baseline
-    calibration_bins: int = 15
+    calibration_bins: int = 15  # groups of rows with similar scores
     operating_share: float = 0.1  # the share of rows shown: the best scored ones
 
     # Slices
     slice_rows: int = 200  # a smaller slice is named, never measured
     slice_class_rows: int = 20  # clicks, and non-clicks, that a slice needs
     history_edges: tuple[int, ...] = (1, 5, 10, 20, 50)  # first length of each bucket
-    top_tags: int = 8
+    top_tags: int = 8  # the most frequent tags that get a slice
 
     # Baselines
     ctr_smoothing: float = 20.0  # rows at the mean rate that each item starts with

@@ -15,13 +15,13 @@ Device = Literal["auto", "cpu", "cuda"]
 class TrainConfig:
     """The defaults are the paper's: Adam 5e-4, batch 128, patience 5, gradient clip 10, LR x0.1 without gain."""
 
-    seed: int = 1
+    seed: int = 1  # of the first weights, the order of rows and dropout
     batch_size: int = 128  # global: over all ranks and accumulation steps
     accumulate: int = 1  # parts that a rank's share of a batch is computed in, to save memory
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.0
-    gradient_clip: float = 10.0
-    max_epochs: int = 100
+    learning_rate: float = 5e-4  # at the start
+    weight_decay: float = 0.0  # of AdamW
+    gradient_clip: float = 10.0  # largest norm of the gradient
+    max_epochs: int = 100  # passes over train at most
     patience: int = 5  # epochs without a better valid AUC before stopping
     learning_rate_decay: float = 0.1  # factor after each epoch without gain
 
@@ -32,15 +32,15 @@ class TrainConfig:
     distil_weight: float = 0.0  # of the relational distillation, when model.content holds "distil"
 
     # Where and how
-    launcher: Launcher = "inline"
+    launcher: Launcher = "inline"  # how processes are started
     processes: int = 1  # a node
-    nodes: int = 1
+    nodes: int = 1  # pods of a TrainJob
     runtime: str = "mmctr"  # the ClusterTrainingRuntime of a TrainJob
     queue: str = "mmctr-training"  # the Kueue LocalQueue that a TrainJob waits in; empty: none
-    device: Device = "auto"
-    precision: Precision = "float32"
-    compile: bool = False
-    checkpoint_minutes: float = 10.0
+    device: Device = "auto"  # auto takes CUDA where there is one
+    precision: Precision = "float32"  # of the products; weights stay float32
+    compile: bool = False  # compile the interest module with torch.compile
+    checkpoint_minutes: float = 10.0  # between two checkpoints
     checkpoint_steps: int = 0  # 0: by minutes alone
     restarts: int = 3  # of a job that lost a process, each from its last checkpoint
 
