@@ -16,6 +16,9 @@ ITEM_EMBEDDING = "item_emb_d128"
 MAX_HISTORY = 100
 MAX_TAGS = 5
 LEVELS = 11  # 0 is padding, 1 to 10 are deciles
+# Metadata of a split's Parquet file whose levels were counted up to each click, so that they move with time. Without it
+# a row's levels are those of its item in item_feature.
+LEVELS_AS_OF_CLICK = {b"mmctr.levels": b"as of the click"}
 
 
 def split_path(data: Path, split: str) -> Path:

@@ -35,6 +35,7 @@ class ValidatePolicy:
     max_label_rate: float = 0.6  # the challenge has 0.25; inverted it would be 0.75
     max_label_rate_gap: float = 0.1
     max_level_mismatch: float = 0.01
+    min_level_agreement: float = 0.5  # a correlation; MovieLens has 0.92, where levels are as of each click
     max_top_item: float = 0.5
     max_top_user: float = 0.5
     max_top_history: float = 0.5

@@ -37,6 +37,13 @@ class Catalogue:
         of_item = self._look(self.likes, ids)
         return np.asarray((of_item != _UNKNOWN) & ((of_item != likes) | (self._look(self.views, ids) != views)))
 
+    def level_agreement(self, ids: Ints, likes: Ints, views: Ints) -> float:
+        """The smaller of two correlations, of likes and of views: between rows' levels and those of their items."""
+        known = self.knows(ids)
+        pairs = ((self._look(self.likes, ids), likes), (self._look(self.views, ids), views))
+        varied = [(a[known], b[known]) for a, b in pairs if known.any() and np.ptp(a[known]) and np.ptp(b[known])]
+        return min((float(np.corrcoef(a, b)[0, 1]) for a, b in varied), default=np.nan)
+
     def place(self, ids: Ints) -> Ints:
         """The row of item_feature that describes each id; -1 without any."""
         places = np.full(len(self.likes) + 1, _UNKNOWN, np.int64)

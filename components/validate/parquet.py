@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.dataset.footers import READ_ERRORS, Footer, first_line
-from components.dataset.layout import find_file
+from components.dataset.layout import LEVELS_AS_OF_CLICK, find_file
 
 BATCH_ROWS = 65_536  # x 100 positions x 8 bytes: 52 MB of history at a time, whatever the row groups are
 
@@ -37,6 +37,11 @@ class ContractFile:
     @property
     def rows(self) -> int:
         return self.footer.rows
+
+    @property
+    def levels_as_of_click(self) -> bool:
+        metadata = (self.footer.schema.metadata if self.footer.schema is not None else None) or {}
+        return LEVELS_AS_OF_CLICK.items() <= metadata.items()
 
     def has(self, column: str) -> bool:
         return self.footer.schema is not None and column in self.footer.schema.names

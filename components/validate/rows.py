@@ -41,6 +41,7 @@ class SplitRows:
     histories: Hashes  # the same hash: the same clicks in the same order
     groups: list[Line] = field(default_factory=list)  # one a row group
     group_starts: list[int] = field(default_factory=list)
+    levels_as_of_click: bool = False  # else a row's levels are those of its item, whenever the row was made
     level_mismatches: int = 0
     sampled: list["Clicked"] = field(default_factory=list)
 
@@ -111,6 +112,7 @@ def read_split(
     labelled = source.has(layout.LABEL)
     columns = [layout.USER, layout.ITEM, layout.HISTORY, layout.LIKES, layout.VIEWS]
     kept = _allocate(source.name, source.rows, labelled)
+    kept.levels_as_of_click = source.levels_as_of_click
     read = 0
     for group, start, batch in source.batches([*columns, layout.LABEL] if labelled else columns):
         part = slice(start, start + batch.num_rows)

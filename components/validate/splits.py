@@ -53,12 +53,16 @@ def measure_splits(
             "top_user_share": _top_share(rows.users),
             "top_history_share": _top_share(rows.histories),
         }
-        if catalogue.readable:
+        if catalogue.readable and rows.levels_as_of_click:
+            line["level_agreement"] = catalogue.level_agreement(rows.items, rows.likes, rows.views)
+        elif catalogue.readable:
             line["level_mismatch_share"] = rows.level_mismatches / max(1, rows.rows)
         if train is not None and name != "train":
             line["rows_of_train"] = rows.rows / max(1, train.rows)
             line["label_rate_gap"] = abs(_rate(rows.labels) - _rate(train.labels))
         lines.append(line)
+    measured.missing("splits.level_agreement", "the files do not say that their levels are as of each click")
+    measured.missing("splits.level_mismatch_share", "the files say that their levels are as of each click")
     measured.add("splits", "split", lines)
     measured.add("rows", "part", [line for rows in splits.values() for line in rows.groups])
     groups = measured.tables["rows"]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.dataset.layout import MAX_HISTORY
+from components.dataset.tables import deciles
 from components.process.progress import progress
 
 Ints = npt.NDArray[np.int64]
@@ -74,6 +75,28 @@ def _moments(time: Ints) -> list[tuple[int, int]]:
     """Stretches of clicks with the same timestamp."""
     starts = np.flatnonzero(np.concatenate([[True], time[1:] != time[:-1]]))
     return list(zip(starts.tolist(), [*starts[1:].tolist(), len(time)], strict=True))
+
+
+def levels_as_of_click(
+    examples: Examples, clicks: Clicks, liked: npt.NDArray[np.bool_], items: Ints
+) -> tuple[Ints, Ints]:
+    """Likes and views level of each example's item: its decile among `items`, by the clicks before the example's own.
+
+    Clicks of the same timestamp do not count, as in the histories. `items` are all ids, sorted.
+    """
+    likes, views = np.zeros((2, len(items)), dtype=np.int64)
+    like_levels, view_levels = np.zeros((2, len(examples.item)), dtype=np.int64)
+    clicked, shown = np.searchsorted(items, clicks.item), np.searchsorted(items, examples.item)
+    with progress("count levels", len(clicks.item), "clicks") as bar:
+        for start, end in _moments(clicks.time):
+            rows = slice(*np.searchsorted(examples.click, [start, end]))
+            if rows.start < rows.stop:
+                like_levels[rows] = deciles(likes)[shown[rows]]
+                view_levels[rows] = deciles(views)[shown[rows]]
+            np.add.at(views, clicked[start:end], 1)
+            np.add.at(likes, clicked[start:end], liked[start:end])
+            bar.advance(end - start)
+    return like_levels, view_levels
 
 
 def _draw(sources: tuple[list[int], Ints], taken: set[int], rng: np.random.Generator) -> list[int]:

@@ -3,9 +3,10 @@
 In: `ratings.csv` (user_id, item_id, rating, timestamp), `items.csv` (item_id, title, genres, keywords, overview; genres
 and keywords separated by |) and, if there, `posters.tar` ({item_id}.jpg). The files are the user's own.
 
-Each rating is a click. What a row tells is what was known before it: its history ends before its timestamp, its two
-negatives are items seen in the log by then, and the levels are counted in train alone. The splits are stretches of
-time, so a user may be in two of them. MovieLens may be used for research and not handed on: acknowledge GroupLens.
+Each rating is a click. A row holds only what was known before the click: its history ends before the click's timestamp,
+its two negatives are items that somebody had clicked by then, and its levels are deciles of the clicks counted up to
+then. The levels in item_feature are those at the end of train. The splits are stretches of time, so a user may be in
+two of them. MovieLens may be used for research but not passed on; acknowledge GroupLens.
 """
 
 import shutil
@@ -17,10 +18,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from components.dataset.images import shard_ids
-from components.dataset.importers.clicks import Clicks, Examples, make_examples
+from components.dataset.importers.clicks import Clicks, Examples, levels_as_of_click, make_examples
 from components.dataset.importers.csv import numbers, read_csv, whole_numbers
 from components.dataset.importers.report import ImportReport
-from components.dataset.layout import MAX_TAGS, SPLITS, item_feature_path, split_path
+from components.dataset.layout import LEVELS_AS_OF_CLICK, MAX_TAGS, SPLITS, item_feature_path, split_path
 from components.dataset.tables import deciles, items_table, rows_table
 from components.errors import StepError
 from components.storage.files import atomic_path
@@ -43,14 +44,16 @@ def movielens(source: Path, out: Path, seed: int = 1) -> ImportReport:
         raise StepError(f"{len(clicks.item)} clicks are too few to split 80/10/10 by time: a split has no history")
 
     out.mkdir(parents=True, exist_ok=True)
-    likes, views = _levels(items.item, clicks.item[: bounds[1]], ratings[: bounds[1]])
+    liked = ratings >= _LIKED
+    likes, views = _levels(items.item, clicks.item[: bounds[1]], liked[: bounds[1]])
+    row_levels = levels_as_of_click(examples, clicks, liked, items.item)
     lines = [f"{len(clicks.item)} clicks of {len(np.unique(clicks.user))} users on {len(items.item)} items"]
     if dropped:
         lines.append(f"{dropped} ratings left out: their items are not in items.csv")
     first = len(clicks.item) - int(examples.label.sum())
     lines.append(f"{first} clicks left out: nothing is known of their user before them")
     _write_items(out, items, likes, views)
-    lines += _write_splits(out, clicks, examples, bounds, items.item, likes, views)
+    lines += _write_splits(out, clicks, examples, bounds, *row_levels)
     _copy_posters(source / "posters.tar", out)
     lines.append(f"{np.isin(items.item, with_poster).sum()} of {len(items.item)} items have a poster")
     return ImportReport(tuple(lines))
@@ -133,11 +136,11 @@ def _split_ends(time: Ints) -> tuple[int, int]:
     return first, second
 
 
-def _levels(item: Ints, clicked: Ints, ratings: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-    """Deciles of likes and of views, over `item`, from train's clicks."""
+def _levels(item: Ints, clicked: Ints, liked: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Deciles of likes and of views, over `item`, from these clicks."""
     place = np.searchsorted(item, clicked)
     views = np.bincount(place, minlength=len(item))
-    likes = np.bincount(place, ratings >= _LIKED, minlength=len(item))
+    likes = np.bincount(place, liked, minlength=len(item))
     return deciles(likes), deciles(views)
 
 
@@ -147,17 +150,22 @@ def _write_items(out: Path, items: _Items, likes: Ints, views: Ints) -> None:
 
 
 def _write_splits(
-    out: Path, clicks: Clicks, examples: Examples, bounds: tuple[int, ...], items: Ints, likes: Ints, views: Ints
+    out: Path, clicks: Clicks, examples: Examples, bounds: tuple[int, ...], likes: Ints, views: Ints
 ) -> list[str]:
+    """`likes` and `views` are the levels of each example."""
     lines = []
     train_users = np.unique(clicks.user[: bounds[1]])
     for split, first, last in zip(SPLITS, bounds, bounds[1:], strict=False):
         rows = np.flatnonzero((examples.click >= first) & (examples.click < last))
-        click, item = examples.click[rows], examples.item[rows]
-        place = np.searchsorted(items, item)
+        click = examples.click[rows]
         table = rows_table(
-            clicks.user[click], item, examples.history[click], likes[place], views[place], examples.label[rows]
-        )
+            clicks.user[click],
+            examples.item[rows],
+            examples.history[click],
+            likes[rows],
+            views[rows],
+            examples.label[rows],
+        ).replace_schema_metadata(LEVELS_AS_OF_CLICK)
         with atomic_path(split_path(out, split)) as scratch:
             pq.write_table(table, scratch, compression="zstd", row_group_size=16_384)
         known = np.isin(clicks.user[click], train_users).mean()

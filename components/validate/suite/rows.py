@@ -140,6 +140,15 @@ ROWS = (
         "When they differ the item rows were mixed up, ids were shifted, or two columns were swapped.",
     ),
     Rule(
+        "levels-follow",
+        "splits",
+        Between("level_agreement", low="min_level_agreement"),
+        "stop",
+        "levels that were counted up to each click correlate with those of their items",
+        "Levels move while clicks are counted, but a popular item stays popular: without a correlation the item rows were "
+        "mixed up or ids were shifted.",
+    ),
+    Rule(
         "levels-vary",
         "splits",
         Between("level_values", low=2),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -36,8 +37,6 @@ def write_source(folder: Path, ratings: str = "", items: str = "") -> Path:
 
 
 def _log(source: Path) -> Any:
-    import pandas as pd
-
     return pd.read_csv(source / "ratings.csv").sort_values(["timestamp", "user_id", "item_id"])
 
 
@@ -106,7 +105,39 @@ def test_no_item_is_both_clicked_and_left_alone_at_one_moment(tmp_path: Path) ->
         assert not rows.duplicated(["user_id", "item_id", "history"]).any()
 
 
-def test_levels_are_counted_in_train_alone(tmp_path: Path) -> None:
+def test_a_rows_levels_are_deciles_of_the_clicks_before_its_own(converted: tuple[Path, Path]) -> None:
+    source, out = converted
+    log = _log(source).set_index(["user_id", "item_id"])
+    films = pd.Index(range(1, 41))
+    for split in SPLITS:
+        rows = _rows(out, split)
+        moment = None
+        for row in rows.itertuples():
+            if row.label:  # the two rows that follow are its negatives, of the same moment
+                moment = log.timestamp[row.user_id, row.item_id]
+            before = log[log.timestamp < moment].reset_index()
+            for level, clicks in ((row.views_level, before), (row.likes_level, before[before.rating >= 4])):
+                counts = clicks.item_id.value_counts().reindex(films, fill_value=0)
+                assert level == 1 + 10 * (counts < counts[row.item_id]).sum() // 40
+
+
+def test_later_clicks_move_no_level(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "in")
+    movielens(source, tmp_path / "whole")
+    log = _log(source)
+    early = log[log.timestamp < 1_150]
+    movielens(write_source(tmp_path / "in2", ratings=early.to_csv(index=False)), tmp_path / "early")
+    whole, cut = (
+        pd.concat([_rows(tmp_path / name, split) for split in SPLITS]).query("label == 1")
+        for name in ("whole", "early")
+    )
+    merged = cut.merge(whole, on=["user_id", "item_id"])
+    assert len(merged) == len(cut) > 200
+    for level in ("likes_level", "views_level"):
+        assert (merged[f"{level}_x"] == merged[f"{level}_y"]).all()
+
+
+def test_the_levels_of_items_are_counted_in_train_alone(tmp_path: Path) -> None:
     source = write_source(tmp_path / "in")
     movielens(source, tmp_path / "a")
     lines = (source / "ratings.csv").read_text().splitlines()
