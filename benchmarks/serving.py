@@ -108,7 +108,7 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
     )  # fmt: skip
     registered = registered_model(ranker)
     started = time.process_time()
-    scorer = OnlineScorer(ranker)
+    scorer = OnlineScorer(ranker, np.arange(ranker.vocabulary.items) > 0)
     ready = time.process_time() - started
 
     def once() -> Any:

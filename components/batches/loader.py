@@ -51,13 +51,15 @@ class Batch:
 class Collator:
     """Row numbers in, a batch out. Holds scratch space of the size of the item table.
 
-    Items from id `items` on are left out of histories, and are the padding item as a target.
+    Unknown items are left out of histories, and are the padding item as a target: those from id `items` on, and those
+    that `known` does not mark.
     """
 
     store: RowStore
     history_length: int
     items: int
     costs: GroupCosts | None = None  # None: one group
+    known: Array | None = None  # by id; None: every id below `items` names an item
     _seen: Array = field(init=False)
     _position: Array = field(init=False)
 
@@ -67,8 +69,9 @@ class Collator:
 
     def __call__(self, rows: Array) -> Batch:
         flat, records = self.store.history_flat, self.store.records[rows]
-        if self.store.max_item >= self.items:  # a model of an older catalogue
-            flat, records = known_histories(flat, records, self.items)
+        if self.known is not None or self.store.max_item >= self.items:  # a model of an older catalogue
+            known = np.ones(self.items, dtype=bool) if self.known is None else self.known
+            flat, records = known_histories(flat, records, known)
         lengths = np.minimum(records["length"], min(self.history_length, LONGEST_HISTORY))
         order = np.argsort(lengths, kind="stable")
         records, lengths = records[order], lengths[order]

@@ -113,8 +113,14 @@ def gather_history(flat: Array, records: Array, length: int) -> Array:
     return gathered
 
 
-def known_histories(flat: Array, records: Array, items: int) -> tuple[Array, Array]:
-    """(flat, records) of these rows without the items from id `items` on.
+def names_item(known: Array, ids: Array) -> Array:
+    """Whether each id names an item; `known` says so by id, and ids beyond its end name none."""
+    inside = (ids >= 0) & (ids < len(known))
+    return np.asarray(inside & known[np.where(inside, ids, 0)])
+
+
+def known_histories(flat: Array, records: Array, known: Array) -> tuple[Array, Array]:
+    """(flat, records) of these rows without the items that `known` does not mark.
 
     They are gone from the histories; as a target they become the padding item. Catalogues grow faster than models.
     """
@@ -122,13 +128,13 @@ def known_histories(flat: Array, records: Array, items: int) -> tuple[Array, Arr
     ends = np.cumsum(lengths)
     within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
     history = flat[np.repeat(records["start"], lengths) + within]
-    kept = history < items
+    kept = names_item(known, history)
     before = np.concatenate([[0], np.cumsum(kept)])
-    known = records.copy()
-    known["start"] = 1 + before[ends - lengths]
-    known["length"] = before[ends] - before[ends - lengths]
-    known["item"] = np.where(records["item"] < items, records["item"], 0)
-    return np.concatenate([np.zeros(1, flat.dtype), history[kept]]), known
+    rewritten = records.copy()
+    rewritten["start"] = 1 + before[ends - lengths]
+    rewritten["length"] = before[ends] - before[ends - lengths]
+    rewritten["item"] = np.where(names_item(known, records["item"]), records["item"], 0)
+    return np.concatenate([np.zeros(1, flat.dtype), history[kept]]), rewritten
 
 
 def _map(path: Path, dtype: np.dtype[Any]) -> Array:

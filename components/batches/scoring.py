@@ -26,15 +26,18 @@ def score(
     batch_size: int = 4096,
     device: str | torch.device = "cpu",
     which: npt.NDArray[Any] | None = None,
+    known: npt.NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Click probabilities of all rows, or of the row numbers in `which`, in that order.
+
+    `known` says by id which items the ranker knows; without it, all that its table has a row for.
 
     In float64: in float32 every logit above 16.6 becomes the probability 1, and rows that the ranker tells apart tie.
     """
     device = torch.device(device)
     numbers = np.arange(len(rows)) if which is None else which
     costs = group_costs(ranker, device.type)
-    collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs)
+    collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs, known)
     probabilities = np.empty(len(numbers), dtype=np.float64)
     was_training = ranker.training
     ranker.eval()

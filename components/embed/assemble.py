@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from components.dataset.item_ids import pack_ids
 from components.dataset.item_info import write_item_info
 from components.dataset.layout import SPLITS
 from components.embed.bad_input import account, enforce
@@ -73,6 +74,7 @@ def _about(sources: Sequence[Source], ids: np.ndarray, vectors: np.ndarray) -> d
     """The manifest's words on the vectors, and on those that are not the item's own."""
     return {
         "items": len(ids),
+        "item_ids": pack_ids(ids),  # item_info has a row for each id up to the highest; these are the ids with an item
         "dimension": vectors.shape[1],
         "encoders": {source.modality: source.origin for source in sources},
         "imputed": {source.modality: ids[~source.usable][:MARKED_LIMIT].tolist() for source in sources},

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.dataset.images import ImageFolder
+from components.dataset.item_ids import pack_ids
 from components.dataset.item_info import write_item_info
 from components.dataset.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, TITLE, item_feature_path, item_info_path
 from components.embed.assemble import show_neighbours
@@ -59,6 +60,7 @@ def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any
     manifest: dict[str, Any] = {
         "source": "existing",
         "items": len(tags) - 1,
+        "item_ids": pack_ids(_item_ids(dataset, len(tags))),
         "rows": len(tags),
         "dimension": width,
         "encoders": {},
@@ -84,6 +86,15 @@ def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any
     }
     write_json(out / "manifest.json", manifest)
     return manifest
+
+
+def _item_ids(dataset: Path, rows: int) -> np.ndarray:
+    """The ids that item_feature lists; without that file, the id of every row but the padding."""
+    path = item_feature_path(dataset)
+    if not path.exists():
+        return np.arange(1, rows)
+    ids = np.unique(pq.read_table(path, columns=[ITEM]).column(ITEM).drop_null().to_numpy().astype(np.int64))
+    return ids[(ids > 0) & (ids < rows)]
 
 
 def _captions(dataset: Path, rows: np.ndarray) -> Captions:

@@ -7,6 +7,7 @@ what follows from it is for the gate's policy to say.
 """
 
 import logging
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.batches.rows import RowStore
+from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score
+from components.dataset.item_ids import unpack_ids
+from components.errors import StepError
+from components.packages.format import MANIFEST
 from components.statistics.auc import Floats
 from components.storage.files import read_json
 from model.checkpoint import load
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +34,7 @@ class ChampionScores:
     status: str  # none: there is no champion yet; scored; unreadable
     reason: str | None = None
     scores: Floats | None = None
-    known: np.ndarray[Any, np.dtype[np.bool_]] | None = None  # rows whose item its table holds
+    known: Mask | None = None  # rows whose item it knows
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -44,13 +49,28 @@ def score_champion(folder: Path, rows: RowStore, batch_size: int, device: torch.
     try:
         ranker = load(folder / "package" / "ranker.safetensors", device)
         _check_levels(rows, ranker.vocabulary.levels)
-        scores = score(ranker, rows, batch_size, device)
+        known = known_items(folder / "package", ranker.vocabulary.items)
+        scores = score(ranker, rows, batch_size, device, known=known)
         if not np.isfinite(scores).all():
             raise ValueError(f"{int((~np.isfinite(scores)).sum())} of its scores are not finite")
-    except (ValueError, RuntimeError, IndexError) as error:  # a model of another time fails in ways of its own
+    except (StepError, ValueError, RuntimeError, IndexError) as error:  # old models fail in many ways
         _log.exception("champion version %s cannot score this data", version)
         return ChampionScores(version, "unreadable", str(error) or type(error).__name__)
-    return ChampionScores(version, "scored", None, scores, rows.item < ranker.vocabulary.items)
+    return ChampionScores(version, "scored", None, scores, names_item(known, rows.item))
+
+
+def known_items(package: Path, items: int) -> Mask:
+    """Which of the model's `items` ids name an item. The item table has rows for unused ids, which are all zero."""
+    packed = read_json(package / MANIFEST).get("item_ids")
+    known = np.full(items, packed is None)  # packages of an earlier version do not say it
+    if packed is not None:
+        try:
+            ids = unpack_ids(packed)
+        except (ValueError, zlib.error) as error:
+            raise StepError(f"{package / MANIFEST}: item_ids is damaged ({error}): fetch the package again") from None
+        known[ids[ids < items]] = True
+    known[0] = False
+    return known
 
 
 def _check_levels(rows: RowStore, levels: int) -> None:

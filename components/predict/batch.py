@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.batches.device import pick_device
-from components.batches.rows import RowStore
+from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score
 from components.dataset.layout import split_path
 from components.errors import StepError
 from components.packages.fetch import local_package
+from components.packages.scores import known_items
 from components.predict.write import WRITERS, Format
 from components.process.progress import progress
 from components.storage.files import sha256_file, sha256_json, write_json
@@ -60,7 +61,8 @@ def predict(data: Path, out: Path, models: Models, workspace: Path, config: Pred
         have = ", ".join(sorted(models.aliases())) or "none yet"
         raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")
     parquet = split_path(data, config.split) if data.is_dir() else data
-    ranker = load(local_package(models, version, workspace / "cache" / "models") / "ranker.safetensors")
+    package = local_package(models, version, workspace / "cache" / "models")
+    ranker = load(package / "ranker.safetensors")
     rows = RowStore.build(parquet, workspace / "cache" / "rows")
     if len(rows) and max(int(rows.likes.max()), int(rows.views.max())) >= ranker.vocabulary.levels:
         raise StepError(
@@ -68,6 +70,7 @@ def predict(data: Path, out: Path, models: Models, workspace: Path, config: Pred
         )
     device = pick_device(config.device)
     ranker.to(device)
+    known = known_items(package, ranker.vocabulary.items)
     unfinished = _Unfinished.open(out, _key(version, parquet, config), len(rows))
     resumed_at = unfinished.scored
     with progress("predict", len(rows), "rows") as bar:
@@ -75,11 +78,11 @@ def predict(data: Path, out: Path, models: Models, workspace: Path, config: Pred
         chunk = config.batch_size * CHUNK_BATCHES
         for start in range(resumed_at, len(rows), chunk):
             which = np.arange(start, min(start + chunk, len(rows)))
-            unfinished.append(score(ranker, rows, config.batch_size, device, which))
+            unfinished.append(score(ranker, rows, config.batch_size, device, which, known))
             bar.advance(len(which))
     WRITERS[config.format](rows, unfinished.scores(), out)
     unfinished.remove()
-    unknown = int((rows.item >= ranker.vocabulary.items).sum())
+    unknown = int((~names_item(known, rows.item)).sum())
     return Predicted(version.number, len(rows), resumed_at, unknown, out)
 
 

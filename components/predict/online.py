@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from components.batches.rows import names_item
+from components.packages.scores import Mask
 from model.item_encoder import EncodedItems
 from model.ranker import Ranker
 
@@ -21,8 +23,9 @@ Whole = npt.NDArray[np.int64]
 class OnlineScorer:
     """Treats unknown items as the registered model does (components/tracking/serving_model.py)."""
 
-    def __init__(self, ranker: Ranker) -> None:
-        self.ranker = ranker.eval()
+    def __init__(self, ranker: Ranker, known: Mask) -> None:
+        """`known` says which ids name an item, as `components.packages.scores.known_items` reads it."""
+        self.ranker, self.known = ranker.eval(), known
         parts = []
         with torch.inference_mode():
             for first in range(0, ranker.vocabulary.items, _ENCODE):
@@ -31,9 +34,9 @@ class OnlineScorer:
 
     def score(self, history: Sequence[int], candidates: Whole, likes: Whole, views: Whole) -> npt.NDArray[np.float32]:
         """Click probabilities of one user's candidates; `history` is of any length, oldest first."""
-        items = self.ranker.vocabulary.items
-        known = [item for item in history if 0 < item < items][-self.ranker.config.history_length :]
-        item_B = torch.from_numpy(np.where((candidates > 0) & (candidates < items), candidates, 0))
+        clicks = np.asarray(history, dtype=np.int64)
+        known = clicks[names_item(self.known, clicks)][-self.ranker.config.history_length :].tolist()
+        item_B = torch.from_numpy(np.where(names_item(self.known, candidates), candidates, 0))
         ids_U = torch.cat([torch.tensor([0, *known]), item_B])  # position 0 is the padding
         encoded = EncodedItems(self._items_ND[ids_U], self._content_NC[ids_U])
         length = max(1, len(known))

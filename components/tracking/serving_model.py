@@ -8,7 +8,9 @@ history is left out of it, as padding is; an unknown candidate is scored as the 
 the row's levels alone, and its `known_item` is false, so that the caller may rank it by a rule of its own.
 """
 
+import base64
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,14 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
         program = torch.export.load(str(package / "ranker.pt2"))
         self.items = next(len(t) for name, t in program.state_dict.items() if name.endswith("table.likes_N"))
         self.length = int(json.loads((package / "config.json").read_text())["model"]["history_length"])
+        self.known = known_items(package / "manifest.json", self.items)
         self.network = program.module()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         item = self._whole_numbers(model_input, ITEM)
         likes, views = self._levels(model_input, LIKES), self._levels(model_input, VIEWS)
         histories = [self._known_history(row, ids) for row, ids in enumerate(model_input[HISTORY])]
-        known = (item > 0) & (item < self.items)
+        known = self._names_item(item)
         candidate = np.where(known, item, 0)
         scores = np.empty(len(item), dtype=np.float64)
         for start in range(0, len(item), ROWS):
@@ -50,8 +53,11 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
         ids = np.asarray(ids if ids is not None else [], dtype=np.int64)
         if ids.ndim != 1 or (ids < 0).any():
             raise ValueError(f"{HISTORY}, row {row}: must be one list of item ids, oldest first, none negative")
-        known: Whole = ids[(ids > 0) & (ids < self.items)]
+        known: Whole = ids[self._names_item(ids)]
         return known[-self.length :]
+
+    def _names_item(self, ids: Whole) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.known[np.where(ids < self.items, ids, 0)])
 
     def _levels(self, frame: pd.DataFrame, column: str) -> Whole:
         levels = self._whole_numbers(frame, column)
@@ -65,6 +71,17 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
             raise ValueError(f"{column}: must hold whole numbers from 0 on, none missing")
         whole: Whole = values.astype(np.int64)
         return whole
+
+
+def known_items(manifest: Path, items: int) -> npt.NDArray[np.bool_]:
+    """Which ids name an item: the table has all-zero rows for unused ids too. Without a list, all ids do."""
+    packed = json.loads(manifest.read_text()).get("item_ids")
+    known = np.full(items, packed is None)
+    if packed is not None:  # a compressed bitmap, see components/dataset/item_ids.py
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8))[:items]
+        known[: len(bits)] = bits != 0
+    known[0] = False
+    return known
 
 
 def padded(histories: list[Whole]) -> torch.Tensor:

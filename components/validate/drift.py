@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from components.dataset import layout
+from components.dataset.item_ids import unpack_ids
 from components.errors import StepError
 from components.storage.files import read_json
 from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.rows import SplitRows
-from components.validate.statistics import FORMAT, item_counts, tag_counts, unpack_ids
+from components.validate.statistics import FORMAT, item_counts, tag_counts
 
 _FAR = 1e6  # the distance of vectors of another width: JSON has no infinity
 

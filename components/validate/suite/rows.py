@@ -145,8 +145,8 @@ ROWS = (
         Between("level_agreement", low="min_level_agreement"),
         "stop",
         "levels that were counted up to each click correlate with those of their items",
-        "Levels move while clicks are counted, but a popular item stays popular: without a correlation the item rows were "
-        "mixed up or ids were shifted.",
+        "Levels move while clicks are counted, but a popular item stays popular: without a correlation the item rows "
+        "were mixed up or ids were shifted.",
     ),
     Rule(
         "levels-vary",

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from components.dataset.item_ids import unpack_ids
 from components.embed.config import EmbedConfig
 from components.embed.projection import fit_projection
 from components.embed.step import assemble, embed, encode_shard
@@ -63,6 +64,7 @@ def test_a_gap_in_the_ids_is_a_zero_row(tmp_path: Path, tiny: EmbedConfig) -> No
     assert not vectors[5].any()
     assert not tags[5].any()
     assert vectors[6].any()
+    assert unpack_ids(manifest["item_ids"]).tolist() == [1, 2, 3, 4, *range(6, 13)]
     assert manifest["bad_input"]["causes"]["item: not in item_feature"] == {"count": 1, "items": [5]}
 
 

@@ -10,6 +10,7 @@ import torch
 
 from components.artifacts import Artifacts
 from components.batches.item_table import item_arrays, table_from, vocabulary_of
+from components.dataset.item_ids import pack_ids
 from components.dataset.layout import item_info_path
 from components.dataset.sample.spec import SIZES
 from components.dataset.sample.write import write_sample
@@ -79,6 +80,9 @@ def ranker(sample: Path, seed: int, items: int | None = None, **changes: Any) ->
     return made.eval()
 
 
-def make_champion(folders: Folders, made: Ranker, version: str = "3") -> None:
+def make_champion(folders: Folders, made: Ranker, version: str = "3", unused: tuple[int, ...] = ()) -> None:
+    """`unused` are ids of its table that name no item."""
     save(folders.champion / "package" / "ranker.safetensors", made)
+    ids = np.setdiff1d(np.arange(1, made.vocabulary.items), unused)
+    write_json(folders.champion / "package" / "manifest.json", {"item_ids": pack_ids(ids)})
     write_json(folders.champion / "champion.json", {"version": version})

@@ -14,6 +14,7 @@ from components.batches.scoring import score
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS, split_path
 from components.packages.scores import ChampionScores, score_champion
 from components.statistics.auc import Floats
+from components.storage.files import write_json
 from model.ranker import Ranker
 
 from .conftest import Folders, make_champion, ranker
@@ -63,6 +64,30 @@ def test_items_it_has_never_seen_are_unknown_items(folders: Folders, rows: RowSt
     np.testing.assert_allclose(theirs(found), torch.sigmoid(logits).numpy(), atol=1e-6)
     np.testing.assert_array_equal(found.known, np.array(table[ITEM]) < OLD_CATALOGUE)
     assert found.facts["unknown_rows"] == sum(i >= OLD_CATALOGUE for i in table[ITEM]) > 0
+
+
+def test_unused_ids_of_its_table_are_unknown_items(folders: Folders, rows: RowStore, sample: Path) -> None:
+    """The table has an all-zero row for an id that names no item: it must not count as a click of a history."""
+    unused = tuple(np.unique(rows.item)[:5].tolist())
+    made = ranker(sample, seed=2)
+    make_champion(folders, made, unused=unused)
+    found = score_champion(folders.champion, rows, 256, CPU)
+    np.testing.assert_array_equal(found.known, ~np.isin(rows.item, unused))
+    table = pq.read_table(split_path(sample, "test")).to_pydict()
+    histories = [[i for i in ids if i and i not in unused][-20:] for ids in table[HISTORY]]
+    padded = torch.tensor([[0] * (20 - len(ids)) + ids for ids in histories])
+    item = torch.tensor([0 if i in unused else i for i in table[ITEM]])
+    with torch.inference_mode():
+        logits = made(padded, item, torch.tensor(table[LIKES]), torch.tensor(table[VIEWS]))
+    np.testing.assert_allclose(theirs(found), torch.sigmoid(logits).numpy(), atol=1e-6)
+
+
+def test_a_damaged_list_of_its_items_makes_it_unreadable(folders: Folders, rows: RowStore, sample: Path) -> None:
+    make_champion(folders, ranker(sample, seed=2))
+    write_json(folders.champion / "package" / "manifest.json", {"item_ids": "bm90IGEgYml0bWFw"})
+    found = score_champion(folders.champion, rows, 256, CPU)
+    assert found.status == "unreadable"
+    assert "item_ids is damaged" in (found.reason or "")
 
 
 def truncated(folders: Folders, sample: Path) -> None:

@@ -37,13 +37,15 @@ def test_equal_to_the_plain_call(kind: str, history: list[int]) -> None:
     rows = torch.tensor([history or [0]]).expand(50, -1)
     with torch.no_grad():
         plain = torch.sigmoid(ranker(rows, *map(torch.from_numpy, (candidates, likes, views)))).numpy()
-    assert OnlineScorer(ranker).score(history, candidates, likes, views) == pytest.approx(plain, abs=1e-5)
+    scorer = OnlineScorer(ranker, np.arange(ITEMS) > 0)
+    assert scorer.score(history, candidates, likes, views) == pytest.approx(plain, abs=1e-5)
 
 
 def test_unknown_items_are_as_in_the_registered_model() -> None:
-    scorer = OnlineScorer(tiny_ranker())
-    levels = np.array([4, 4, 4])
-    candidates = np.array([5, 0, ITEMS + 7])
+    unused = 4  # an id in the table that names no item
+    scorer = OnlineScorer(tiny_ranker(), (np.arange(ITEMS) > 0) & (np.arange(ITEMS) != unused))
+    levels = np.array([4, 4, 4, 4])
+    candidates = np.array([5, 0, ITEMS + 7, unused])
     known = scorer.score([3, 1], candidates, levels, levels)
-    assert scorer.score([3, ITEMS + 1, 1], candidates, levels, levels) == pytest.approx(known)
-    assert known[1] == known[2]  # an unknown candidate is the padding item
+    assert scorer.score([3, ITEMS + 1, unused, 1], candidates, levels, levels) == pytest.approx(known)
+    assert known[1] == known[2] == known[3]  # an unknown candidate is the padding item

@@ -137,6 +137,15 @@ ROWS = [
     Accident("time-travelling history", "target-not-in-history", "375 rows", edit("train", by.travel)),
     Accident("doubled export", "rows-distinct", "1,500 rows", edit("train", lambda t: pa.concat_tables([t, t]))),
     Accident("swapped columns", "levels-agree", "train", edit("train", by.swap("likes_level", "views_level"))),
+    Accident(
+        "levels of other items, as of each click",
+        "levels-follow",
+        "train",
+        edit(
+            "train",
+            lambda t: shuffled(t, ["likes_level", "views_level"]).replace_schema_metadata(layout.LEVELS_AS_OF_CLICK),
+        ),
+    ),
     Accident("swapped ids", "target-known", "valid", edit("valid", by.swap("user_id", "item_id"))),
     Accident(
         "column shifted by a row",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from components.dataset.item_ids import pack_ids, unpack_ids
 from components.validate.drift import ks, psi
-from components.validate.statistics import pack_ids, unpack_ids
 
 
 def test_psi_of_two_draws_from_one_distribution_is_about_zero_however_few_they_are() -> None:
