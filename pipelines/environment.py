@@ -200,6 +200,9 @@ class Environment:
     images: Images
     source: Source
     resources: tuple[StepResources, ...]
+    training: Literal["step", "trainjob"] = (
+        "step"  # where `train` computes: in its own pod, or in a TrainJob that waits
+    )
     run_timeout_hours: int = 24
     keep_days: int = 14  # of a finished run's pods and logs; its artifacts and records stay
     backoff: Backoff = Backoff()
@@ -222,6 +225,12 @@ class Environment:
         for secret in self.image_pull_secrets:
             check_name("image_pull_secrets", secret, "secret")
         named = [step for group in self.resources for step in group.steps]
+        one_of("training", self.training, ("step", "trainjob"))
+        if self.training == "trainjob" and any(group.gpus for group in self.resources if "train" in group.steps):
+            raise ValueError(
+                "resources.gpus of the step 'train': must be 0 with training: trainjob, or the step would hold GPUs "
+                "while its TrainJob waits for them"
+            )
         twice = sorted({step for step in named if named.count(step) > 1})
         if twice:
             raise ValueError(f"resources: the step {twice[0]!r} stands in two groups; name it once")

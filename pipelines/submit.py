@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import kfp_server_api
@@ -39,6 +39,8 @@ def parameters(
 ) -> dict[str, Any]:
     """The parameters of a run, of which the pipeline must know every one."""
     source = environment.source
+    if environment.training == "trainjob":
+        config = replace(config, train=replace(config.train, launcher="trainjob"))
     values = {
         "config": json.dumps(to_dict(config), sort_keys=True),
         "repository": source.repository,

@@ -18,6 +18,7 @@ from components.tracking.server import AlreadyThereError, Server, connect
 
 PIPELINE_RUN = "mmctr.pipeline_run"
 PARENT = "mlflow.parentRunId"  # MLflow shows a run that has it below its parent
+PUBLIC_URL_VARIABLE = "MMCTR_MLFLOW_PUBLIC_URL"  # where people open MLflow, when steps reach it by another name
 RUN_ID_VARIABLE = "MLFLOW_RUN_ID"
 _BATCH = 100  # parameters and tags a request
 
@@ -72,8 +73,9 @@ class TrackedRun:
 
     def url(self) -> str:
         """Where a person looks at it; a SQLite file has no address."""
-        if self.server.uri.startswith("http"):
-            return f"{self.server.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        base = os.environ.get(PUBLIC_URL_VARIABLE) or self.server.uri
+        if base.startswith("http"):
+            return f"{base.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         return f"MLflow run {self.run_id} in {self.server.uri}"
 
     def _known(self, name: str) -> dict[int, float]:

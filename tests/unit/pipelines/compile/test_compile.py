@@ -63,7 +63,7 @@ def test_kfp_reads_it_back() -> None:
 
 def test_images_are_digests_and_follow_the_step(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
     executors = prod[0]["deploymentSpec"]["executors"]
-    kinds = {label: ("gpu" if label in ACCELERATED else "cpu") for label in executors}
+    kinds = {label: ("gpu" if label in (*ACCELERATED, "exec-train") else "cpu") for label in executors}
     for label, executor in executors.items():
         container = executor["container"]
         assert container["image"] == f"registry.example.com/mmctr/{kinds[label]}@{DIGESTS[kinds[label]]}"
@@ -82,7 +82,7 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
         assert settings["securityContext"]["runAsNonRoot"] is True
         json_format.ParseDict(settings, kubernetes.KubernetesExecutorConfig())  # refuses unknown fields
     assert platform["pipelineConfig"] == {
-        "activeDeadlineSeconds": 24 * 3600,
+        "activeDeadlineSeconds": 60 * 3600,
         **{f"resourceTtlOn{outcome}": 14 * 86_400 for outcome in ("Completion", "Success", "Failure")},
     }
     for name, task in tasks_of(pipeline).items():
@@ -92,7 +92,7 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
             assert (task["retryPolicy"]["backoffDuration"], task["retryPolicy"]["backoffFactor"]) == ("60s", 2.0)
 
 
-ACCELERATED = ("exec-encode-shard", "exec-train", "exec-evaluate")
+ACCELERATED = ("exec-encode-shard", "exec-evaluate")  # a training has a TrainJob of its own
 STEPS = {
     "ingest",
     "fetch-champion",
@@ -122,7 +122,7 @@ def test_the_gpu_steps_ask_for_gpus_and_tolerate_their_nodes(prod: tuple[dict[st
     }
     one = {"resourceType": "nvidia.com/gpu", "resourceCount": "1"}
     assert accelerated == dict.fromkeys(ACCELERATED, one)
-    settings = platform["deploymentSpec"]["executors"]["exec-train"]
+    settings = platform["deploymentSpec"]["executors"]["exec-evaluate"]
     assert settings["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert settings["nodeSelector"] == {"labels": {"accelerator": "nvidia"}}
 

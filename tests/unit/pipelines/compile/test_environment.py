@@ -48,7 +48,7 @@ DIGEST = "@sha256:" + "a" * 64
         ("resources.0.retries", -1, "resources.retries = -1: must be at least 0"),
         ("resources.0.retries", "3", "retries = '3': must be a whole number"),
         ("resources.0.steps", [], "must name at least one step"),
-        ("resources.0.steps", ["ingest", "train"], "the step 'train' stands in two groups"),
+        ("resources.0.steps", ["ingest", "gate"], "the step 'gate' stands in two groups"),
         ("resources.0.colour", "red", "colour: no such field"),
         ("resources.0.tolerations", [{"key": "gpu", "effect": "Never"}], "tolerations.effect = 'Never'"),
         ("variables.0.name", "DB_PASSWORD", "looks like a secret"),
@@ -59,6 +59,7 @@ DIGEST = "@sha256:" + "a" * 64
         ("user_id", 0, "user_id = 0: must be at least 1"),
         ("scratch_size", "16GB", "scratch_size = '16GB'"),
         ("backoff", {"seconds": 60, "factor": 1.5}, "backoff.factor = 1.5: must be a whole number"),
+        ("training", "notebook", "training = 'notebook': must be one of 'step', 'trainjob'"),
         ("shared_memory_size", "8GB", "shared_memory_size = '8GB'"),
         ("service.mode", "shared", "service.mode = 'shared': must be one of"),
         ("service.namespace", "mmctr", "single-user installation runs everything in its own namespace"),
@@ -100,3 +101,11 @@ def test_a_step_without_resources_is_named() -> None:
 
 def test_the_unbuilt_digest_is_a_digest() -> None:
     assert Images(f"a@sha256:{UNBUILT}", f"b@sha256:{UNBUILT}").unbuilt() == ["cpu", "gpu"]
+
+
+def test_a_step_that_waits_for_a_trainjob_may_hold_no_gpu(tmp_path: Path) -> None:
+    values = yaml.safe_load(edited(tmp_path, "training", "trainjob").read_text())
+    values["resources"][0]["gpus"] = 1
+    (tmp_path / "edited.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(StepError, match=r"resources\.gpus of the step 'train': must be 0 with training: trainjob"):
+        load_environment(str(tmp_path / "edited.yaml"))

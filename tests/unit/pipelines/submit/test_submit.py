@@ -1,5 +1,6 @@
 """One submission is one run, whatever the network loses; judged by the published API, through the real client."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -179,3 +180,10 @@ def test_a_token_file_that_is_not_there_is_named(
 def test_links_open_in_a_browser(api: tuple[Environment, KfpState]) -> None:
     service = replace(api[0].service, public_url="https://kubeflow.example.com/")
     assert connect(service).link("runs", "7") == "https://kubeflow.example.com/#/runs/details/7"
+
+
+def test_the_environment_says_where_a_training_computes(api: tuple[Environment, KfpState]) -> None:
+    for training, launcher in (("step", "inline"), ("trainjob", "trainjob")):
+        environment = replace(api[0], training=training)  # type: ignore[arg-type]
+        values = parameters(training_pipeline, environment, RunConfig("sample"))
+        assert json.loads(values["config"])["train"]["launcher"] == launcher

@@ -1,0 +1,54 @@
+"""Rolls serving onto the version that the alias `champion` names: after an approval, and after a rollback.
+
+    python3 rollout.py INFERENCE_SERVICE NAMESPACE [--model mmctr]
+
+The version is pinned by its number, so that a pod that starts later serves the same model as the others. Nothing is
+changed when the numbers agree, or when there is no champion yet. Runs in the cpu image.
+"""
+
+import argparse
+from typing import Any
+
+import kubernetes
+
+from components.errors import StepError
+from components.tracking.models import Models
+from components.tracking.server import connect
+from components.tracking.tags import CHAMPION
+
+KIND = ("serving.kserve.io", "v1beta1")
+VARIABLE = "MODEL_VERSION"  # of the first container, whose command names the model by it
+
+
+def roll(api: Any, service: str, namespace: str, champion: int | None) -> str:
+    """Brings the service to that version; returns what was done."""
+    if champion is None:
+        return "there is no champion yet"
+    found = api.get_namespaced_custom_object(*KIND, namespace, "inferenceservices", service)
+    variables = found["spec"]["predictor"]["containers"][0].get("env", [])
+    index = next((index for index, variable in enumerate(variables) if variable["name"] == VARIABLE), None)
+    if index is None:
+        raise StepError(f"InferenceService {service}: its first container has no variable {VARIABLE}")
+    before = variables[index]["value"]
+    if before == str(champion):
+        return f"version {champion} is served already"
+    path = f"/spec/predictor/containers/0/env/{index}/value"
+    # The test makes the change fail if somebody else was faster.
+    patch = [{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": str(champion)}]
+    api.patch_namespaced_custom_object(*KIND, namespace, "inferenceservices", service, patch)
+    return f"version {before} -> {champion}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("service")
+    parser.add_argument("namespace")
+    parser.add_argument("--model", default="mmctr")
+    given = parser.parse_args()
+    kubernetes.config.load_incluster_config()
+    champion = Models(connect(), given.model).aliases().get(CHAMPION)
+    print(roll(kubernetes.client.CustomObjectsApi(), given.service, given.namespace, champion))
+
+
+if __name__ == "__main__":
+    main()
