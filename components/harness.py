@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -66,7 +67,8 @@ def step(name: str, pipeline_run: str, config: str, out: str, part: int | None =
         parsed = parse_config(config)
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
-        this = Step(name, parsed, folder, run_for(pipeline_run, parsed.experiment))
+        shown_as = f"{parsed.preset} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        this = Step(name, parsed, folder, run_for(pipeline_run, parsed.experiment, shown_as=shown_as))
         with _ending_recorded(this.run, name if part is None else f"{name} {part}"):
             try:
                 yield this

@@ -48,7 +48,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
     where = f" in {summary['failed_step']}" if summary["failed_step"] else ""
     told = {
         "registered": f"version {summary['model_version']} passed the gate and waits for review",
-        "gate failed": "the candidate did not pass the gate; the champion stays",
+        "gate failed": "the candidate did not pass the gate; nothing was registered",
         "skipped": f"nothing to learn: {summary['skipped']}",
         "failed": f"the run failed{where}: {summary['cause']}",
         "killed": f"the run was killed{where}: {summary['cause']}",

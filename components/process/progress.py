@@ -1,8 +1,8 @@
-"""Progress of long work, told to whoever listens.
+"""Progress of long work, and other events of a run.
 
-A step says `with progress("encode images", total, "items") as bar: bar.advance(8)`. Where the words go is
-decided outside: `MMCTR_EVENTS` names a JSON-lines file that the command line watches and draws; without it
-the lines go to the log, one every few seconds, which is what a pod's log wants.
+A step says `with progress("encode images", total, "items") as bar: bar.advance(8)`. The environment decides where that
+goes: `MMCTR_EVENTS` names a file of JSON lines, which the command line reads and draws. Without that variable, as in a
+pod, a line goes to the log every ten seconds.
 """
 
 import json
@@ -19,17 +19,23 @@ _log = logging.getLogger(__name__)
 
 
 def emit(kind: str, **fields: Any) -> None:
-    """Appends one event. A line is written in one call, so that processes may share the file."""
+    """Appends one event. A line is written in one call, so that processes may share the file.
+
+    A disk that is full must not hide why a step fails, so an event that can't be written goes to the log.
+    """
     path = os.environ.get(EVENTS_VARIABLE)
     if path:
         line = json.dumps({"kind": kind, "time": time.time(), **fields}) + "\n"
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(line)
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            _log.warning("%s could not be written (%s): %s", path, error.strerror, line.rstrip())
 
 
 @dataclass
 class Progress:
-    """Counts work done; speaks at most every `interval` seconds."""
+    """Counts work done, and reports it at most every `interval` seconds."""
 
     name: str
     total: int
@@ -58,8 +64,16 @@ class Progress:
         return self.done / elapsed if elapsed > 0 else 0.0
 
     def _emit(self, note: str = "", finished: bool = False) -> None:
-        emit("progress", name=self.name, total=self.total, unit=self.unit, done=self.done, rate=self.rate(), note=note,
-             finished=finished)  # fmt: skip
+        emit(
+            "progress",
+            name=self.name,
+            total=self.total,
+            unit=self.unit,
+            done=self.done,
+            rate=self.rate(),
+            note=note,
+            finished=finished,
+        )
 
 
 @contextmanager

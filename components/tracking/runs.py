@@ -85,8 +85,8 @@ class TrackedRun:
         return self._points[name]
 
 
-def run_for(pipeline_run: str, experiment: str, server: Server | None = None) -> TrackedRun:
-    """The run of `pipeline_run`, made if there is none."""
+def run_for(pipeline_run: str, experiment: str, server: Server | None = None, shown_as: str = "") -> TrackedRun:
+    """The run of `pipeline_run`, made if there is none; MLflow's pages call a new one `shown_as`."""
     if not pipeline_run or "'" in pipeline_run:
         raise StepError(f"pipeline run {pipeline_run!r}: must be a name without quotes, to be found again by it")
     server = server or connect()
@@ -96,7 +96,7 @@ def run_for(pipeline_run: str, experiment: str, server: Server | None = None) ->
             server.call("set_tag", run.info.run_id, PIPELINE_RUN, pipeline_run)
         return TrackedRun(server, run.info.run_id, run.info.experiment_id, injected=True)
     experiment_id = _experiment(server, experiment)
-    run = _find(server, [experiment_id], pipeline_run) or _create(server, experiment_id, pipeline_run)
+    run = _find(server, [experiment_id], pipeline_run) or _create(server, experiment_id, pipeline_run, shown_as)
     return TrackedRun(server, run.info.run_id, experiment_id)
 
 
@@ -118,7 +118,7 @@ def nested_run(parent: TrackedRun, name: str) -> TrackedRun:
     if not name or "'" in name:
         raise StepError(f"nested run {name!r}: must be a name without quotes, to be found again by it")
     found = _find(parent.server, [parent.experiment_id], name)
-    run = found or _create(parent.server, parent.experiment_id, name, {PARENT: parent.run_id})
+    run = found or _create(parent.server, parent.experiment_id, name, name, {PARENT: parent.run_id})
     return TrackedRun(parent.server, run.info.run_id, parent.experiment_id)
 
 
@@ -154,10 +154,12 @@ def _find(server: Server, experiments: list[str], pipeline_run: str) -> Any:
     return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
 
-def _create(server: Server, experiment_id: str, pipeline_run: str, more: Mapping[str, str] | None = None) -> Any:
+def _create(
+    server: Server, experiment_id: str, pipeline_run: str, shown_as: str, more: Mapping[str, str] | None = None
+) -> Any:
     """Makes the run, and gives way if another step made an older one meanwhile."""
     tags = {PIPELINE_RUN: pipeline_run, **(more or {})}
-    made = server.call("create_run", experiment_id, tags=tags, run_name=pipeline_run)
+    made = server.call("create_run", experiment_id, tags=tags, run_name=shown_as or pipeline_run)
     first = _find(server, [experiment_id], pipeline_run)
     if first is None or first.info.run_id == made.info.run_id:
         return made

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-_MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
+_MARKS = {"ok": "ok     ", "unchecked": "-      ", "warning": "warning", "error": "error  "}
 
 
 def doctor(
@@ -14,6 +14,8 @@ def doctor(
     images: Annotated[Path | None, typer.Option(help="The digests that `make images` wrote.")] = None,
 ) -> None:
     """Check Python, disk, GPU, data, credentials, MLflow, clock, and with --env the cluster; exit 1 on an error.
+
+    A line starts with ok, warning or error, or with - where there was nothing to check.
 
     Examples: `mmctr doctor` · `mmctr doctor --env prod --images dist/images.json`
     """
@@ -24,7 +26,7 @@ def doctor(
     findings = examine(environment, Path.cwd(), os.environ)
     for finding in findings:
         print(f"{_MARKS[finding.level]}  {finding.subject:<12} {finding.found}")
-        if finding.level != "ok":
+        if finding.level in ("warning", "error"):
             print(f"{'':<9}{'':<12} -> {finding.remedy}")
     if any(finding.level == "error" for finding in findings):
         raise SystemExit(1)

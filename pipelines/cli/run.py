@@ -4,15 +4,20 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from components.ingest.revision import resolve as find_data
 from components.run_config import RunConfig
 from components.settings import to_dict
 from components.tracking.server import URI_VARIABLE, tracking_uri
-from pipelines.cli.options import PolicyOption, PresetOption, SetOption, WorkspaceOption
+from pipelines.cli.options import (
+    DataOption,
+    PolicyOption,
+    PresetOption,
+    RevisionOption,
+    SetOption,
+    WorkspaceOption,
+    check_data,
+)
 from pipelines.cli.screen import RunScreen
 from pipelines.cli.stopping import stoppable
 from pipelines.local import LocalRun
@@ -24,12 +29,8 @@ GATE_FAILED = 3  # exit status of a run that went through, and whose candidate d
 
 def run(
     preset_name: PresetOption = "sample",
-    data: Annotated[
-        Path | None, typer.Option(help="A folder in the challenge's layout, instead of the versioned data.")
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Commit, tag or branch whose data.dvc is used.", show_default="HEAD")
-    ] = None,
+    data: DataOption = None,
+    revision: RevisionOption = None,
     overrides: SetOption = None,
     policy: PolicyOption = None,
     workspace: WorkspaceOption = Path(".mmctr"),
@@ -45,7 +46,7 @@ def run(
     2 wrong use · 130 stopped by Ctrl-C.
     """
     config = resolve(preset_name, overrides, policy)
-    _check_data(data, revision, workspace)
+    check_data(data, revision, workspace)
     folder = usable(workspace)
     execution = prepare(config, data, revision or "HEAD", folder)
     started = time.monotonic()
@@ -63,20 +64,6 @@ def run(
         raise SystemExit(1)
     if not found["verdict"]["passed"]:
         raise SystemExit(GATE_FAILED)
-
-
-def _check_data(data: Path | None, revision: str | None, workspace: Path) -> None:
-    """Refuses what the first step would refuse, before anything is started or written."""
-    if data is None:
-        find_data(str(Path.cwd()), revision or "HEAD", workspace / "cache" / "data")
-    elif revision is not None:
-        raise ValueError("--data and --revision: give one of them; a folder has no revisions")
-    elif not data.is_dir():
-        raise ValueError(f"--data {data}: {'this is a file, not a folder' if data.exists() else 'no such folder'}")
-    else:
-        from components.dataset.footers import check_footers  # loads pyarrow
-
-        check_footers(data)
 
 
 def prepare(config: RunConfig, data: Path | None, revision: str, workspace: Path) -> LocalRun:

@@ -1,29 +1,28 @@
 """`mmctr study`: one question, a grid of rankers, several seeds each, and a report of what was found."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import PresetOption, SetOption
+from pipelines.cli.options import DataOption, PresetOption, RevisionOption, SetOption, WorkspaceOption, check_data
+from pipelines.cli.stopping import stoppable
 from pipelines.presets import resolve
+from pipelines.workspace import usable
 from studies.grids import STUDIES, study
 
 
 def study_command(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(STUDIES)}.")],
-    data: Annotated[
-        Path | None, typer.Option(help="A folder in the challenge's layout, instead of the versioned data.")
-    ] = None,
-    revision: Annotated[str, typer.Option(help="Commit, tag or branch whose data.dvc is used.")] = "HEAD",
+    data: DataOption = None,
+    revision: RevisionOption = None,
     seeds: Annotated[int, typer.Option(help="How many trainings of each arm: seeds 1, 2, 3 ...")] = 3,
     preset_name: PresetOption = "study",
     overrides: SetOption = None,
     rows: Annotated[int | None, typer.Option(help="Train on so many rows, spread over all; scored rows stay.")] = None,
     arms: Annotated[str | None, typer.Option(help="Only these arms, by commas; the reference comes along.")] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at a time, one core each.")] = 2,
-    workspace: Annotated[Path, typer.Option(help="Where caches, cells and the local registry live.")] = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
     out: Annotated[Path | None, typer.Option(help="Where the report goes: WORKSPACE/studies/NAME-DATA.")] = None,
 ) -> None:
     """Train a grid of rankers that differ in one thing each, and say what the difference is worth.
@@ -33,6 +32,7 @@ def study_command(
     Examples: `mmctr study mask` · `mmctr study ablation --data ~/MicroLens_1M_MMCTR --rows 100000` ·
     `mmctr study alignment --seeds 5 --arms "din raw linear,din l2 linear"`
     """
+    check_data(data, revision, workspace)
     base = resolve(preset_name, overrides)
     chosen = study(name, base)
     if arms is not None:
@@ -42,17 +42,16 @@ def study_command(
     from studies.step import run_study
 
     of = "versioned" if data is None else data.resolve().name
-    source = Source(data, Path.cwd(), revision, rows)
+    source = Source(data, Path.cwd(), revision or "HEAD", rows)
     report = (out or workspace / "studies" / f"{name}-{of}").resolve()
     order = Order(chosen, base, tuple(overrides or ()), source, seeds, jobs, workspace.resolve(), report)
-    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell had its background jobs ignore Ctrl-C
-        signal.signal(sign, signal.default_int_handler)
-    with StudyScreen(jobs) as screen:
+    usable(workspace)
+    with stoppable(), StudyScreen(jobs) as screen:
         try:
             outcome = run_study(order, screen.show)
         except KeyboardInterrupt:
             screen.interrupted()
-            raise SystemExit(130) from None
+            raise
     screen.conclude(order.out, outcome.failed)
     if outcome.failed:
         raise SystemExit(1)

@@ -39,8 +39,14 @@ class StudyScreen:
         self._live.__exit__(*exception)
 
     def show(self, event: Event) -> None:
-        drawn = {"preparing": self._preparing, "prepared": self._prepared, "cells": self._cells, "cell": self._cell,
-                 "progress": self._work, "untracked": self._untracked}  # fmt: skip
+        drawn = {
+            "preparing": self._preparing,
+            "prepared": self._prepared,
+            "cells": self._cells,
+            "cell": self._cell,
+            "progress": self._work,
+            "untracked": self._untracked,
+        }
         if draw := drawn.get(event["kind"]):
             draw(event)
 
@@ -54,8 +60,11 @@ class StudyScreen:
 
     def _prepared(self, event: Event) -> None:
         rows = event["rows"]
-        used = f"{rows['used']:,} of {rows['train']:,} train rows" if rows["used"] < rows["train"] else (
-            f"{rows['used']:,} train rows")  # fmt: skip
+        used = (
+            f"{rows['used']:,} of {rows['train']:,} train rows"
+            if rows["used"] < rows["train"]
+            else (f"{rows['used']:,} train rows")
+        )
         self._clear()
         self._say(f"data: {used}, measured on {event['split']}", time.monotonic() - self._since)
         if event["split"] != "test":
@@ -111,8 +120,10 @@ class StudyScreen:
         return Group(Text(words), self._progress)
 
     def interrupted(self) -> None:
-        self.console.print(f"  [yellow]stopped[/yellow] with {self.done} of {self.total} cells done; "
-                           "the same command goes on from there")  # fmt: skip
+        self.console.print(
+            f"  [yellow]stopped[/yellow] with {self.done} of {self.total} cells done; "
+            "the same command goes on from there"
+        )
 
     def conclude(self, out: Path, failed: Mapping[str, str]) -> None:
         """The last lines: each arm, each comparison, and where the report is."""
@@ -122,8 +133,11 @@ class StudyScreen:
         for arm in results["arms"]:
             say(f"  {escape(arm['name']):<32}{_auc(arm['auc'])}")
         for found in results["comparisons"]:
-            say(f"  {escape(found['arm'])} minus {escape(found['against'])}: {found['difference']:+.4f}, "
-                f"{found['verdict']} [dim](Holm p {found['p_holm']:.2g})[/dim]", soft_wrap=True)  # fmt: skip
+            say(
+                f"  {escape(found['arm'])} minus {escape(found['against'])}: {found['difference']:+.4f}, "
+                f"{found['verdict']} [dim](Holm p {found['p_holm']:.2g})[/dim]",
+                soft_wrap=True,
+            )
         for name, cause in failed.items():
             say(f"[red]failed[/red]     {escape(name)}: {escape(cause)}", soft_wrap=True)
         say(f"report     {out / 'report.html'}", soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 
 from components.errors import StepError
 from components.process.children import Child
+from components.storage.versioning import redact
 from components.tracking.server import URI_VARIABLE, sqlite_file, tracking_uri
 from pipelines.cli.options import WorkspaceOption
 from pipelines.cli.stopping import stoppable
@@ -33,7 +34,7 @@ def ui(
     address = tracking_uri(workspace)
     database = sqlite_file(address)
     if database is None:
-        print(f"{URI_VARIABLE} names a server of its own; its pages are at {address}")
+        print(f"{URI_VARIABLE} names a server of its own; its pages are at {redact(address)}")
         return
     if not database.is_file():
         raise StepError(

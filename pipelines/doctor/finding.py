@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["ok", "warning", "error"]
+Level = Literal["ok", "unchecked", "warning", "error"]  # unchecked: there is nothing here to check, and why
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,17 @@ import base64
 import configparser
 import email.utils
 import os
+import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from components.errors import StepError
+from components.storage.versioning import redact
+from components.tracking.server import sqlite_file
 from pipelines.doctor.finding import Finding
 
 _SKEW, _SKEW_TOO_MUCH = 30.0, 240.0  # seconds; S3 refuses signatures that are 15 minutes off
@@ -18,22 +22,27 @@ _PATIENCE = 5.0  # seconds that a server gets to answer
 
 
 def default_remote(folder: Path) -> str | None:
-    """Where DVC keeps the data, from its config; what stands in .dvc/config.local wins."""
+    """Where DVC keeps the data, from its config; .dvc/config.local wins, and a path is taken from .dvc, as DVC does."""
     parser = configparser.ConfigParser()
     parser.read([folder / ".dvc/config", folder / ".dvc/config.local"])
     name = parser.get("core", "remote", fallback=None)
     for section in parser.sections():
         if section.strip("'") == f'remote "{name}"':
-            return parser.get(section, "url", fallback=None)
+            url = parser.get(section, "url", fallback=None)
+            return url if url is None or "://" in url else str((folder / ".dvc" / url).resolve())
     return None
 
 
 def storage(location: str | None) -> Finding:
-    """Writes, reads and deletes one small blob in the data's remote, when that is S3."""
+    """Writes, reads and deletes one small blob in the data's remote, when that is S3; a folder must be there."""
     if location is None:
-        return Finding("data", "ok", "no DVC remote here; runs use the data in the folder")
+        return Finding("data", "unchecked", "no DVC remote is named in .dvc/config here")
+    if "://" not in location:
+        if not Path(location).is_dir():
+            return Finding("data", "error", f"the DVC remote {location} is no folder", "check the url in .dvc/config")
+        return Finding("data", "ok", f"the DVC remote {location} is there")
     if not location.startswith("s3://"):
-        return Finding("data", "ok", f"the DVC remote is {location}")
+        return Finding("data", "unchecked", f"the DVC remote {redact(location)}: only S3 and folders can be checked")
     from components.storage.objects import open_store
 
     name, store = f"mmctr-doctor-{os.getpid()}", open_store(location)
@@ -61,36 +70,53 @@ def credentials(location: str | None, variables: Mapping[str, str]) -> Finding:
         return Finding(
             "credentials", "error", f"missing: {'; '.join(missing)}", "export them; nothing is kept in files"
         )
-    return Finding("credentials", "ok", "those that the servers above and below need are there")
+    if not (location or "").startswith("s3://") and "MLFLOW_TRACKING_USERNAME" not in variables:
+        return Finding("credentials", "unchecked", "no server is named that would ask for any")
+    return Finding("credentials", "ok", "the variables are set; the lines of data and MLflow say whether they work")
 
 
 def mlflow(variables: Mapping[str, str]) -> Finding:
     address = variables.get("MLFLOW_TRACKING_URI", "")
     if not address.startswith("http"):
-        return Finding("MLflow", "ok", f"{address or 'a local registry in .mmctr'}; no server is needed")
+        return _registry_file(address)
+    shown = redact(address)
     status, _ = _get(f"{address}/health", variables)
     if status != 200:
-        return Finding(
-            "MLflow", "error", f"{address}: {_words(status)}", "start it (`make services`), or check the URI"
-        )
+        return Finding("MLflow", "error", f"{shown}: {_words(status)}", "start it (`make services`), or check the URI")
     status, _ = _get(f"{address}/api/2.0/mlflow/experiments/search?max_results=1", variables)
     if status == 401:
         return Finding(
             "MLflow",
             "error",
-            f"{address}: wrong user or password",
+            f"{shown}: wrong user or password",
             "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
     if status == 403:
         return Finding(
             "MLflow",
             "error",
-            f"{address}: forbidden",
+            f"{shown}: forbidden",
             "the server's --allowed-hosts lacks this host name, or the user lacks the permission",
         )
     if status != 200:
-        return Finding("MLflow", "error", f"{address}: {_words(status)}", "see the server's log")
-    return Finding("MLflow", "ok", f"{address} answers and knows us")
+        return Finding("MLflow", "error", f"{shown}: {_words(status)}", "see the server's log")
+    return Finding("MLflow", "ok", f"{shown} answers and knows us")
+
+
+def _registry_file(address: str) -> Finding:
+    """The registry of local runs: a SQLite file, in the workspace unless MLFLOW_TRACKING_URI names another."""
+    file = sqlite_file(address or f"sqlite:///{Path('.mmctr').resolve() / 'mlflow.db'}")
+    if file is None:
+        remedy = "set MLFLOW_TRACKING_URI to http(s)://... or sqlite:///FILE, or unset it"
+        return Finding("MLflow", "error", f"{redact(address)} is neither a server nor a SQLite file", remedy)
+    if not file.is_file():
+        return Finding("MLflow", "unchecked", f"no registry yet at {file}; the first run makes it, without a server")
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            (models,) = database.execute("select count(*) from model_versions").fetchone()
+    except sqlite3.Error as error:
+        return Finding("MLflow", "error", f"{file}: {error}", "move the file away, or take it from a backup")
+    return Finding("MLflow", "ok", f"the registry {file} can be read: {models} model versions")
 
 
 def clock(variables: Mapping[str, str]) -> Finding:
@@ -101,8 +127,8 @@ def clock(variables: Mapping[str, str]) -> Finding:
             _, date = _get(address, variables)
             if date:
                 theirs = email.utils.parsedate_to_datetime(date).timestamp()
-                return skew(time.time() - theirs, address)
-    return Finding("clock", "ok", "no server was there to compare with")
+                return skew(time.time() - theirs, redact(address))
+    return Finding("clock", "unchecked", "no server is named, or none answered, to compare with")
 
 
 def skew(seconds: float, address: str) -> Finding:

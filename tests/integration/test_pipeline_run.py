@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -84,6 +85,8 @@ def test_a_run_ends_with_version_alias_verdict_and_a_report_that_exists(
 @pytest.mark.usefixtures("first")
 def test_one_pipeline_run_is_one_tracked_run_with_config_curves_and_lineage(workspace: Path) -> None:
     assert query(workspace, "select status, count(*) from runs group by status") == [("FINISHED", 1)]
+    ((name,),) = query(workspace, "select name from runs")
+    assert re.fullmatch(r"sample \d{4}-\d\d-\d\d \d\d:\d\d UTC", str(name))
     params = {key for (key,) in query(workspace, "select key from params")}
     assert {"model.embedding_dim", "train.batch_size", "preset"} <= params
     metrics = {str(key) for (key,) in query(workspace, "select distinct key from metrics")}

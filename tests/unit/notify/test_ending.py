@@ -101,7 +101,7 @@ def launcher_killed(out: Path) -> None:
 
 CASES: list[tuple[Callable[[Path], None], str, str, str]] = [
     (registered, "COMPLETE", "FINISHED", "version 7 passed the gate and waits for review"),
-    (gate_failed, "RUNNING", "FINISHED", "the candidate did not pass the gate; the champion stays"),
+    (gate_failed, "RUNNING", "FINISHED", "the candidate did not pass the gate; nothing was registered"),
     (skipped, "RUNNING", "FINISHED", "nothing to learn: the data are the champion's"),
     (step_failed, "FAILED", "FAILED", "the run failed in validate: train.parquet is empty"),
     (step_timed_out, "FAILED", "FAILED", "the run failed in train: it was ended after 0 min by its time limit"),

@@ -52,6 +52,13 @@ def test_at_60_columns_no_line_is_cut_or_broken(monkeypatch: pytest.MonkeyPatch)
     assert f"registry   sqlite:///{WORKSPACE / 'mlflow.db'}" in lines
 
 
+def test_the_password_of_a_registry_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:pass-word@mlflow.example.com/at?key=pass-word")
+    text = _concluded([], FOUND)
+    assert "registry   https://mlflow.example.com/at\n" in text
+    assert "pass-word" not in text
+
+
 def test_in_another_workspace_the_next_command_names_it(tmp_path: Path) -> None:
     text = _concluded([], FOUND, workspace=tmp_path)
     assert f"mmctr review show 3 --workspace {tmp_path}, or mmctr ui --workspace {tmp_path}" in text

@@ -33,3 +33,11 @@ def test_without_a_listener_nothing_is_written_and_the_log_speaks(
     with caplog.at_level(logging.INFO):
         Progress("encode", 10, "items", log_interval=0.0).advance(4)
     assert "encode: 4 of 10 items" in caplog.text
+
+
+def test_a_full_disk_does_not_hide_the_event(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv(EVENTS_VARIABLE, "/dev/full")
+    with caplog.at_level(logging.WARNING):
+        emit("step", name="embed", state="failed", cause="the reason")
+    assert "/dev/full could not be written (No space left on device)" in caplog.text
+    assert "the reason" in caplog.text

@@ -39,22 +39,26 @@ def environment() -> Environment:
         (servers.skew(3.0, "http://s3"), "ok", ""),
         (servers.skew(-60.0, "http://s3"), "warning", "timedatectl"),
         (servers.skew(900.0, "http://s3"), "error", "S3 refuses signatures"),
-        (servers.storage(None), "ok", ""),
-        (servers.storage("/data/remote"), "ok", ""),
+        (servers.storage(None), "unchecked", ""),
+        (servers.storage("/no/such/folder"), "error", ".dvc/config"),
+        (servers.storage(str(REPOSITORY)), "ok", ""),
+        (servers.storage("gs://bucket/data"), "unchecked", ""),
         (servers.credentials("s3://data", {}), "error", "export them"),
         (servers.credentials("s3://data", {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}), "ok", ""),
         (servers.credentials("s3://data", {"AWS_PROFILE": "ctr"}), "ok", ""),
         (servers.credentials(None, {"MLFLOW_TRACKING_USERNAME": "a"}), "error", "export them"),
-        (servers.credentials(None, {}), "ok", ""),
-        (servers.mlflow({}), "ok", ""),
+        (servers.credentials(None, {}), "unchecked", ""),
+        (servers.mlflow({"MLFLOW_TRACKING_URI": "sqlite:////no/such/file.db"}), "unchecked", ""),
+        (servers.mlflow({"MLFLOW_TRACKING_URI": f"sqlite:///{REPOSITORY / 'README.md'}"}), "error", "backup"),
+        (servers.mlflow({"MLFLOW_TRACKING_URI": "databricks"}), "error", "unset it"),
         (servers.mlflow({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}), "error", "start it (`make services`)"),
-        (servers.clock({}), "ok", ""),
+        (servers.clock({}), "unchecked", ""),
     ],
 )
 def test_a_finding_has_its_level_and_its_remedy(finding: Finding, level: str, remedy: str) -> None:
     assert finding.level == level
     assert remedy in finding.remedy
-    assert bool(finding.remedy) == (level != "ok")
+    assert bool(finding.remedy) == (level in ("warning", "error"))
 
 
 @contextmanager
@@ -91,6 +95,16 @@ def test_an_mlflow_server_that_does_not_know_us_is_an_error(search: int, level: 
         finding = servers.mlflow({"MLFLOW_TRACKING_URI": address})
     assert finding.level == level
     assert remedy in finding.remedy
+
+
+def test_a_registry_file_is_read_and_a_password_is_never_shown(tmp_path: Path) -> None:
+    from components.tracking.server import connect
+
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    connect(address)
+    assert servers.mlflow({"MLFLOW_TRACKING_URI": address}).found.endswith("can be read: 0 model versions")
+    secret = servers.mlflow({"MLFLOW_TRACKING_URI": "http://ada:pass-word@127.0.0.1:9"})
+    assert secret.found == "http://127.0.0.1:9: no answer"
 
 
 def test_the_clock_is_compared_with_the_store() -> None:
