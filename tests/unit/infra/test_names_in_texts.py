@@ -80,7 +80,10 @@ def texts() -> list[str]:
 
 @pytest.mark.parametrize("path", texts())
 def test_what_a_text_names_is_there(path: str) -> None:
-    assert list(problems((ROOT / path).read_text())) == []
+    text = (ROOT / path).read_text()
+    if path.startswith("benchmarks/"):  # a benchmark names the file that it writes, which may be measured later
+        text = re.sub(r"benchmarks/results/[\w./-]+", "", text)
+    assert list(problems(text)) == []
 
 
 @pytest.mark.parametrize(
