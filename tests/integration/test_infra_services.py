@@ -239,3 +239,25 @@ def test_old_backups_go_and_a_broken_dump_removes_none(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="is no dump of pg_dump"):
         upload(dump, store, keep=1, now=NOW)
     assert len(store.listing()) == 2
+
+
+def test_the_migration_makes_all_tables_and_the_servers_wait_for_them(tmp_path: Path) -> None:
+    """The job's own commands, twice, on an empty database; and what the Deployment's first container waits for."""
+    objects = {(m["kind"], m["metadata"]["name"]): m for m in build(K8S / "overlays/prod")}
+    pod = objects["Job", "mlflow-migrate"]["spec"]["template"]["spec"]
+    (wait,) = objects["Deployment", "mlflow"]["spec"]["template"]["spec"]["initContainers"]
+    database = f"sqlite:///{tmp_path}/mlflow.db"
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": database}
+    waiting = subprocess.Popen([sys.executable, *wait["command"][1:]], env=environment)
+    try:
+        for attempt in range(2):
+            for container in (*pod["initContainers"], *pod["containers"]):
+                words = [replaced(part, {"$(DATABASE)": database}) for part in container["command"]]
+                program = words[1:] if words[0] == "python3" else ["-m", *words]
+                subprocess.run([sys.executable, *program], env=environment, check=True, capture_output=True)
+                if container["name"] == "runs-and-models" and attempt == 0:
+                    assert waiting.poll() is None, "the accounts' tables are not there yet"
+        assert waiting.wait(60) == 0
+    finally:
+        waiting.kill()
+        waiting.wait()
