@@ -9,7 +9,7 @@ Json = dict[str, Any]
 CALLED = {"din": "DIN", "transformer": "the transformer"}
 
 
-def told(found: Json) -> str:
+def difference_text(found: Json) -> str:
     """`+0.0123 (95% +0.0100 to +0.0146, Holm p < 0.0001)`."""
     p = "no p-value" if found["p_holm"] is None else f"Holm p {p_value(found['p_holm'])}"
     if found["low"] is None:
@@ -61,7 +61,7 @@ def alignment(results: Json) -> list[str]:
             "inconclusive": f"Whether content as the paper joins it hurts {called} is inconclusive: "
                             f"“{bare}” beside “{papers}”",
         }  # fmt: skip
-        sentences.append(f"{hurts[own['verdict']]}, {told(own)}.")
+        sentences.append(f"{hurts[own['verdict']]}, {difference_text(own)}.")
         changed = [c for c in results["comparisons"] if factors[c["arm"]].get("ranker") == ranker and c["arm"] != bare]
         sentences += _mended([c for c in changed if c["against"] == papers], papers, "norm or map")
         sentences += _mended([c for c in changed if c["against"] == bare], bare, "norm or map of content")
@@ -81,13 +81,12 @@ def _mended(comparisons: list[Json], against: str, change: str) -> list[str]:
         else f"{len(worse)} of {len(ranked)} are worse"
     )
     if worse:
-        harm += f", the most “{worse[-1]['arm']}” {told(worse[-1])}"
+        harm += f", the most “{worse[-1]['arm']}” {difference_text(worse[-1])}"
     if not better:
         top = ranked[0]
-        return [
-            f"No {change} is shown to be better than “{against}”: the highest is “{top['arm']}”, {told(top)}; {harm}."
-        ]
-    named = "; ".join(f"“{c['arm']}” {told(c)}" for c in better[:3])
+        highest = f"the highest is “{top['arm']}”, {difference_text(top)}"
+        return [f"No {change} is shown to be better than “{against}”: {highest}; {harm}."]
+    named = "; ".join(f"“{c['arm']}” {difference_text(c)}" for c in better[:3])
     more = f" and {len(better) - 3} more" if len(better) > 3 else ""
     return [f"Better than “{against}”: {named}{more}; {harm}."]
 
@@ -151,7 +150,9 @@ def attention(results: Json) -> list[str]:
     if not looked:
         return []
     if len(looked) <= 2:
-        sentences = [f"Attention of “{name}”, {layer['name']}, first seed: {_looks(layer)}." for name, layer in looked]
+        sentences = [
+            f"Attention of “{name}”, {layer['name']}, first seed: {_attention_text(layer)}." for name, layer in looked
+        ]
     else:
         parts = "; ".join(
             f"“{name}” {percent(layer['oldest_quarter'])} (even attention: {percent(layer['quarter_items'])})"
@@ -167,7 +168,7 @@ def last_layer(found: Json) -> Json:
     return layers[-1]
 
 
-def _looks(layer: Json) -> str:
+def _attention_text(layer: Json) -> str:
     parts = [f"entropy {percent(layer['entropy_share'], 0)} of the most possible"]
     if layer["same_tag_attention"] is not None:
         parts.append(f"{percent(layer['same_tag_attention'])} on items that share a tag with the target, which are "

@@ -86,7 +86,9 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyRun:
+    """What became of a study's cells."""
+
     inputs: Inputs
     cells: list[Cell]  # all of them, finished or failed
     failed: dict[str, str]  # cell name -> message
@@ -141,7 +143,7 @@ def run_cells(
             while len(running) < jobs and (cell := _next(left, running)):
                 left.remove(cell)
                 if cell.finished:  # two arms may be the same ranker under the study's settings
-                    _told_finished(cell, 0.0, on_event, on_finished)
+                    _report_finished(cell, 0.0, on_event, on_finished)
                     continue
                 running.append(_Running(cell, _start(cell, inputs), time.monotonic()))
                 on_event({"kind": "cell", "state": "started", "cell": cell.name})
@@ -149,7 +151,7 @@ def run_cells(
                 running.remove(here)
                 if here.cell.finished:
                     shutil.rmtree(here.task.folder)
-                    _told_finished(here.cell, time.monotonic() - here.since, on_event, on_finished)
+                    _report_finished(here.cell, time.monotonic() - here.since, on_event, on_finished)
                 else:
                     failed[here.cell.name] = cause = here.task.failure()
                     on_event({"kind": "cell", "state": "failed", "cell": here.cell.name, "cause": cause})
@@ -189,7 +191,7 @@ def _ended(here: _Running, on_event: OnEvent) -> bool:
     return ended
 
 
-def _told_finished(cell: Cell, seconds: float, on_event: OnEvent, on_finished: Callable[[Cell], None]) -> None:
+def _report_finished(cell: Cell, seconds: float, on_event: OnEvent, on_finished: Callable[[Cell], None]) -> None:
     facts = {"auc": cell.figures()["auc"], "seconds": seconds}
     on_event({"kind": "cell", "state": "finished", "cell": cell.name, **facts})
     on_finished(cell)

@@ -98,21 +98,21 @@ def sequence_length(base: RunConfig) -> Study:
 
 def alignment(base: RunConfig) -> Study:
     rankers: dict[str, dict[str, Any]] = {"transformer": {}, "din": _DIN}
+    reference = "transformer raw linear"
     arms, pairs = [], []
     for ranker, fields in rankers.items():
         papers, bare = f"{ranker} raw linear", f"{ranker} - no content"
-        against = "" if ranker == "transformer" else papers
-        arms.append(
-            Arm(bare, varied(base, **fields, content=()), "The bar that content must clear.", against=against,
-                factors={"ranker": ranker, "norm": "no content", "map": "no content"})
-        )  # fmt: skip
+        # An arm is compared with its own ranker as the paper joins content; the study's reference is the transformer's.
+        against = "" if papers == reference else papers
+        factors = {"ranker": ranker, "norm": "no content", "map": "no content"}
+        without = varied(base, **fields, content=())
+        arms.append(Arm(bare, without, "The bar that content must clear.", against=against, factors=factors))
         for norm in ("raw", "standardise", "l2", "rmsnorm"):
             for kind in ("none", "linear", "gated-mlp"):
                 name = f"{ranker} {norm} {kind}"
                 config = varied(base, **fields, content=("concat",), content_norm=norm, content_map=kind)
                 factors = {"ranker": ranker, "norm": norm, "map": kind}
-                mine = "" if name in (papers, "transformer raw linear") else against
-                arms.append(Arm(name, config, factors=factors, against=mine))
+                arms.append(Arm(name, config, factors=factors, against="" if name == papers else against))
                 if ranker == "din" and name != papers:
                     pairs.append((name, bare))
     return Study(
@@ -120,7 +120,7 @@ def alignment(base: RunConfig) -> Study:
         "Frozen content beside learned embeddings",
         "Does content hurt DIN, as the paper found, and which normalisation and map mend it?",
         tuple(arms),
-        reference="transformer raw linear",
+        reference=reference,
         pairs=tuple(pairs),
         views=("factors",),
     )
@@ -179,12 +179,12 @@ def guidance(base: RunConfig) -> Study:
         Arm("ids and tags", varied(base, content=()), "No content at all."),
         Arm("concat", varied(base, content=("concat",)), "As in the paper."),
     ]
-    for beside in ("", "init", "concat"):
+    for partner in ("", "init", "concat"):
         for use, weight in weights.items():
-            if use != beside:
-                config = varied(base, content=(*filter(None, (beside,)), use))
+            if use != partner:
+                config = varied(base, content=(partner, use) if partner else (use,))
                 config = replace(config, train=replace(config.train, **weight))
-                arms.append(Arm(f"{beside} + {use}" if beside else use, config, notes[use], against=beside))
+                arms.append(Arm(f"{partner} + {use}" if partner else use, config, notes[use], against=partner))
     return Study(
         "guidance",
         "Content that guides id embeddings",
@@ -215,10 +215,13 @@ def presets(base: RunConfig) -> Study:
     """The named rankers at the base's size: of their fields, those in which any two of them differ."""
     named = {name: vars(make("small")) for name, make in rankers.PRESETS.items()}
     differing = [field for field in named["paper"] if len({config[field] for config in named.values()}) > 1]
-    arms = [Arm(name, varied(base, **{field: config[field] for field in differing})) for name, config in named.items()]
-    blind: dict[str, Any] = {"interest": "none", "content": ("concat",)}
-    arms.append(Arm("no history", replace(arms[-1].config, model=replace(arms[-1].config.model, **blind)),
-                    "The last of them without a look at the history: what the target item alone tells."))  # fmt: skip
+    rankers_here = {
+        name: varied(base, **{field: config[field] for field in differing}) for name, config in named.items()
+    }
+    arms = [Arm(name, config) for name, config in rankers_here.items()]
+    blind = varied(rankers_here["best"], interest="none", content=("concat",))
+    note = "The ranker `best` without a look at the history: what the target item alone tells."
+    arms.append(Arm("no history", blind, note))
     return Study(
         "presets",
         "The named rankers in one budget",

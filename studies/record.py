@@ -8,7 +8,7 @@ from components.settings import config_hash, to_dict
 from components.storage.files import sha256_json
 from components.tracking.runs import TrackedRun, finished_below, nested_run, run_for
 from components.tracking.server import connect, tracking_uri
-from studies.engine import Cell, Order, Outcome
+from studies.engine import Cell, Order, StudyRun
 from studies.inputs import Inputs
 
 
@@ -36,7 +36,7 @@ class Record:
         else:
             self._there.add(name)
 
-    def conclude(self, outcome: Outcome, files: list[Any]) -> None:
+    def conclude(self, outcome: StudyRun, files: list[Any]) -> None:
         if self.trouble:
             return
         try:

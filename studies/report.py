@@ -9,12 +9,13 @@ from markupsafe import Markup
 from components.report.page import number
 from components.report.words import SHOWN, count
 from components.storage.files import atomic_path
-from studies import heat, pictures
-from studies.looks import attention_view
-from studies.statement import statement
+from studies import grid_views, study_charts
+from studies.attention_view import attention_view
+from studies.statement import findings, limits
 from studies.table import markdown_table
 
 Json = dict[str, Any]
+SHOWN_FINDINGS = 3  # sentences; a reader unfolds the others
 
 
 def write_report(results: Json, examples: list[Json], out: Path) -> None:
@@ -39,14 +40,16 @@ def render(results: Json, examples: list[Json]) -> str:
         r=results,
         style=Markup(style),  # our own files
         number=lambda path, form="fixed", digits=None: number(results, path, form, digits),
-        found=statement(results),
+        found=findings(results),
+        shown=SHOWN_FINDINGS,
+        cautions=limits(results),
         best=best_arm(results),
-        areas=pictures.areas(results),
-        differences=pictures.differences(results),
-        papers=pictures.papers(results) if "paper" in views else None,
-        factors=heat.factor_views(results),
-        history=heat.slices_view(results, "history") if "history" in views else None,
-        items=heat.slices_view(results, "items") if "items" in views else None,
+        areas=study_charts.areas(results),
+        differences=study_charts.differences(results),
+        papers=study_charts.papers(results) if "paper" in views else None,
+        factors=grid_views.factor_views(results),
+        history=grid_views.slices_view(results, "history") if "history" in views else None,
+        items=grid_views.slices_view(results, "items") if "items" in views else None,
         codes=[(n, arm) for n, arm in enumerate(results["arms"]) if arm["codes"]],
         attention=attention_view(results, examples) if "attention" in views else None,
         origin=origin_view(results),
@@ -55,7 +58,7 @@ def render(results: Json, examples: list[Json]) -> str:
 
 def best_arm(results: Json) -> tuple[int, Json] | None:
     """The highest mean, which is not yet a claim that it is better."""
-    return max(pictures.measured(results), key=lambda found: float(found[1]["auc"]["mean"]), default=None)
+    return max(study_charts.measured(results), key=lambda found: float(found[1]["auc"]["mean"]), default=None)
 
 
 def origin_view(results: Json) -> list[tuple[str, str, bool]]:
@@ -63,9 +66,9 @@ def origin_view(results: Json) -> list[tuple[str, str, bool]]:
     data, machine = results["data"], results["machine"]
     rows = data["rows"]
     used = count(rows["used"]) if rows["used"] == rows["train"] else f"{count(rows['used'])} of {count(rows['train'])}"
-    told = [f"{machine[key]}{unit}" for key, unit in (
-        ("gpu", ""), ("cpu", ""), ("cores", " cores"), ("memory_gb", " GB")) if machine.get(key)]  # fmt: skip
-    told += [f"{name} {machine[name]}" for name in ("torch", "python") if machine.get(name)]
+    units = {"gpu": "", "cpu": "", "cores": " cores", "memory_gb": " GB"}
+    parts = [f"{machine[key]}{unit}" for key, unit in units.items() if machine.get(key)]
+    parts += [f"{name} {machine[name]}" for name in ("torch", "python") if machine.get(name)]
     lines = [
         ("Data", f"{data['name']}, {count(data['items'])} items", False),
         ("Came from", str(data["source"]), False),
@@ -78,6 +81,6 @@ def origin_view(results: Json) -> list[tuple[str, str, bool]]:
         ("Overrides", " ".join(str(setting) for setting in results["overrides"]), True),
         ("Date", str(results["date"]), False),
         ("Code commit", str(results["commit"]), True),
-        ("Machine", ", ".join(told), False),
+        ("Machine", ", ".join(parts), False),
     ]
     return [line for line in lines if line[1] not in ("", "None")]

@@ -12,14 +12,14 @@ import numpy as np
 
 from components.settings import config_hash
 from components.storage.files import read_json
-from studies.engine import Cell, Order, Outcome
+from studies.engine import Cell, Order, StudyRun
 from studies.plan import Arm
 from studies.significance import Ranking, compare, holm, mean_over_seeds, ranking, seed_noise, verdict
 
 Json = dict[str, Any]
 
 
-def results_of(order: Order, outcome: Outcome) -> Json:
+def results_of(order: Order, outcome: StudyRun) -> Json:
     inputs, study = outcome.inputs, order.study
     finished = [cell for cell in outcome.cells if cell.finished]
     figures = {(cell.arm.name, cell.seed): cell.figures() for cell in finished}
@@ -40,7 +40,7 @@ def results_of(order: Order, outcome: Outcome) -> Json:
     }  # fmt: skip
 
 
-def examples_of(outcome: Outcome) -> list[Json]:
+def examples_of(outcome: StudyRun) -> list[Json]:
     """Real users' histories, of each arm's first seed. They hold titles and covers: the report alone shows them."""
     found = []
     for cell in outcome.cells:
@@ -49,7 +49,7 @@ def examples_of(outcome: Outcome) -> list[Json]:
     return found
 
 
-def comparisons(order: Order, outcome: Outcome, finished: list[Cell]) -> list[Json]:
+def comparisons(order: Order, outcome: StudyRun, finished: list[Cell]) -> list[Json]:
     """Every pair of which at least one seed is there on both sides."""
     from components.batches.rows import RowStore
 
@@ -78,7 +78,7 @@ def _arm(arm: Arm, by_seed: Sequence[Json | None]) -> Json:
     """`by_seed` holds None for a seed that failed."""
     there = [found for found in by_seed if found is not None]
     trainings = [found["training"] for found in there]
-    told: Json = {
+    summary: Json = {
         "name": arm.name, "note": arm.note, "paper": arm.paper, "factors": arm.factors,
         "config_hash": config_hash(arm.config),
         "parameters": trainings[0]["parameters"] if trainings else None,
@@ -95,19 +95,19 @@ def _arm(arm: Arm, by_seed: Sequence[Json | None]) -> Json:
     }  # fmt: skip
     if there:
         areas = asdict(mean_over_seeds([found["auc"] for found in there]))
-        told["auc"] = {**areas, "by_seed": [found["auc"] if found else None for found in by_seed]}
-    return told
+        summary["auc"] = {**areas, "by_seed": [found["auc"] if found else None for found in by_seed]}
+    return summary
 
 
 def _slices(by_seed: list[list[Json]]) -> list[Json]:
     """The rows are the same whatever the seed."""
-    told = []
+    slices = []
     for same in zip(*by_seed, strict=True):
         areas = [part["auc"] for part in same]
         known = mean_over_seeds(areas) if None not in areas else None
         mean, sd = (known.mean, known.sd) if known else (None, None)
-        told.append({"name": same[0]["name"], "rows": same[0]["rows"], "auc": mean, "sd": sd})
-    return told
+        slices.append({"name": same[0]["name"], "rows": same[0]["rows"], "auc": mean, "sd": sd})
+    return slices
 
 
 def _mean(values: list[Any]) -> float | None:

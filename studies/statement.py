@@ -6,15 +6,20 @@ from typing import Any
 
 from components.report.words import count, fixed, signed
 from studies import answers
-from studies.answers import told
+from studies.answers import difference_text
 
 Json = dict[str, Any]
 LISTED = 5  # comparisons named one by one; of more, the outermost two
 
 
 def statement(results: Json) -> list[str]:
-    """The answer first, then what was seen beside it, then what keeps one from being sure."""
-    beside: dict[str, Callable[[Json], list[str]]] = {
+    """What was found, then what keeps one from being sure."""
+    return [*findings(results), *limits(results)]
+
+
+def findings(results: Json) -> list[str]:
+    """The answer first, then what else was seen."""
+    own_answers: dict[str, Callable[[Json], list[str]]] = {
         "mask": answers.mask,
         "ablation": answers.ablation,
         "sequence-length": answers.sequence_length,
@@ -22,13 +27,13 @@ def statement(results: Json) -> list[str]:
     }
     in_grid = answers.alignment(results) if results["study"] == "alignment" else []
     sentences = in_grid or families(results)
-    if results["study"] in beside:
-        sentences += beside[results["study"]](results)
+    if results["study"] in own_answers:
+        sentences += own_answers[results["study"]](results)
     if "items" in results["views"]:
         sentences += answers.items(results)
     if "attention" in results["views"]:
         sentences += answers.attention(results)
-    return [*(sentences or _levels_alone(results)), *limits(results)]
+    return sentences or _levels_alone(results)
 
 
 def families(results: Json) -> list[str]:
@@ -37,7 +42,8 @@ def families(results: Json) -> list[str]:
     by_against = sorted(results["comparisons"], key=lambda c: _order(results, c["against"]))
     for against, group in groupby(by_against, key=lambda c: str(c["against"])):
         comparisons = list(group)
-        sentences += [single(results, comparisons[0])] if len(comparisons) == 1 else family(against, comparisons)
+        one = len(comparisons) == 1
+        sentences += [single(results, comparisons[0])] if one else family(results, against, comparisons)
     return sentences
 
 
@@ -48,11 +54,11 @@ def single(results: Json, found: Json) -> str:
     areas = "" if first is None or second is None else f"AUC {fixed(first)} against {fixed(second)}, "
     if found["verdict"] == "inconclusive":
         pair = f"“{found['arm']}” is better or worse than “{found['against']}”"
-        return f"Whether {pair} is inconclusive: {areas}{told(found)}."
-    return f"“{found['arm']}” is {found['verdict']} than “{found['against']}”: {areas}{told(found)}."
+        return f"Whether {pair} is inconclusive: {areas}{difference_text(found)}."
+    return f"“{found['arm']}” is {found['verdict']} than “{found['against']}”: {areas}{difference_text(found)}."
 
 
-def family(against: str, comparisons: list[Json]) -> list[str]:
+def family(results: Json, against: str, comparisons: list[Json]) -> list[str]:
     by_verdict = {
         verdict: sorted((c for c in comparisons if c["verdict"] == verdict), key=lambda c: -c["difference"])
         for verdict in ("better", "worse", "inconclusive")
@@ -65,17 +71,18 @@ def family(against: str, comparisons: list[Json]) -> list[str]:
     if worse:
         sentences.append(f"Worse than “{against}”: {listed(worse[::-1])}.")
     if unsure:
-        sentences.append(f"Inconclusive, chance could explain the difference: {listed(unsure)}.")
+        why = "one seed alone proves nothing" if len(results["seeds"]) == 1 else "chance could explain the difference"
+        sentences.append(f"Inconclusive, {why}: {listed(unsure)}.")
     return sentences
 
 
 def listed(comparisons: Sequence[Json]) -> str:
     """Each with its difference; of many the outermost two with theirs, the others by name."""
     if len(comparisons) <= LISTED:
-        return "; ".join(f"“{c['arm']}” {told(c)}" for c in comparisons)
+        return "; ".join(f"“{c['arm']}” {difference_text(c)}" for c in comparisons)
     first, *between, last = comparisons
     names = ", ".join(f"“{c['arm']}” {signed(c['difference'])}" for c in between)
-    return f"“{first['arm']}” {told(first)}; {names}; “{last['arm']}” {told(last)}"
+    return f"“{first['arm']}” {difference_text(first)}; {names}; “{last['arm']}” {difference_text(last)}"
 
 
 def limits(results: Json) -> list[str]:
@@ -83,7 +90,8 @@ def limits(results: Json) -> list[str]:
     found = []
     if len(results["seeds"]) == 1:
         found.append(
-            "One seed: another start of the same training could turn a difference round, and no interval tells of it."
+            "Every comparison is called inconclusive because the study has one seed: another start of the same "
+            "training could turn a difference round. Run it with --seeds 3 or more."
         )
     rows = results["data"]["rows"]
     if rows["used"] < rows["train"]:

@@ -98,5 +98,5 @@ def _charts(train: dict[str, Any]) -> list[dict[str, Any]]:
                 {"x": i * width, "width": width * 0.9, "height": 100 * count / highest, "title": f"{i}: {count:,}"}
                 for i, count in enumerate(counts[:last])
             ]
-            charts.append({"title": title, "bars": bars, "last": last - 1})
+            charts.append({"title": title, "bars": bars, "last": last - 1, "highest": highest})
     return charts

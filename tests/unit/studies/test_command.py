@@ -12,7 +12,7 @@ from components.storage.files import write_json
 from pipelines.cli import app, main
 from pipelines.cli.study_screen import StudyScreen, duration
 from studies import step
-from studies.engine import Order, Outcome, Source
+from studies.engine import Order, Source, StudyRun
 from studies.inputs import Inputs
 
 INPUTS = Inputs("key", "code", "d", "v", "e", "t", "m", "test", "", {}, {})
@@ -58,11 +58,11 @@ def test_it_ends_with_what_was_found_and_names_failed_cells(
 ) -> None:
     asked: list[Order] = []
 
-    def made_up(order: Order, on_event: Any) -> Outcome:
+    def made_up(order: Order, on_event: Any) -> StudyRun:
         asked.append(order)
         on_event({"kind": "cells", "total": 4, "finished": 4})
         write_json(order.out / "results.json", RESULTS)
-        return Outcome(INPUTS, [], failed)
+        return StudyRun(INPUTS, [], failed)
 
     monkeypatch.setattr(step, "run_study", made_up)
     monkeypatch.setenv("COLUMNS", "200")

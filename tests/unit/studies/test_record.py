@@ -13,7 +13,7 @@ from components.tracking.runs import PARENT, finished_below, nested_run, run_for
 from components.tracking.server import Server, connect
 from pipelines.presets import preset
 from studies import record as record_module
-from studies.engine import Cell, Order, Outcome, Source
+from studies.engine import Cell, Order, Source, StudyRun
 from studies.grids import study
 from studies.inputs import Inputs
 from studies.record import Record
@@ -60,7 +60,7 @@ def test_recorded_twice_is_recorded_once(server: Server, order: Order, cells: li
         record = Record(order, INPUTS)
         for cell in cells:
             record.add(cell)
-        record.conclude(Outcome(INPUTS, cells, {}), [cells[0].folder / "cell.json"])
+        record.conclude(StudyRun(INPUTS, cells, {}), [cells[0].folder / "cell.json"])
         assert record.trouble == ""
     found = runs(server, order)
     assert [run.info.status for run in found] == ["FINISHED"] * 3
@@ -75,7 +75,7 @@ def test_recorded_twice_is_recorded_once(server: Server, order: Order, cells: li
 
 def test_a_study_with_a_failed_cell_is_a_failed_run(server: Server, order: Order, cells: list[Cell]) -> None:
     record = Record(order, INPUTS)
-    record.conclude(Outcome(INPUTS, cells, {"right, seed 1": "full disk"}), [])
+    record.conclude(StudyRun(INPUTS, cells, {"right, seed 1": "full disk"}), [])
     assert [run.info.status for run in runs(server, order)] == ["FAILED"]
 
 
@@ -88,7 +88,7 @@ def test_a_server_that_fails_midway_costs_no_cell(
         patch.setattr(record_module, "nested_run", broken("the server does not answer"))
         record.add(cells[1])
     assert record.trouble == "the server does not answer"
-    record.conclude(Outcome(INPUTS, cells, {}), [])
+    record.conclude(StudyRun(INPUTS, cells, {}), [])
     assert len(runs(server, order)) == 2
     again = Record(order, INPUTS)
     for cell in cells:

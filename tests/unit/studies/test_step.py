@@ -9,7 +9,7 @@ import pytest
 from components.storage.files import write_json
 from pipelines.presets import preset
 from studies import step
-from studies.engine import Cell, Order, Outcome, Source
+from studies.engine import Cell, Order, Source, StudyRun
 from studies.grids import study
 from studies.inputs import Inputs
 from studies.step import run_study
@@ -35,7 +35,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many cells each report was made from."""
     reports: list[int] = []
 
-    def write(_: Order, outcome: Outcome) -> list[Path]:
+    def write(_: Order, outcome: StudyRun) -> list[Path]:
         reports.append(sum(cell.finished for cell in outcome.cells))
         return []
 

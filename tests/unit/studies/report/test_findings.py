@@ -50,7 +50,7 @@ def test_a_new_study_gets_a_section_and_prose_stays(page: Path) -> None:
     again = page.read_text()
     assert "A thought." in again
     assert again.endswith("End.\n")
-    assert "One seed:" in again
+    assert "because the study has one seed:" in again
     assert again.count("## The study of mask") == 1
     write_findings(page.parent / "studies", page)
     assert page.read_text() == again

@@ -160,7 +160,8 @@ def test_attention_says_that_padding_got_nothing_only_when_it_did() -> None:
     ("changes", "sentence"),
     [
         ({"seeds": [1]},
-         "One seed: another start of the same training could turn a difference round, and no interval tells of it."),
+         "Every comparison is called inconclusive because the study has one seed: another start of the same training "
+         "could turn a difference round. Run it with --seeds 3 or more."),
         ({"failed": [{"arm": "a", "seed": 1, "message": ""}]}, "1 training failed and is not in these numbers."),
         ({"failed": [{"arm": "a", "seed": s, "message": ""} for s in (1, 2)]},
          "2 trainings failed and are not in these numbers."),

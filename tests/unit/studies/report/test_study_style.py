@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import studies
-from studies import heat, looks, pictures
+from studies import attention_view, grid_views, study_charts
 from tests.unit.report.test_style import GRAPHIC, SMALL_TEXT, luminance, palette
 
 STYLE = (Path(studies.__file__).parent / "templates" / "study.css").read_text()
@@ -33,7 +33,7 @@ def mixed(front: str, behind: str, share: float) -> str:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_series_has_a_colour_of_its_own_that_is_seen(scheme: str) -> None:
     colours = series(scheme)
-    assert len(set(colours)) == pictures.SERIES
+    assert len(set(colours)) == study_charts.SERIES
     assert all(contrast(colour, palette(scheme)["card"]) >= GRAPHIC for colour in colours)
 
 
@@ -41,10 +41,10 @@ def test_every_series_has_a_colour_of_its_own_that_is_seen(scheme: str) -> None:
 @pytest.mark.parametrize("tone", ["candidate", "pass", "fail"])
 def test_numbers_in_the_fullest_cell_are_legible(scheme: str, tone: str) -> None:
     colours = palette(scheme)
-    for share in (heat.STRONGEST / 100, looks.STRONGEST if tone == "candidate" else 0.0):
+    for share in (grid_views.STRONGEST / 100, attention_view.STRONGEST if tone == "candidate" else 0.0):
         assert contrast(colours["ink"], mixed(colours[tone], colours["card"], share)) >= SMALL_TEXT
 
 
 def test_colours_are_those_of_the_report_or_of_a_series() -> None:
     used = set(re.findall(r"var\(--([a-z]+\d?)", STYLE)) - {"tone", "heat", "width"}
-    assert used <= set(palette("light")) | {f"s{n}" for n in range(pictures.SERIES)}
+    assert used <= set(palette("light")) | {f"s{n}" for n in range(study_charts.SERIES)}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from studies import pictures
+from studies import study_charts
 from studies.table import first_comparisons
 
 Json = dict[str, Any]
@@ -26,12 +26,12 @@ def factor_views(results: Json) -> list[Json]:
 
 def _curve(factor: str, arms: list[tuple[int, Json]]) -> Json:
     names = [arm["factors"][factor] for _, arm in arms]
-    line = [pictures.estimate(arm["auc"]) for _, arm in arms]
+    line = [study_charts.estimate(arm["auc"]) for _, arm in arms]
     return {
         "kind": "curve",
         "title": f"By {factor}",
-        "auc": pictures.curves("AUC", factor, names, [("mean AUC", "candidate", list(line))], "AUC"),
-        "time": pictures.times(names, factor, [arm for _, arm in arms]),
+        "auc": study_charts.curves("AUC", factor, names, [("mean AUC", "candidate", list(line))], "AUC"),
+        "time": study_charts.times(names, factor, [arm for _, arm in arms]),
     }
 
 
@@ -48,7 +48,7 @@ def _heat(results: Json, factors: tuple[str, ...], members: list[tuple[int, Json
         if not arm["auc"] or arm["auc"]["mean"] is None:
             return {"index": None}
         heat = _share(arm["auc"]["mean"], min(values), max(values))
-        tone = pictures.tone_of(arm, own, results)
+        tone = study_charts.tone_of(arm, own, results)
         return {"index": n, "heat": round(STRONGEST * heat), "tone": tone, "sd": arm["auc"]["sd"]}
 
     return {
@@ -77,7 +77,7 @@ def _panel(part: list[tuple[int, Json]], row_axis: str, column_axis: str, cell: 
 
 def slices_view(results: Json, kind: str) -> Json | None:
     """AUC of every arm on every slice, coloured by its distance from the reference's on the same rows."""
-    arms = [(n, arm) for n, arm in pictures.measured(results) if (arm["slices"] or {}).get(kind)]
+    arms = [(n, arm) for n, arm in study_charts.measured(results) if (arm["slices"] or {}).get(kind)]
     if not arms:
         return None
     by_arm = {n: {part["name"]: (k, part) for k, part in enumerate(arm["slices"][kind])} for n, arm in arms}
@@ -104,7 +104,7 @@ def slices_view(results: Json, kind: str) -> Json | None:
             {"name": arm["name"], "reference": n == base, "cells": [cell(n, name) for name in names]} for n, arm in arms
         ],
         "picture": _slice_curves(arms, by_arm, usable, kind)
-        if len(arms) <= pictures.SERIES and len(usable) > 1
+        if len(arms) <= study_charts.SERIES and len(usable) > 1
         else None,
         "legend": [(f"s{place}", arm["name"]) for place, (_, arm) in enumerate(arms)],
         "reference": results["reference"] if base is not None else None,
@@ -127,7 +127,7 @@ def _slice_curves(arms: Sequence[tuple[int, Json]], by_arm: dict[int, dict[str, 
     lines = [(arm["name"], f"s{place}", [_estimate(by_arm[n].get(name)) for name in names])
              for place, (n, arm) in enumerate(arms)]  # fmt: skip
     axis = "Items in the history" if kind == "history" else "The target item in train"
-    return pictures.curves("AUC", axis, names, lines, "AUC")
+    return study_charts.curves("AUC", axis, names, lines, "AUC")
 
 
 def _estimate(found: tuple[int, Json] | None) -> Json | None:
