@@ -59,25 +59,29 @@ def measure_speed(items: int, repeats: int, seed: int) -> dict[str, Any]:
             counts = manifest["cache"]
             runs.append(
                 {
-                    "cold_seconds": cold, "warm_seconds": warm,
-                    "cold_cpu_seconds": cold_cpu, "warm_cpu_seconds": warm_cpu,
+                    "cold_seconds": cold,
+                    "warm_seconds": warm,
+                    "cold_cpu_seconds": cold_cpu,
+                    "warm_cpu_seconds": warm_cpu,
                     "items_per_second": {
                         m: count["encoded"] / (count["seconds"] - count["load_seconds"]) for m, count in counts.items()
                     },
                     "items_per_cpu_second": {m: count["encoded"] / count["cpu_seconds"] for m, count in counts.items()},
                 }
-            )  # fmt: skip
+            )
     best = {m: max(max(one["plain"], one["side by side"]) for one in bare[m]) for m in bare}
     step = {m: max(run["items_per_second"][m] for run in runs) for m in bare}
     bare_cpu = {m: max(one["a CPU second"] for one in bare[m]) for m in bare}
     step_cpu = {m: max(run["items_per_cpu_second"][m] for run in runs) for m in bare}
     return {
-        "items": items, "bare": bare, "runs": runs,
+        "items": items,
+        "bare": bare,
+        "runs": runs,
         "step_share_of_bare": {m: step[m] / best[m] for m in bare},
         "step_share_of_bare_by_cpu_time": {m: step_cpu[m] / bare_cpu[m] for m in bare},
         "cold_over_warm": _least(runs, "cold_seconds") / _least(runs, "warm_seconds"),
         "cold_over_warm_by_cpu_time": _least(runs, "cold_cpu_seconds") / _least(runs, "warm_cpu_seconds"),
-    }  # fmt: skip
+    }
 
 
 def _least(runs: list[dict[str, Any]], name: str) -> float:
@@ -166,9 +170,10 @@ def measure_genres(dataset: Path, labels: Path | None, cache: Path, least: int) 
             column = pq.read_table(Path(out, "item_info.parquet")).column("item_emb_d128")
         vectors = np.array(column.to_pylist(), dtype=np.float32)[ids]
         results[name] = {
-            "auc": _linear_auc(vectors, marks), "explained_variance": manifest["projection"]["explained_variance"],
+            "auc": _linear_auc(vectors, marks),
+            "explained_variance": manifest["projection"]["explained_variance"],
             "neighbours": manifest["neighbours"],
-        }  # fmt: skip
+        }
     shuffled = np.random.default_rng(0).permutation(vectors)
     return {**results, "shuffled": {"auc": _linear_auc(shuffled, marks)}}
 
@@ -230,9 +235,14 @@ def _record(command: str, found: dict[str, Any]) -> None:
     date = time.strftime("%Y-%m-%d")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, no GPU"
     entry = {
-        "command": command, "date": date, "commit": commit.stdout.strip(), "machine": machine,
-        "threads": os.environ.get("OMP_NUM_THREADS", "torch's own"), "load_average": os.getloadavg(), **found,
-    }  # fmt: skip
+        "command": command,
+        "date": date,
+        "commit": commit.stdout.strip(),
+        "machine": machine,
+        "threads": os.environ.get("OMP_NUM_THREADS", "torch's own"),
+        "load_average": os.getloadavg(),
+        **found,
+    }
     path = Path(__file__).parent / "results" / "embedding.json"
     write_json(path, [*(json.loads(path.read_text()) if path.exists() else []), entry])
     print(json.dumps(entry, indent=2))

@@ -87,8 +87,19 @@ def main() -> None:
             sizes.append({"rows": rows, "runs": repeats})
             print(rows, repeats[-1], flush=True)
             if asked.fuxictr and rows == REFERENCE_ROWS:
-                theirs = [asked.fuxictr, "benchmarks/fuxictr/reference.py", "--data", folder, "--dims", "challenge",
-                          "--batch", "1024", "--seconds", str(asked.seconds), "--loader-only"]  # fmt: skip
+                theirs = [
+                    asked.fuxictr,
+                    "benchmarks/fuxictr/reference.py",
+                    "--data",
+                    folder,
+                    "--dims",
+                    "challenge",
+                    "--batch",
+                    "1024",
+                    "--seconds",
+                    str(asked.seconds),
+                    "--loader-only",
+                ]
                 reference = [_run(theirs) for _ in range(asked.repeats)]
                 print("reference", reference[-1], flush=True)
     write_json(RESULTS, {"machine": machine(), "threads": 1, "sizes": sizes, "reference": reference})

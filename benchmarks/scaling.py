@@ -51,8 +51,20 @@ def measure_growth(repeats: int) -> None:
     for rows in (10_000, 100_000, 1_000_000, 3_600_000):
         with tempfile.TemporaryDirectory() as folder:
             write_inputs(Path(folder), rows, "challenge")
-            command = [sys.executable, "-m", "benchmarks.training", "one", "--data", folder, "--dims", "small",
-                       "--batch", "1024", "--precision", "float32"]  # fmt: skip
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.training",
+                "one",
+                "--data",
+                folder,
+                "--dims",
+                "small",
+                "--batch",
+                "1024",
+                "--precision",
+                "float32",
+            ]
             sizes.append({"rows": rows, "runs": [run_one(command) for _ in range(repeats)]})
         print(rows, [round(run["samples_per_cpu_second"]) for run in sizes[-1]["runs"]], flush=True)
     write_json(RESULTS / "training-growth.json", {"machine": machine(), "threads": 1, "sizes": sizes})
@@ -61,8 +73,12 @@ def measure_growth(repeats: int) -> None:
 def measure_batch_sizes(rows: int, seeds: int) -> None:
     """Test AUC on sample data for one number of epochs, with and without the batch-size rule of
     docs/explanation/training.md."""
-    variants = {"128": (128, 1.0), "512, rate x 2": (512, 2.0), "4096, rate x sqrt(32)": (4096, 32**0.5),
-                "4096, same rate": (4096, 1.0)}  # fmt: skip
+    variants = {
+        "128": (128, 1.0),
+        "512, rate x 2": (512, 2.0),
+        "4096, rate x sqrt(32)": (4096, 32**0.5),
+        "4096, same rate": (4096, 1.0),
+    }
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")

@@ -103,9 +103,7 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
         with torch.inference_mode():
             return torch.sigmoid(ranker(history_BL, *columns)).numpy()
 
-    frame = pd.DataFrame(
-        {HISTORY: [history.tolist()] * CANDIDATES, ITEM: candidates, LIKES: likes, VIEWS: views}
-    )  # fmt: skip
+    frame = pd.DataFrame({HISTORY: [history.tolist()] * CANDIDATES, ITEM: candidates, LIKES: likes, VIEWS: views})
     registered = registered_model(ranker)
     started = time.process_time()
     scorer = OnlineScorer(ranker, np.arange(ranker.vocabulary.items) > 0)
@@ -118,11 +116,18 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
     before, after = seconds(plain, repeats), seconds(once, repeats)
     difference = np.abs(registered.predict(frame)["probability"].to_numpy() - once()).max()
     return {
-        "ranker": name, "history": length, "candidates": CANDIDATES, "registered_ms": round(as_registered * 1e3, 2),
-        "network_ms": round(before * 1e3, 2), "user_once_ms": round(after * 1e3, 2),
-        "speedup_over_registered": round(as_registered / after, 2), "speedup_over_network": round(before / after, 2),
-        "largest_difference": float(difference), "spread_of_scores": float(np.ptp(plain())), "ready_s": round(ready, 2),
-    }  # fmt: skip
+        "ranker": name,
+        "history": length,
+        "candidates": CANDIDATES,
+        "registered_ms": round(as_registered * 1e3, 2),
+        "network_ms": round(before * 1e3, 2),
+        "user_once_ms": round(after * 1e3, 2),
+        "speedup_over_registered": round(as_registered / after, 2),
+        "speedup_over_network": round(before / after, 2),
+        "largest_difference": float(difference),
+        "spread_of_scores": float(np.ptp(plain())),
+        "ready_s": round(ready, 2),
+    }
 
 
 def main() -> None:

@@ -77,8 +77,12 @@ def growth(results: dict[str, Any]) -> list[str]:
 
 
 def batch_size(results: dict[str, Any]) -> list[str]:
-    lines = [f"{results['rows']:,} rows of the sample's world, 8 epochs, small dims.", "",
-             "| batch | test AUC by seed | mean | samples/s |", "|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"{results['rows']:,} rows of the sample's world, 8 epochs, small dims.",
+        "",
+        "| batch | test AUC by seed | mean | samples/s |",
+        "|---|---|---|---|",
+    ]
     for name, runs in results["runs"].items():
         areas = [run["test_auc"] for run in runs]
         speed = max(run["samples_per_second"] for run in runs)

@@ -173,8 +173,15 @@ def measure_gpu(batches: list[int], seconds: float) -> None:
                     if peak and length == "100"
                     else None
                 )
-                found.append({"length": length, "batch": batch, "bf16_peak_share": share,
-                              "epoch_seconds_3_6m_rows": 3.6e6 / speed, **run})  # fmt: skip
+                found.append(
+                    {
+                        "length": length,
+                        "batch": batch,
+                        "bf16_peak_share": share,
+                        "epoch_seconds_3_6m_rows": 3.6e6 / speed,
+                        **run,
+                    }
+                )
                 print(found[-1], flush=True)
     write_json(RESULTS / "training-gpu.json", {"machine": machine(), "cases": found})
 

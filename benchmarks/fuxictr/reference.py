@@ -145,9 +145,13 @@ def measure(model: Reference, loader: "DataLoader[Any]", warm_up: int, seconds: 
         step += 1
         cpu = time.process_time()
     return {
-        "rows": rows, "steps": step - warm_up, "cpu_seconds": cpu - start, "wall_seconds": time.perf_counter() - wall,
-        "samples_per_cpu_second": rows / (cpu - start), "loading_share": loading / (cpu - start),
-    }  # fmt: skip
+        "rows": rows,
+        "steps": step - warm_up,
+        "cpu_seconds": cpu - start,
+        "wall_seconds": time.perf_counter() - wall,
+        "samples_per_cpu_second": rows / (cpu - start),
+        "loading_share": loading / (cpu - start),
+    }
 
 
 def measure_loader(loader: "DataLoader[Any]", seconds: float) -> float:

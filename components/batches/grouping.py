@@ -20,21 +20,22 @@ Array = npt.NDArray[Any]
 # Where a cut may lie: each length up to 16, beyond that fewer.
 WIDTHS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 100, 128, 192, 256])
 
-# Multiply-adds that fit in the time of what a group, or a step of the staircase, takes besides: 60 launches and more
-# forward and backward, and adding to its weights' gradients. Orders of magnitude: measured on one core, where anything
-# from 4e7 to 2e8 does as well and 1e7 costs a third in bfloat16; reckoned at 5 us against 6e13/s for a data-centre GPU.
+# A group, or a step of the staircase, costs time besides its multiply-adds: 60 and more kernel launches, forward and
+# backward, and the addition to its weights' gradients. This is how many multiply-adds fit into that time, roughly. The
+# CPU's number was measured on one core, where anything from 4e7 to 2e8 does as well, and 1e7 costs a third more time in
+# bfloat16. The GPU's is an estimate: 5 us a launch, 6e13 multiply-adds a second.
 LAUNCHES = {"cpu": 4e7, "cuda": 2e10}
 
 
 @dataclass(frozen=True)
 class GroupCosts:
-    """By history length from 0 on: of a row in a group that wide, and of the group itself."""
+    """What grouping costs, in multiply-adds."""
 
-    row_L: Array
-    group: float
-    blocks: int = 0  # of features that short histories leave empty, see `Ranker.empty_blocks`
+    row_L: Array  # of one row in a group whose longest history has this length, from 0 on
+    group: float  # of one more group
+    blocks: int = 0  # how many blocks of features short histories leave empty, see `Ranker.empty_blocks`
     block_width: int = 0
-    spared_rows: float = 1.0  # that make one more step worth its launches
+    spared_rows: float = 1.0  # how many rows a step of the staircase must spare to be worth its launches
 
 
 def group_costs(ranker: Ranker, device: str) -> GroupCosts | None:

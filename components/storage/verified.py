@@ -26,7 +26,7 @@ from components.storage.files import sha256_file, write_json
 from components.storage.locks import alone
 
 DIGESTS = "digests.json"
-CHECKED = "checked.json"  # when the entry was last found intact, and how its files looked
+CHECKED = "checked.json"  # when the entry was last found intact, and the size and times of its files then
 DAY = 24 * 3600.0
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def seal(folder: Path, name: str) -> None:
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     # The name is part of it: an intact entry under the name of another is damage too.
     write_json(folder / DIGESTS, {"entry": name, "sha256": digests})
-    _remember(folder, {file: _look(folder / file) for file in [DIGESTS, *digests]})
+    _remember(folder, {file: _stamp(folder / file) for file in [DIGESTS, *digests]})
 
 
 def intact(folder: Path) -> bool:
@@ -96,13 +96,13 @@ def damage(folder: Path) -> str | None:
     for file in digests:
         if not (folder / file).is_file():
             return f"{file} is missing"
-    looks = {file: _look(folder / file) for file in [DIGESTS, *digests]}
-    if _checked_lately(folder, looks):
+    stamps = {file: _stamp(folder / file) for file in [DIGESTS, *digests]}
+    if _checked_lately(folder, stamps):
         return None
     for file, expected in digests.items():
         if sha256_file(folder / file) != expected:
             return f"{file} is not what was written"
-    _remember(folder, looks)
+    _remember(folder, stamps)
     return None
 
 
@@ -115,19 +115,19 @@ def set_aside(path: Path, reason: str) -> Path:
     return aside
 
 
-def _remember(folder: Path, looks: dict[str, list[int]]) -> None:
+def _remember(folder: Path, stamps: dict[str, list[int]]) -> None:
     with suppress(OSError):  # an entry in a folder that can't be written is read each time
-        write_json(folder / CHECKED, {"time": time.time(), "files": looks})
+        write_json(folder / CHECKED, {"time": time.time(), "files": stamps})
 
 
-def _look(path: Path) -> list[int]:
+def _stamp(path: Path) -> list[int]:
     stat = path.stat()
     return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
-def _checked_lately(folder: Path, looks: dict[str, list[int]]) -> bool:
+def _checked_lately(folder: Path, stamps: dict[str, list[int]]) -> bool:
     try:
         checked = json.loads((folder / CHECKED).read_bytes())
-        return bool(checked["files"] == looks and 0 <= time.time() - checked["time"] < DAY)
+        return bool(checked["files"] == stamps and 0 <= time.time() - checked["time"] < DAY)
     except (OSError, ValueError, KeyError, TypeError):
         return False

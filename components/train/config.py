@@ -1,4 +1,4 @@
-"""How a ranker is trained; what it is stands in `model.config`."""
+"""The settings of a training. Those of the model itself are in `model.config`."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -47,8 +47,18 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for field in ("batch_size", "accumulate", "max_epochs", "patience", "processes", "nodes"):
             at_least(f"train.{field}", getattr(self, field), 1)
-        for field in ("learning_rate", "weight_decay", "gradient_clip", "embedding_l2", "align_weight",
-                      "distil_weight", "checkpoint_minutes", "checkpoint_steps", "restarts", "seed"):  # fmt: skip
+        for field in (
+            "learning_rate",
+            "weight_decay",
+            "gradient_clip",
+            "embedding_l2",
+            "align_weight",
+            "distil_weight",
+            "checkpoint_minutes",
+            "checkpoint_steps",
+            "restarts",
+            "seed",
+        ):
             at_least(f"train.{field}", getattr(self, field), 0)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)
@@ -64,7 +74,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a training is told: the preset's name, the ranker and how to train it."""
+    """All settings of a training: the preset's name, the model's settings and its own."""
 
     preset: str
     model: ModelConfig

@@ -145,7 +145,7 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
         raise StepError(
             f"{work}: rows are mapped into memory and checkpoints renamed into place, so it must be a folder"
         )
-    work = work.resolve()  # workers are told this path
+    work = work.resolve()  # workers on other machines get this path
     quarantined = read_json(made.validation / "quarantine.json")
     left_out = {"train": quarantined.get("train", ()), "valid": stopping_left_out(made.dataset, quarantined)}
     train_rows, valid_rows = (

@@ -1,4 +1,4 @@
-"""Everything that a training is at one instant: what a checkpoint holds, and what two equal runs agree on."""
+"""The state of a training: everything that a checkpoint must hold so that training can continue from it bit for bit."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -66,8 +66,12 @@ class TrainState:
 
     def end_epoch(self, valid: dict[str, float], config: TrainConfig) -> bool:
         """Moves to the next epoch. Whether the one that ended is the best so far."""
-        row = {"epoch": self.epoch, "step": self.total_steps, "learning_rate": self.learning_rate,
-               "train_loss": float(self.loss_sum.item()) / max(1, self.rows)}  # fmt: skip
+        row = {
+            "epoch": self.epoch,
+            "step": self.total_steps,
+            "learning_rate": self.learning_rate,
+            "train_loss": float(self.loss_sum.item()) / max(1, self.rows),
+        }
         self.curves["epochs"].append({**row, **{f"valid_{name}": value for name, value in valid.items()}})
         better = self.plateau.update(valid["auc"], self.epoch)
         if not better:

@@ -24,7 +24,7 @@ from components.train.state import TrainState
 OnMetrics = Callable[[int, dict[str, float]], None]
 
 REPORTS_AN_EPOCH = 20
-CLOCK_EVERY = 16  # steps between looks at the clock: with several ranks each look is a broadcast
+CLOCK_EVERY = 16  # steps between two readings of the clock: with several ranks each reading is a broadcast
 VALID_BATCH = 4096
 
 

@@ -136,8 +136,12 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
     }
     if codes := state.ranker.item_encoder.quantiser_report:
         summary["codes"] = dataclasses.asdict(codes)
-    about = {"training": job.key, "preset": job.recipe.preset, "epoch": str(best),
-             "valid_auc": f"{state.plateau.best:.6f}"}  # fmt: skip
+    about = {
+        "training": job.key,
+        "preset": job.recipe.preset,
+        "epoch": str(best),
+        "valid_auc": f"{state.plateau.best:.6f}",
+    }
     job.publish(state.ranker, best, about, {"curves.json": state.curves, "summary.json": summary})
 
 

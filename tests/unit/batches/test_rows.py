@@ -107,8 +107,14 @@ def test_padding_takes_no_space(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_name(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    columns: dict[str, object] = {"user_id": [1, 2], "item_id": [1, 2], "item_seq": [[0, 1], [2, 1]],
-                                  "likes_level": [1, 2], "views_level": [1, 2], "label": [0, 1]}  # fmt: skip
+    columns: dict[str, object] = {
+        "user_id": [1, 2],
+        "item_id": [1, 2],
+        "item_seq": [[0, 1], [2, 1]],
+        "likes_level": [1, 2],
+        "views_level": [1, 2],
+        "label": [0, 1],
+    }
     columns = {name: values for name, values in {**columns, **change}.items() if values is not None}
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")
     with pytest.raises(StepError, match=message):

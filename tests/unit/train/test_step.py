@@ -203,8 +203,12 @@ def test_the_rate_falls_after_each_epoch_without_gain(inputs: Inputs, tmp_path: 
 def test_plateau() -> None:
     plateau = Plateau()
     assert [plateau.update(auc, epoch) for epoch, auc in enumerate((0.6, 0.6, 0.7, 0.65, 0.69))] == [
-        True, False, True, False, False,
-    ]  # fmt: skip
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
     assert (plateau.best, plateau.best_epoch, plateau.stale_epochs) == (0.7, 2, 2)
 
 
