@@ -28,10 +28,12 @@ def mask(results: Json) -> list[str]:
     for comparison in results["comparisons"]:
         pairs = list(_slice_pairs(arms, comparison, "history"))
         if pairs:
-            parts = ", ".join(f"{signed(mine - theirs)} at {name} items ({count(rows)} rows)"
-                              for name, rows, mine, theirs in pairs)  # fmt: skip
-            found.append(f"“{comparison['arm']}” minus “{comparison['against']}” by length of history, "
-                         f"not tested: {parts}.")  # fmt: skip
+            parts = ", ".join(
+                f"{signed(mine - theirs)} at {name} items ({count(rows)} rows)" for name, rows, mine, theirs in pairs
+            )
+            found.append(
+                f"“{comparison['arm']}” minus “{comparison['against']}” by length of history, not tested: {parts}."
+            )
     return found
 
 
@@ -59,8 +61,8 @@ def alignment(results: Json) -> list[str]:
             "better": f"Content as the paper joins it hurts {called}: “{bare}” is better than “{papers}”",
             "worse": f"Content as the paper joins it helps {called}: “{bare}” is worse than “{papers}”",
             "inconclusive": f"Whether content as the paper joins it hurts {called} is inconclusive: "
-                            f"“{bare}” beside “{papers}”",
-        }  # fmt: skip
+            f"“{bare}” beside “{papers}”",
+        }
         sentences.append(f"{hurts[own['verdict']]}, {difference_text(own)}.")
         changed = [c for c in results["comparisons"] if factors[c["arm"]].get("ranker") == ranker and c["arm"] != bare]
         sentences += _mended([c for c in changed if c["against"] == papers], papers, "norm or map")
@@ -171,11 +173,15 @@ def last_layer(found: Json) -> Json:
 def _attention_text(layer: Json) -> str:
     parts = [f"entropy {percent(layer['entropy_share'], 0)} of the most possible"]
     if layer["same_tag_attention"] is not None:
-        parts.append(f"{percent(layer['same_tag_attention'])} on items that share a tag with the target, which are "
-                     f"{percent(layer['same_tag_items'])} of the items")  # fmt: skip
+        parts.append(
+            f"{percent(layer['same_tag_attention'])} on items that share a tag with the target, which are "
+            f"{percent(layer['same_tag_items'])} of the items"
+        )
     quarter = percent(layer["quarter_items"])
-    parts.append(f"{percent(layer['newest_quarter'])} on the newest and {percent(layer['oldest_quarter'])} on the "
-                 f"oldest quarter ({quarter} of the items each)")  # fmt: skip
+    parts.append(
+        f"{percent(layer['newest_quarter'])} on the newest and {percent(layer['oldest_quarter'])} on the "
+        f"oldest quarter ({quarter} of the items each)"
+    )
     return ", ".join(parts)
 
 

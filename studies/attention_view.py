@@ -55,19 +55,27 @@ def example_view(parts: list[Json]) -> Json:
         "length": longest["length"],
         "lines": lines[::-1],
         "arms": [
-            {"name": part.get("arm", ""), "layer": part["layer"], "beyond": _beyond(part),
-             "map": attention_map(part) if part["map"] else None, "largest": _largest(part)}
+            {
+                "name": part.get("arm", ""),
+                "layer": part["layer"],
+                "beyond": _beyond(part),
+                "map": attention_map(part) if part["map"] else None,
+                "largest": _largest(part),
+            }
             for part in parts
         ],
-    }  # fmt: skip
+    }
 
 
 def _weight(part: Json, number: int, largest: float) -> Json | None:
     if number > len(part["items"]):
         return None
     card = part["items"][-number]
-    return {"text": percent(card["weight"]), "width": round(100 * card["weight"] / largest, 1),
-            "newest": percent(card["newest_query"])}  # fmt: skip
+    return {
+        "text": percent(card["weight"]),
+        "width": round(100 * card["weight"] / largest, 1),
+        "newest": percent(card["newest_query"]),
+    }
 
 
 def _beyond(part: Json) -> str:
@@ -94,8 +102,12 @@ def attention_map(part: Json) -> Markup:
     parts = [head]
     for k, card in enumerate(cards):
         at = CELL * k
-        parts += [_number(k + 1, LEFT + at + CELL / 2, 12), _cover(card, LEFT + at + 1, 18),
-                  _number(k + 1, 11, TOP + at + 14), _cover(card, 22, TOP + at + 1)]  # fmt: skip
+        parts += [
+            _number(k + 1, LEFT + at + CELL / 2, 12),
+            _cover(card, LEFT + at + 1, 18),
+            _number(k + 1, 11, TOP + at + 14),
+            _cover(card, 22, TOP + at + 1),
+        ]
     for row, line in enumerate(lines):
         parts += [_cell(row, column, share, top, cards) for column, share in enumerate(line)]
     return Markup("").join([*parts, Markup("</svg>")])
@@ -120,5 +132,14 @@ def _cell(row: int, column: int, share: float, top: float, cards: list[Json]) ->
     return Markup(
         '<g><title>{}</title><rect class="cell" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}"/>'
         '<text class="middle" x="{}" y="{}">{}</text></g>'
-    ).format(title, x, y, CELL - 1, CELL - 1, round(STRONGEST * share / top, 3), x + CELL / 2 - 0.5, y + 14,
-             text if text != "0" else "")  # fmt: skip
+    ).format(
+        title,
+        x,
+        y,
+        CELL - 1,
+        CELL - 1,
+        round(STRONGEST * share / top, 3),
+        x + CELL / 2 - 0.5,
+        y + 14,
+        text if text != "0" else "",
+    )

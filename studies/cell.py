@@ -60,10 +60,13 @@ def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) 
     rows = RowStore.open(Path(inputs.measured_rows))
     scores = score(ranker, rows, config.evaluate.batch_size, device)
     figures: dict[str, Any] = {
-        "training": summary, "curves": curves["epochs"], "config_hash": config_hash(config),
-        "split": inputs.split, "attention": None,
+        "training": summary,
+        "curves": curves["epochs"],
+        "config_hash": config_hash(config),
+        "split": inputs.split,
+        "attention": None,
         **measured(scores, rows, job.rows()[0].item),
-    }  # fmt: skip
+    }
     if attention:
         from studies.attention import analyse
 

@@ -99,10 +99,14 @@ def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
     answer = folder / "inputs.json"
     source = order.source
     request = {
-        "config": to_dict(order.base), "data": str(source.folder) if source.folder else "", "rows": source.rows,
-        "repository": str(source.repository), "revision": source.revision, "workspace": str(order.workspace),
+        "config": to_dict(order.base),
+        "data": str(source.folder) if source.folder else "",
+        "rows": source.rows,
+        "repository": str(source.repository),
+        "revision": source.revision,
+        "workspace": str(order.workspace),
         "answer": str(answer),
-    }  # fmt: skip
+    }
     on_event({"kind": "preparing"})
     task = Task("studies.inputs", folder, request)
     try:
@@ -177,8 +181,11 @@ def _next(left: list[Cell], running: list[_Running]) -> Cell | None:
 
 def _start(cell: Cell, inputs: Inputs) -> Task:
     request = {
-        "config": to_dict(cell.config), "inputs": vars(inputs), "attention": cell.attention, "out": str(cell.folder),
-    }  # fmt: skip
+        "config": to_dict(cell.config),
+        "inputs": vars(inputs),
+        "attention": cell.attention,
+        "out": str(cell.folder),
+    }
     return Task("studies.cell", cell.folder / f"task-{os.getpid()}", request)
 
 

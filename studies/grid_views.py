@@ -35,8 +35,9 @@ def _curve(factor: str, arms: list[tuple[int, Json]]) -> Json:
     }
 
 
-def _heat(results: Json, factors: tuple[str, ...], members: list[tuple[int, Json]],
-          shown: list[tuple[int, Json]]) -> Json:  # fmt: skip
+def _heat(
+    results: Json, factors: tuple[str, ...], members: list[tuple[int, Json]], shown: list[tuple[int, Json]]
+) -> Json:
     *outer, row_axis, column_axis = factors
     values = [arm["auc"]["mean"] for _, arm in shown]
     own = first_comparisons(results)
@@ -122,10 +123,13 @@ def _gaps(by_arm: dict[int, dict[str, tuple[int, Json]]], base: int | None) -> d
     }
 
 
-def _slice_curves(arms: Sequence[tuple[int, Json]], by_arm: dict[int, dict[str, tuple[int, Json]]],
-                  names: list[str], kind: str) -> Any:  # fmt: skip
-    lines = [(arm["name"], f"s{place}", [_estimate(by_arm[n].get(name)) for name in names])
-             for place, (n, arm) in enumerate(arms)]  # fmt: skip
+def _slice_curves(
+    arms: Sequence[tuple[int, Json]], by_arm: dict[int, dict[str, tuple[int, Json]]], names: list[str], kind: str
+) -> Any:
+    lines = [
+        (arm["name"], f"s{place}", [_estimate(by_arm[n].get(name)) for name in names])
+        for place, (n, arm) in enumerate(arms)
+    ]
     axis = "Items in the history" if kind == "history" else "The target item in train"
     return study_charts.curves("AUC", axis, names, lines, "AUC")
 

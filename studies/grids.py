@@ -22,11 +22,16 @@ _KS = (1, 4, 8, _PAPERS_K, 32)
 def ablation(base: RunConfig) -> Study:
     parts: list[tuple[str, dict[str, Any], float | None, float | None, str]] = [
         ("din", _DIN, 0.8577, 0.9326, "The organisers' baseline."),
-        ("without transformer", {"interest": "mean"}, 0.9688, 0.9741,
-         "The history stays, as the mean of its items: the paper's row drops the transformer, not the history."),
+        (
+            "without transformer",
+            {"interest": "mean"},
+            0.9688,
+            0.9741,
+            "The history stays, as the mean of its items: the paper's row drops the transformer, not the history.",
+        ),
         ("without cross", {"cross": "none"}, 0.9632, None, "The deep network alone; the paper writes w/o DCNv2."),
         ("full", {}, 0.9776, None, "The 1st-place solution, padding mask right."),
-    ]  # fmt: skip
+    ]
     content = base.model.content or ("concat",)
     base, arms = varied(base, content=content), []
     for name, fields, with_content, without, note in parts:
@@ -61,11 +66,13 @@ def mask(base: RunConfig) -> Study:
         "mask",
         "The padding mask, right and as released",
         "The released code inverts its padding mask. What does a ranker lose that way, and on which histories?",
-        (Arm("right", varied(base, mask="right"), "Attention sees the real items alone."),
-         Arm("inverted", varied(base, mask="inverted"), inverted)),
+        (
+            Arm("right", varied(base, mask="right"), "Attention sees the real items alone."),
+            Arm("inverted", varied(base, mask="inverted"), inverted),
+        ),
         reference="right",
         views=("history", "attention"),
-    )  # fmt: skip
+    )
 
 
 def target_concat(base: RunConfig) -> Study:
@@ -73,19 +80,25 @@ def target_concat(base: RunConfig) -> Study:
         "target-concat",
         "The target beside every item of the history",
         "Does the transformer need the target item beside each history item?",
-        (Arm("with", varied(base, target_concat=True), "As in the paper."),
-         Arm("without", varied(base, target_concat=False), "The transformer reads the history alone.")),
+        (
+            Arm("with", varied(base, target_concat=True), "As in the paper."),
+            Arm("without", varied(base, target_concat=False), "The transformer reads the history alone."),
+        ),
         reference="with",
         views=("attention", "history"),
-    )  # fmt: skip
+    )
 
 
 def sequence_length(base: RunConfig) -> Study:
     arms = [
-        Arm(str(length), varied(base, history_length=length, last_k=min(base.model.last_k, length)),
-            f"The newest {length} items of each history.", factors={"items": str(length)})
+        Arm(
+            str(length),
+            varied(base, history_length=length, last_k=min(base.model.last_k, length)),
+            f"The newest {length} items of each history.",
+            factors={"items": str(length)},
+        )
         for length in (10, 20, 50, 100)
-    ]  # fmt: skip
+    ]
     return Study(
         "sequence-length",
         "How much of the history to read",
@@ -137,14 +150,21 @@ def quantisation(base: RunConfig) -> Study:
         for levels in (2, 4):
             for size in (64, 256):
                 width = matched_width(base, ("codes",))
-                config = varied(base, content=("codes",), code_kind=kind, code_levels=levels, codebook_size=size,
-                                embedding_dim=width)  # fmt: skip
+                config = varied(
+                    base,
+                    content=("codes",),
+                    code_kind=kind,
+                    code_levels=levels,
+                    codebook_size=size,
+                    embedding_dim=width,
+                )
                 factors = {"kind": kind, "levels": str(levels), "codebook": str(size)}
                 arms.append(Arm(f"{kind} {levels} x {size}", config, "Codes in place of content.", factors=factors))
     for kind in ("residual", "product"):
         width = matched_width(base, ("concat", "codes"))
-        config = varied(base, content=("concat", "codes"), code_kind=kind, code_levels=4, codebook_size=256,
-                        embedding_dim=width)  # fmt: skip
+        config = varied(
+            base, content=("concat", "codes"), code_kind=kind, code_levels=4, codebook_size=256, embedding_dim=width
+        )
         arms.append(Arm(f"concat + {kind} 4 x 256", config, f"Codes beside content; embeddings {width} wide."))
     return Study(
         "quantisation",
@@ -168,8 +188,10 @@ def matched_width(base: RunConfig, content: tuple[str, ...]) -> int:
 
 def guidance(base: RunConfig) -> Study:
     weights: dict[str, dict[str, Any]] = {
-        "init": {}, "align": {"align_weight": base.train.align_weight or 0.1}, "distil": {"distil_weight": 0.1},
-    }  # fmt: skip
+        "init": {},
+        "align": {"align_weight": base.train.align_weight or 0.1},
+        "distil": {"distil_weight": 0.1},
+    }
     notes = {
         "init": "Id embeddings begin at the content's principal components.",
         "align": "A contrastive loss pulls each id embedding towards its own content.",
@@ -197,9 +219,13 @@ def guidance(base: RunConfig) -> Study:
 
 def levels(base: RunConfig) -> Study:
     places: list[tuple[str, bool, str]] = [
-        ("none", False, "none"), ("row only", True, "none"), ("target only", False, "target"),
-        ("history only", False, "history"), ("row and history", True, "history"), ("row and both", True, "both"),
-    ]  # fmt: skip
+        ("none", False, "none"),
+        ("row only", True, "none"),
+        ("target only", False, "target"),
+        ("history only", False, "history"),
+        ("row and history", True, "history"),
+        ("row and both", True, "both"),
+    ]
     arms = [Arm(name, varied(base, row_levels=row, item_levels=items)) for name, row, items in places]
     return Study(
         "levels",

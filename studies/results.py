@@ -25,19 +25,25 @@ def results_of(order: Order, outcome: StudyRun) -> Json:
     figures = {(cell.arm.name, cell.seed): cell.figures() for cell in finished}
     seeds = sorted({cell.seed for cell in outcome.cells if cell.finished or cell.name in outcome.failed})
     return {
-        "study": study.name, "title": study.title, "question": study.question,
+        "study": study.name,
+        "title": study.title,
+        "question": study.question,
         **_when_and_where(list(figures.values())),
-        "preset": order.base.preset, "overrides": list(order.overrides), "seeds": seeds,
+        "preset": order.base.preset,
+        "overrides": list(order.overrides),
+        "seeds": seeds,
         "data": {**inputs.data, "split_note": inputs.split_note},
-        "reference": study.reference, "views": list(study.views),
+        "reference": study.reference,
+        "views": list(study.views),
         "arms": [_arm(arm, [figures.get((arm.name, seed)) for seed in seeds]) for arm in study.arms],
         "comparisons": comparisons(order, outcome, finished),
         "baselines": inputs.baselines,
         "failed": [
             {"arm": cell.arm.name, "seed": cell.seed, "message": outcome.failed[cell.name]}
-            for cell in outcome.cells if cell.name in outcome.failed
+            for cell in outcome.cells
+            if cell.name in outcome.failed
         ],
-    }  # fmt: skip
+    }
 
 
 def examples_of(outcome: StudyRun) -> list[Json]:
@@ -79,7 +85,10 @@ def _arm(arm: Arm, by_seed: Sequence[Json | None]) -> Json:
     there = [found for found in by_seed if found is not None]
     trainings = [found["training"] for found in there]
     summary: Json = {
-        "name": arm.name, "note": arm.note, "paper": arm.paper, "factors": arm.factors,
+        "name": arm.name,
+        "note": arm.note,
+        "paper": arm.paper,
+        "factors": arm.factors,
         "config_hash": config_hash(arm.config),
         "parameters": trainings[0]["parameters"] if trainings else None,
         "auc": None,
@@ -92,7 +101,7 @@ def _arm(arm: Arm, by_seed: Sequence[Json | None]) -> Json:
         "slices": {kind: _slices([found["slices"][kind] for found in there]) for kind in ("history", "items")},
         "codes": trainings[0].get("codes") if trainings else None,
         "attention": there[0]["attention"] if there else None,
-    }  # fmt: skip
+    }
     if there:
         areas = asdict(mean_over_seeds([found["auc"] for found in there]))
         summary["auc"] = {**areas, "by_seed": [found["auc"] if found else None for found in by_seed]}

@@ -2,11 +2,11 @@
 
 Two arms are compared on the same rows with the same seeds. Their difference varies for two reasons, which add up: which
 users were drawn (DeLong's variance of the difference averaged over seeds, a user's rows taken together), and which
-seeds. Three seeds tell little of how much seeds matter, and a test that takes their word for it (Satterthwaite's) cries
-wolf in one study of five where seeds matter most. So the arms of a study lend each other their experience (Smyth's
-moderated variances, 2004), and the two parts keep their own t distribution (Cochran and Cox). Noise that belongs to a
-row and a seed at once is counted in both parts, and luck that two arms share by their seed is not credited: the test
-errs on the side of "inconclusive".
+seeds. Three seeds say little about how much seeds matter, and a test that trusts them alone (Satterthwaite's)
+raises a false alarm in one study of five where seeds matter most. So the variance over seeds is estimated from all arms
+of the study together (Smyth's moderated variances, 2004), and the two parts keep their own t distribution (Cochran and
+Cox). Noise that belongs to a row and a seed at once is counted in both parts. If two arms happen to benefit from the
+same seed, the test does not count that as evidence. So it errs on the side of "inconclusive".
 """
 
 import math
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 LEVEL = 0.05
 _NOTHING = 1e-12  # smaller is rounding
-_SMALLEST = -230.0  # logarithm of the smallest p-value that is told, 1e-100
+_SMALLEST = -230.0  # logarithm of the smallest p-value that is given, 1e-100
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,9 @@ def differences(results: Json) -> Json:
     span = max(abs(e["value"]) for e in estimates)
     scale = track(estimates, [0.0], reach=max(span, 0.002) / 2)
     names = [arm["name"] for arm in results["arms"]]
-    ordered = sorted(comparisons, key=lambda nc: (nc[1]["against"] != results["reference"],
-                                                  names.index(nc[1]["against"])))  # fmt: skip
+    ordered = sorted(
+        comparisons, key=lambda nc: (nc[1]["against"] != results["reference"], names.index(nc[1]["against"]))
+    )
     groups = [
         {"against": against, "lines": [_difference(n, c, scale) for n, c in part]}
         for against, part in groupby(ordered, key=lambda nc: str(nc[1]["against"]))
@@ -109,12 +110,20 @@ def papers(results: Json) -> Json | None:
         "base": base["name"],
         "scale": scale.scale(tick_of_difference),
         "lines": [
-            {"index": n, "arm": arm, "picture": scale.interval(
-                here, "candidate", [(0.0, "zero")],
-                f"{arm['name']}: here {_spread(here, signed)}, in the paper {signed(there)}", [(there, "paper")])}
+            {
+                "index": n,
+                "arm": arm,
+                "picture": scale.interval(
+                    here,
+                    "candidate",
+                    [(0.0, "zero")],
+                    f"{arm['name']}: here {_spread(here, signed)}, in the paper {signed(there)}",
+                    [(there, "paper")],
+                ),
+            }
             for n, arm, here, there in steps
         ],
-    }  # fmt: skip
+    }
 
 
 def curves(
@@ -126,8 +135,13 @@ def curves(
     high = max(e["value"] if e["high"] is None else e["high"] for e in known)
     pad = (high - low) * 0.08 or abs(high) * 0.02 or 0.1
     last = max(len(names) - 1, 1)
-    plot = Plot(title, f"{y_label} of {', '.join(name for name, *_ in lines)} over {x_label.lower()}.",
-                (-0.25, last + 0.25), (low - pad, high + pad), height=300)  # fmt: skip
+    plot = Plot(
+        title,
+        f"{y_label} of {', '.join(name for name, *_ in lines)} over {x_label.lower()}.",
+        (-0.25, last + 0.25),
+        (low - pad, high + pad),
+        height=300,
+    )
     ticks = round_ticks(low - pad, high + pad)
     plot.axes(x_label, y_label, range(len(names)), ticks, lambda k: names[int(k)], lambda v: f"{v:.{_places(ticks)}f}")
     for shift, (name, style, line) in enumerate(lines):
@@ -137,16 +151,24 @@ def curves(
         for x, e in points:
             if e["low"] is not None:
                 plot.spread(x, e["low"], e["high"], style)
-        plot.dots([(x, e["value"]) for x, e in points], style,
-                  [f"{name}: {_spread(e, lambda v: f'{v:,.{_places(ticks) + 1}f}')}" for _, e in points])  # fmt: skip
+        plot.dots(
+            [(x, e["value"]) for x, e in points],
+            style,
+            [f"{name}: {_spread(e, lambda v: f'{v:,.{_places(ticks) + 1}f}')}" for _, e in points],
+        )
     return plot.svg()
 
 
 def times(names: Sequence[str], x_label: str, arms: Sequence[Json]) -> Markup:
     """Seconds of training at each place, from zero: a cost is read as a ratio."""
     top = max(arm["seconds"] for arm in arms) * 1.08
-    plot = Plot("Training time", f"Over {x_label.lower()}: {', '.join(duration(arm['seconds']) for arm in arms)}.",
-                (-0.25, max(len(names) - 1, 1) + 0.25), (0.0, top), height=300)  # fmt: skip
+    plot = Plot(
+        "Training time",
+        f"Over {x_label.lower()}: {', '.join(duration(arm['seconds']) for arm in arms)}.",
+        (-0.25, max(len(names) - 1, 1) + 0.25),
+        (0.0, top),
+        height=300,
+    )
     ticks = round_ticks(0.0, top)
     plot.axes(x_label, "seconds", range(len(names)), ticks, lambda k: names[int(k)], count)
     points = [(float(k), arm["seconds"]) for k, arm in enumerate(arms)]

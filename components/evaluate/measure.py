@@ -71,9 +71,9 @@ def scorecard(
     grouped = own.mean
     return {
         "auc": auc_by_row(labels, scores, config.confidence).as_json(),
-        "grouped_auc": None if grouped is None else {
-            **bootstrap.grouped_estimate(grouped, model, config.confidence).as_json(), "users": len(own.aucs)
-        },
+        "grouped_auc": None
+        if grouped is None
+        else {**bootstrap.grouped_estimate(grouped, model, config.confidence).as_json(), "users": len(own.aucs)},
         "log_loss": loss,
         "log_loss_gain": 1 - loss / float(guess),
         "calibration_error": expected_calibration_error(labels, scores, config.calibration_bins),
@@ -81,7 +81,7 @@ def scorecard(
         "click_rate": rate,
         "operating_point": operating_point(labels, scores, config.operating_share, config.confidence),
         "reliability": _reliability(labels, scores, config),
-    }  # fmt: skip
+    }
 
 
 def operating_point(labels: Ints, scores: Floats, share: float, confidence: float) -> dict[str, float]:
@@ -92,10 +92,16 @@ def operating_point(labels: Ints, scores: Floats, share: float, confidence: floa
     clicks = float(labels[above].sum() + (shown - above.sum()) * labels[tied].mean())
     low, high = wilson(clicks, shown, confidence)
     return {
-        "share": share, "rows": shown, "threshold": threshold, "precision": clicks / shown, "low": low, "high": high,
-        "others": int((labels == 0).sum()), "recall": clicks / float(labels.sum()),
+        "share": share,
+        "rows": shown,
+        "threshold": threshold,
+        "precision": clicks / shown,
+        "low": low,
+        "high": high,
+        "others": int((labels == 0).sum()),
+        "recall": clicks / float(labels.sum()),
         "lift": clicks / shown / float(labels.mean()),
-    }  # fmt: skip
+    }
 
 
 def roc_points(labels: Ints, scores: Floats) -> list[list[float]]:

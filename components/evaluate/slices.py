@@ -75,8 +75,15 @@ def measure_slice(
 ) -> dict[str, Any]:
     label, user = labels[part.mask], users[part.mask]
     rows, clicks = len(label), int(label.sum())
-    report: dict[str, Any] = {"group": part.group, "name": part.name, "rows": rows, "clicks": clicks,
-                              "candidate": None, "champion": None, "difference": None}  # fmt: skip
+    report: dict[str, Any] = {
+        "group": part.group,
+        "name": part.name,
+        "rows": rows,
+        "clicks": clicks,
+        "candidate": None,
+        "champion": None,
+        "difference": None,
+    }
     report["measured"] = rows >= config.slice_rows and min(clicks, rows - clicks) >= config.slice_class_rows
     if report["measured"]:
         own = candidate[part.mask]

@@ -66,9 +66,14 @@ def read_impressions(parquet: Path, exclude: list[int] | tuple[int, ...]) -> Imp
 
 
 def _measure(
-    rows: RowStore, candidate: Floats, theirs: ChampionScores, train: Impressions, ranker: Ranker, embeddings: Path,
+    rows: RowStore,
+    candidate: Floats,
+    theirs: ChampionScores,
+    train: Impressions,
+    ranker: Ranker,
+    embeddings: Path,
     config: EvaluateConfig,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     item, label = rows.item.astype(np.int64), rows.label.astype(np.int64)
     likes, views = rows.likes.astype(np.int64), rows.views.astype(np.int64)
     here = Impressions(item, likes, views, label)
@@ -140,9 +145,13 @@ def _write_predictions(path: Path, numbers: Ints, rows: RowStore, candidate: Flo
     theirs = pa.nulls(len(rows), pa.float64()) if champion is None else pa.array(champion)
     table = pa.table(
         {
-            "row": numbers, USER: np.asarray(rows.user), ITEM: rows.item.astype(np.int64),
-            LABEL: rows.label.astype(np.int8), "score": candidate, "champion_score": theirs,
+            "row": numbers,
+            USER: np.asarray(rows.user),
+            ITEM: rows.item.astype(np.int64),
+            LABEL: rows.label.astype(np.int8),
+            "score": candidate,
+            "champion_score": theirs,
         }
-    )  # fmt: skip
+    )
     with atomic_path(path) as scratch:
         pq.write_table(table, scratch, compression="zstd")

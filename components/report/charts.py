@@ -108,9 +108,13 @@ class Track:
         return f"{2 + 96 * share:.2f}%"
 
     def interval(
-        self, estimate: Json, style: str, lines: Sequence[tuple[float, str]], text: str,
+        self,
+        estimate: Json,
+        style: str,
+        lines: Sequence[tuple[float, str]],
+        text: str,
         points: Sequence[tuple[float, str]] = (),
-    ) -> Markup:  # fmt: skip
+    ) -> Markup:
         """A dot with its interval, over vertical lines at given values; `points` are further, smaller dots."""
         lines = [*((tick, "faint") for tick in self.ticks), *lines]
         marks = Markup("").join(
@@ -132,10 +136,14 @@ class Track:
 
     def scale(self, text_of: Any) -> Markup:
         ticks = self.ticks
-        return Markup('<svg class="track scale" aria-hidden="true">') + Markup("").join(
-            Markup('<text class="tick middle" x="{}" y="14">{}</text>').format(self.at(tick), text_of(tick))
-            for tick in ticks
-        ) + Markup("</svg>")  # fmt: skip
+        return (
+            Markup('<svg class="track scale" aria-hidden="true">')
+            + Markup("").join(
+                Markup('<text class="tick middle" x="{}" y="14">{}</text>').format(self.at(tick), text_of(tick))
+                for tick in ticks
+            )
+            + Markup("</svg>")
+        )
 
 
 def track(estimates: Sequence[Json], always: Sequence[float], reach: float) -> Track:

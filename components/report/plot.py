@@ -21,8 +21,15 @@ class Plot:
     height: int = 300
     _parts: list[Markup] = field(default_factory=list)
 
-    def axes(self, x_label: str, y_label: str, x_ticks: Sequence[float], y_ticks: Sequence[float],
-             x_text: Callable[[float], str], y_text: Callable[[float], str]) -> None:  # fmt: skip
+    def axes(
+        self,
+        x_label: str,
+        y_label: str,
+        x_ticks: Sequence[float],
+        y_ticks: Sequence[float],
+        x_text: Callable[[float], str],
+        y_text: Callable[[float], str],
+    ) -> None:
         bottom, left = self.height - BOTTOM, LEFT
         for tick in y_ticks:
             at = self._y(tick)
@@ -45,8 +52,11 @@ class Plot:
         for (x, y), title in zip(points, titles, strict=True):
             self._add(
                 '<circle class="dot {}" cx="{}" cy="{}" r="4"><title>{}</title></circle>',
-                style, self._x(x), self._y(y), title,
-            )  # fmt: skip
+                style,
+                self._x(x),
+                self._y(y),
+                title,
+            )
 
     def spread(self, x: float, low: float, high: float, style: str) -> None:
         """A vertical interval."""
