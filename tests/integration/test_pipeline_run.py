@@ -157,18 +157,6 @@ def test_whatever_ends_the_command_ends_every_step(
     assert not scratch.exists()
 
 
-def test_two_runs_at_once_share_a_workspace(tmp_path: Path, data: Path) -> None:
-    ran = [
-        subprocess.Popen(command(tmp_path, data), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    output = [process.communicate(timeout=900)[0] for process in ran]
-    assert [process.returncode for process in ran] == [0, 0], output
-    assert any("another run is at work in this workspace" in text for text in output)
-    assert all("mmctr version 1" in text for text in output)
-    assert query(tmp_path, "select count(*) from model_versions") == [(1,)]
-
-
 def test_a_gate_that_fails_has_an_exit_status_of_its_own(workspace: Path, data: Path) -> None:
     failed = walk(workspace, data, "--set", "gate.auc_floor=0.999")
     assert failed.returncode == 3, failed.stdout + failed.stderr
