@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from components.storage.files import sha256_json
@@ -50,7 +50,7 @@ def with_overrides(config: C, overrides: list[str]) -> C:
             raise ValueError(f"--set {override!r}: no such field{closest(leaf, target)}")
         if isinstance(target[leaf], dict):
             raise ValueError(f"--set {override!r}: {path} is a section; name one of {', '.join(sorted(target[leaf]))}")
-        target[leaf] = _Text(text.strip())
+        target[leaf] = _added(target[leaf], text) if isinstance(target[leaf], (tuple, list)) else _Text(text.strip())
     return from_dict(type(config), values)
 
 
@@ -59,6 +59,15 @@ def closest(name: str, names: Iterable[str]) -> str:
     there = sorted(names)
     likely = difflib.get_close_matches(name, there, n=1)
     return (f"; did you mean {likely[0]!r}? There" if likely else "; there") + f" is {', '.join(there)}"
+
+
+def _added(before: Sequence[Any], text: str) -> Any:
+    """A list of `name=value` entries grows by name, so that an option may be repeated; any other list is replaced."""
+    parts = [part.strip() for part in text.strip().strip("()[]").split(",") if part.strip()]
+    if not parts or not all("=" in part for part in parts):
+        return [_Text(part) for part in parts]
+    named = {str(part).partition("=")[0]: part for part in before}
+    return [*({**named, **{part.partition("=")[0]: _Text(part) for part in parts}}).values()]
 
 
 class _Text(str):
@@ -83,8 +92,6 @@ def _convert(where: str, value: Any, hint: Any) -> Any:
 
 
 def _convert_tuple(where: str, value: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    if isinstance(value, _Text):
-        value = [_Text(part.strip()) for part in value.strip("()[]").split(",") if part.strip()]
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
         raise ValueError(f"{where} = {value!r}: must be a list")
     hints = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)

@@ -30,7 +30,7 @@ class ImageFolder:
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
                 item = _item_id(path.name)
-                if item is not None:
+                if item is not None and path.is_file():  # a named pipe would never end
                     self._files[item] = path
 
     def __len__(self) -> int:
@@ -72,8 +72,8 @@ def shard_ids(shard: Path) -> list[int]:
 def image_files(dataset: Path) -> list[Path]:
     """The shards and the loose files, for those who copy or hash them."""
     folder = item_images_path(dataset)
-    loose = sorted(p for p in folder.iterdir() if _item_id(p.name) is not None) if folder.is_dir() else []
-    return shards(dataset) + loose
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return shards(dataset) + [path for path in files if _item_id(path.name) is not None and path.is_file()]
 
 
 def _item_id(name: str) -> int | None:

@@ -96,16 +96,16 @@ def _clone(url: str, folder: Path) -> Path:
     mirror = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
     with alone(folder / f"{mirror.name}.lock"):
         if mirror.is_dir():
-            done = _git(mirror, "fetch", "--quiet", "--prune", "--force", url, "+refs/*:refs/*")
+            done = _git(mirror, "fetch", "--quiet", "--prune", "--force", "--", url, "+refs/*:refs/*")
         else:
             partial = mirror.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             # Not --mirror: that would write the URL, and what secret it may hold, into the clone's config.
             done = _git(folder, "init", "--quiet", "--bare", str(partial))
             if done.returncode == 0:
-                done = _git(partial, "fetch", "--quiet", url, "+refs/*:refs/*")
+                done = _git(partial, "fetch", "--quiet", "--", url, "+refs/*:refs/*")
             if done.returncode == 0:
-                head = _git(partial, "ls-remote", "--symref", url, "HEAD").stdout.split()
+                head = _git(partial, "ls-remote", "--symref", "--", url, "HEAD").stdout.split()
                 if head[:1] == [b"ref:"]:
                     _git(partial, "symbolic-ref", "HEAD", os.fsdecode(head[1]))
                 partial.rename(mirror)

@@ -11,7 +11,7 @@ from components.ingest.manifest import Entry, manifest_md5, md5_file, read_manif
 from components.ingest.objects import ObjectCache, Patience, Source, ensure_space
 from components.ingest.revision import Revision, resolve
 from components.ingest.sources import Committed, LocalCache
-from components.ingest.staging import link, staged
+from components.ingest.staging import copy, link, staged
 from components.ingest.workspace import refuse_changed_data, refuse_uncommitted_pointer
 from components.process.progress import progress
 from components.storage.versioning import Remote, open_remote, redact
@@ -77,13 +77,18 @@ def fetch_files(repository: str, revision: str, names: tuple[str, ...], cache: P
 
 
 def ingest_folder(folder: Path, out: Path) -> Lineage:
-    """Takes a folder in the challenge's layout as it is: the files of the contract are linked, others are left out."""
+    """Takes a folder in the challenge's layout as it is: the files of the contract are copied, others are left out.
+
+    The run gets bytes of its own (shared blocks where the file system can, else a copy), because the folder belongs to
+    a user who may overwrite a file during the run. The lineage describes the copy.
+    """
     sources = dict(contract_files(folder))
-    with progress("hash data", sum(path.stat().st_size for path in sources.values()), "bytes") as bar:
-        entries = [Entry(name, md5_file(path, bar.advance)) for name, path in sources.items()]
-    with staged(out) as staging:
+    entries = []
+    total = sum(path.stat().st_size for path in sources.values())
+    with staged(out) as staging, progress("copy and hash data", total, "bytes") as bar:
         for name, path in sources.items():
-            link(path, staging / name)
+            copy(path, staging / name)
+            entries.append(Entry(name, md5_file(staging / name, bar.advance)))
         lineage = Lineage(
             repository="",
             revision="",

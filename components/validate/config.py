@@ -1,7 +1,7 @@
 """What good data is, as a policy: each limit, and what each rule does when it fails, can be set by a run."""
 
 from dataclasses import dataclass, fields
-from typing import get_args
+from typing import Literal, get_args
 
 from components.validate.suite import BY_NAME, ROW_RULES, Rule, Severity
 from model.checks import at_least, between, one_of
@@ -19,11 +19,28 @@ _UNBOUNDED = (
 )
 
 
+UserPolicy = Literal["apart", "returning"]
+_ONE_VISIT = ("users-apart", "future-apart", "target-not-in-history")
+ESSENTIAL = (  # training itself refuses what breaks these
+    "files-present",
+    "files-readable",
+    "columns-present",
+    "column-types",
+    "no-nulls",
+    "history-width",
+    "levels-range",
+    "item-levels-range",
+)
+
+
 @dataclass(frozen=True)
 class ValidatePolicy:
     """Shares lie in [0, 1]. The defaults pass the sample, MovieLens-100k and what is known of the challenge's files."""
 
-    severities: tuple[str, ...] = ()  # overrides such as "users-apart=warn"; the names stand in suite.py
+    severities: tuple[str, ...] = ()  # overrides such as "users-apart=warn"; suite/ has the names
+    # `returning`: a log split by time, in which people come back and click the same item again. Rules that hold only
+    # where each user is in one split and clicks an item once then warn.
+    users: UserPolicy = "apart"
     examples: int = 10  # of each failed rule, in the verdict
 
     # Rows
@@ -88,13 +105,14 @@ class ValidatePolicy:
                 at_least(f"validate.{field.name}", value, 0)
             elif field.name in _UNBOUNDED:
                 at_least(f"validate.{field.name}", value, 0.0)
-            elif field.name != "severities":
+            elif field.name not in ("severities", "users"):
                 between(f"validate.{field.name}", value, 0.0, 1.0)
+        one_of("validate.users", self.users, get_args(UserPolicy))
         for override in self.severities:
             _check_override(override)
 
     def severity(self, rule: Rule) -> Severity:
-        chosen: Severity = rule.severity
+        chosen: Severity = "warn" if self.users == "returning" and rule.name in _ONE_VISIT else rule.severity
         for override in self.severities:  # the last word counts, as on a command line
             name, _, value = override.partition("=")
             if name == rule.name:
@@ -111,6 +129,11 @@ def _check_override(override: str) -> None:
         raise ValueError(f"validate.severities = {override!r}: must look like rule=severity, e.g. users-apart=warn")
     one_of(f"validate.severities: rule of {override!r}", name, sorted(BY_NAME))
     one_of(f"validate.severities: severity of {override!r}", severity, get_args(Severity))
+    if severity == "warn" and name in ESSENTIAL:
+        raise ValueError(
+            f"validate.severities = {override!r}: {name} can't be lowered to a warning, because training refuses data "
+            "that breaks it; mend the data"
+        )
     if severity == "quarantine" and name not in ROW_RULES:
         raise ValueError(
             f"validate.severities = {override!r}: only a rule about single rows can move rows aside: "

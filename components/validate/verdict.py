@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from components.validate.config import ValidatePolicy
+from components.validate.config import ESSENTIAL, ValidatePolicy
 from components.validate.expectations import Judgement
 from components.validate.measured import Line, Measured
 from components.validate.suite import Between, Rule, Severity
@@ -125,14 +125,23 @@ def stop_message(verdict: dict[str, Any]) -> str:
     stopped = [rule for rule in verdict["rules"] if not rule["passed"] and rule["severity"] == "stop"]
     aside = [rule for rule in verdict["rules"] if not rule["passed"] and rule["severity"] == "quarantine"]
     lines = [f"  {rule['message']}" for rule in [*stopped, *aside]]
-    return "\n".join(
-        [
-            "the data breaks a rule that stops a run:"
-            if len(stopped) == 1
-            else f"the data breaks {len(stopped)} rules that stop a run:",
-            *lines,
-            "Examples are in verdict.json and data_docs.html. Mend the data and commit a new revision; a limit that is "
-            "wrong for this data is set with --set validate.<field>, a severity with "
-            f"--set validate.severities={stopped[0]['name']}=warn",
-        ]
-    )
+    rules = "a rule that stops" if len(stopped) == 1 else f"{len(stopped)} rules that stop"
+    examples = "Examples are in verdict.json and data_docs.html."
+    return "\n".join([f"the data breaks {rules} a run:", *lines, examples, *_remedies(stopped)])
+
+
+def _remedies(stopped: list[Outcome]) -> list[str]:
+    """What a person can do; never an option that would be refused, or that training would fail on later."""
+    names = [rule["name"] for rule in stopped]
+    fixed = [name for name in names if name in ESSENTIAL]
+    if fixed:
+        return [f"Mend the data and commit a new revision: training can't run on data that breaks {', '.join(fixed)}."]
+    options = " ".join(f"--set validate.severities={name}=warn" for name in names)
+    returning = [name for name in names if name in ("users-apart", "future-apart", "quarantine-small")]
+    remedies = [
+        "Mend the data and commit a new revision. A limit that is wrong for this data is set with "
+        f"--set validate.<field>=<value>; to run in spite of it: {options}"
+    ]
+    if returning:
+        remedies.append("If users come back and click items again in this log: --set validate.users=returning")
+    return remedies

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.options import SetOption
+
 if TYPE_CHECKING:
     from components.dataset.importers import ImportReport
 
@@ -34,6 +36,29 @@ def add(
         print("now: .venv/bin/dvc push, and git commit -m 'New data' data.dvc")
     else:
         print(f"{added.pushed} objects pushed; now: git commit -m 'New data' data.dvc")
+
+
+@data_app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A folder in the layout of the data contract.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for verdict.json and data_docs.html.")],
+    overrides: SetOption = None,
+    champion: Annotated[Path | None, typer.Option(help="Folder of a champion to measure drift against.")] = None,
+) -> None:
+    """Hold a folder against the rules of validation, as a run would.
+
+    Example: `mmctr data check ~/clicks --out checked --set validate.severities=users-apart=warn`
+    """
+    from components.data_versions.check import check_data
+    from pipelines.presets import resolve
+
+    policy = resolve("sample", overrides, None).validate
+    _folder(folder)
+    verdict = check_data(folder, policy, out, champion)
+    for rule in verdict["rules"]:
+        if not rule["passed"]:
+            print(f"{rule['severity']}: {rule['message']}")
+    print(f"{verdict['status']}: read {out / 'data_docs.html'}")
 
 
 @data_app.command()

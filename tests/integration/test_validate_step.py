@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from components.errors import StepError
 from components.storage.files import read_json, write_json
-from components.validate.__main__ import main
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate
-from components.validate.suite import RULES
+from pipelines.cli.data import data_app
 from tests.unit.validate import damages as by
 from tests.unit.validate.good_data import Good, edit, ints, tables_judged_once, with_column, write_all
 
@@ -216,18 +217,18 @@ def test_no_dataset_is_one_clear_error(good: Good, tmp_path: Path) -> None:
         validate(tmp_path / "empty", good.no_champion, ValidatePolicy(), tmp_path / "out")
 
 
-def test_a_folder_is_checked_from_the_command_line(
-    data: Path, good: Good, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "mmctr")
+def test_the_command_says_what_a_run_would_say(data: Path, good: Good, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert main([str(data), "--out", str(out), "--champion", str(good.champion)]) == 0
-    assert f"clean: read {out / 'data_docs.html'}" in caplog.text
-    assert main([str(data), "--out", str(out), "--set", "min_rows=1000", "--set", "severities=split-size=warn"]) == 0
-    assert "warn: split-size: expected that every split has enough rows" in caplog.text
-    assert main([str(data), "--out", str(out), "--set", "min_rows=1000"]) == 1
-    assert "the data breaks a rule that stops a run" in caplog.text
-    assert main(["--rules"]) == 0
-    assert all(rule.what in caplog.text for rule in RULES)
-    with pytest.raises(SystemExit):
-        main([str(data), "--out", str(out), "--set", "min_rows=many"])
+
+    def check(*options: str) -> Result:
+        return CliRunner().invoke(data_app, ["check", str(data), "--out", str(out), *options])
+
+    assert f"clean: read {out / 'data_docs.html'}" in check("--champion", str(good.champion)).output
+    few = ("--set", "validate.min_rows=1000")
+    warned = check(*few, "--set", "validate.severities=split-size=warn")
+    assert "warn: split-size: expected that every split has enough rows" in warned.output
+    stopped = check(*few).exception
+    assert isinstance(stopped, StepError)
+    assert "the data breaks a rule that stops a run" in str(stopped)
+    assert "--set validate.severities=split-size=warn" in str(stopped)
+    assert isinstance(check("--set", "validate.min_rows=many").exception, ValueError)

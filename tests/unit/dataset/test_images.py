@@ -1,6 +1,7 @@
 """One reader for loose images and for shards."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -52,3 +53,11 @@ def test_a_cut_off_shard_is_named(tmp_path: Path, keep: int) -> None:
     shard.write_bytes(shard.read_bytes()[:keep])
     with pytest.raises(StepError, match=r"item_images-00000\.tar"):
         ImageFolder(tmp_path)
+
+
+def test_a_named_pipe_is_no_image(tmp_path: Path) -> None:
+    """Reading one would wait for ever for somebody who writes into it."""
+    (tmp_path / "item_images").mkdir()
+    os.mkfifo(tmp_path / "item_images" / "7.jpg")
+    assert ImageFolder(tmp_path).ids() == []
+    assert image_files(tmp_path) == []

@@ -1,6 +1,7 @@
 """Exactly one revision, whole or not at all; each accident is one clear error."""
 
 import errno
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -372,3 +373,14 @@ def test_a_folder_that_lacks_a_file_is_named(repository: Path, tmp_path: Path) -
         ingest_folder(repository / "data", tmp_path / "out")
     with pytest.raises(StepError, match="is not a folder"):
         ingest_folder(tmp_path / "absent", tmp_path / "out")
+
+
+def test_a_file_overwritten_in_place_during_a_run_changes_nothing_for_it(repository: Path, tmp_path: Path) -> None:
+    lineage = ingest_folder(repository / "data", tmp_path / "taken")
+    before = (tmp_path / "taken" / "train.parquet").read_bytes()
+    path = repository / "data" / "train.parquet"
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(b"another night's clicks")
+    assert (tmp_path / "taken" / "train.parquet").read_bytes() == before
+    assert lineage.files["train.parquet"]["md5"] == hashlib.md5(before, usedforsecurity=False).hexdigest()

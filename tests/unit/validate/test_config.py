@@ -1,14 +1,16 @@
 """The policy refuses nonsense by name, and every limit in it is held by a rule."""
 
+import re
 from dataclasses import fields
 
 import pytest
 
 from components.settings import from_dict, to_dict, with_overrides
-from components.validate.config import ValidatePolicy
+from components.validate.config import ESSENTIAL, ValidatePolicy
 from components.validate.suite import BY_NAME, RULES, Between, Filled
+from components.validate.verdict import stop_message
 
-MEASURED_BY = {"severities", "examples", "min_history", "images_decoded"}  # used while measuring
+MEASURED_BY = {"severities", "users", "examples", "min_history", "images_decoded"}  # used while measuring
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,39 @@ def test_the_last_severity_counts() -> None:
     assert policy.severity(BY_NAME["users-apart"]) == "stop"
     assert policy.severity(BY_NAME["rows-distinct"]) == "stop"
     assert policy.severity(BY_NAME["rows-apart"]) == "stop"
+
+
+def test_severities_of_several_options_add_up() -> None:
+    policy = with_overrides(
+        ValidatePolicy(severities=("rows-distinct=warn",)),
+        ["severities=users-apart=warn", "severities=items-vary=warn", "severities=users-apart=stop"],
+    )
+    assert policy.severities == ("rows-distinct=warn", "users-apart=stop", "items-vary=warn")
+
+
+@pytest.mark.parametrize("name", ESSENTIAL)
+def test_a_rule_that_training_needs_is_not_lowered_and_no_such_remedy_is_printed(name: str) -> None:
+    with pytest.raises(ValueError, match="can't be lowered to a warning, because training refuses data that breaks it"):
+        ValidatePolicy(severities=(f"{name}=warn",))
+    broken = {"name": name, "passed": False, "severity": "stop", "message": name}
+    assert "--set" not in stop_message({"rules": [broken, {**broken, "name": "users-apart"}]})
+
+
+def test_the_printed_remedies_can_be_typed() -> None:
+    broken = {"passed": False, "severity": "stop", "message": ""}
+    names = ("users-apart", "quarantine-small", "items-vary")
+    message = stop_message({"rules": [{**broken, "name": name} for name in names]})
+    options = re.findall(r"--set validate\.(severities=\S+)", message)
+    policy = with_overrides(ValidatePolicy(), options)
+    assert {policy.severity(BY_NAME[name]) for name in names} == {"warn"}
+    assert "--set validate.users=returning" in message
+
+
+def test_a_log_of_returning_users_warns_where_it_would_stop() -> None:
+    policy = with_overrides(ValidatePolicy(), ["users=returning", "severities=future-apart=stop"])
+    found = {name: policy.severity(BY_NAME[name]) for name in ("users-apart", "target-not-in-history", "future-apart")}
+    assert found == {"users-apart": "warn", "target-not-in-history": "warn", "future-apart": "stop"}
+    assert policy.severity(BY_NAME["rows-distinct"]) == "quarantine"
 
 
 def test_a_policy_survives_json() -> None:
