@@ -1,4 +1,6 @@
-"""Errors that a person can act on."""
+"""Errors that a person can act on, without the passwords that an address may hold."""
+
+import re
 
 
 class StepError(Exception):
@@ -7,7 +9,15 @@ class StepError(Exception):
     The message states the problem and what to do about it; it is shown without a traceback.
     """
 
+    def __str__(self) -> str:
+        return redacted(super().__str__())
+
 
 def one_line(error: BaseException) -> str:
     """What an error says, fit for a log line or a sentence; its type when it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return redacted(" ".join(str(error).split())) or type(error).__name__
+
+
+def redacted(text: str) -> str:
+    """The text with the account and the password of every address in it replaced, before it is shown or kept."""
+    return re.sub(r"(?<=://)[^\s/?#]+@", "***@", text)

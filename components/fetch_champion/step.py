@@ -3,28 +3,28 @@
 from pathlib import Path
 from typing import Any
 
-from components.packages.fetch import fetch_package
+from components.packages.fetch import expected_hash, fetch_package, version_at
 from components.packages.format import METRICS, auc_of
 from components.storage.files import read_json, write_json
 from components.tracking.models import models
 from components.tracking.server import sqlite_file, tracking_uri
-from components.tracking.tags import CHAMPION, PACKAGE_HASH
+from components.tracking.tags import CHAMPION
 
 
 def fetch_champion(name: str, out: Path) -> dict[str, Any]:
     """Writes `champion.json` and `package/`; `{"version": null}` alone while no version was ever approved."""
     out.mkdir(parents=True, exist_ok=True)
     file = sqlite_file(tracking_uri())
-    version = None if file is not None and not file.exists() else models(name).at(CHAMPION)
+    version = None if file is not None and not file.exists() else version_at(models(name), CHAMPION)
     if version is None:
         write_json(out / "champion.json", {"version": None, "name": name})
         return {"version": None, "name": name}
-    package = fetch_package(name, version, out / "package")
+    package = fetch_package(models(name), version, out / "package")
     found = {
         "version": str(version.number),
         "name": name,
         "run_id": version.run_id,
-        "package_sha256": version.tags[PACKAGE_HASH],
+        "package_sha256": expected_hash(models(name), version),
         "auc": auc_of(read_json(package / METRICS)),
     }
     write_json(out / "champion.json", found)  # last: with it the folder is whole

@@ -1,4 +1,4 @@
-"""The package of a registered version, on this machine, checked against the hash that it was registered with."""
+"""The files of a registered version, on this machine, checked before anything reads or runs them."""
 
 import shutil
 import tempfile
@@ -6,32 +6,60 @@ from pathlib import Path
 
 from components.errors import StepError
 from components.packages.format import package_hash
-from components.tracking.models import Models, Version, models
-from components.tracking.tags import PACKAGE_HASH
+from components.tracking.decisions import Book, read
+from components.tracking.models import PACKAGE, Models, Version
+from components.tracking.tags import CHAMPION, PACKAGE_HASH, PREVIOUS
 
 
-def fetch_package(name: str, version: Version, out: Path, registry: Models | None = None) -> Path:
-    """The package of a version, checked against the hash that it was registered with."""
-    expected = version.tags.get(PACKAGE_HASH)
+def version_at(models: Models, alias: str) -> Version | None:
+    """The version at an alias. Where the log of decisions knows better than the alias, the log is right."""
+    found = models.at(alias)
+    if found is None or alias not in (CHAMPION, PREVIOUS):
+        return found
+    book = read(models, [found])
+    decided = book.champion if alias == CHAMPION else book.previous
+    return models.version(decided) if book.decisions and decided else found
+
+
+def expected_hash(models: Models, version: Version, book: Book | None = None) -> str:
+    """The hash that a version's files must have: by the decision that approved it, else as it was registered."""
+    book = book or read(models, [version])
+    approved = book.approved_hash(version.number)
+    expected = approved or version.tags.get(PACKAGE_HASH)
     if expected is None:
-        raise StepError(f"{name} version {version.number} was not made by mmctr: it has no tag {PACKAGE_HASH!r}")
+        raise StepError(f"{models.name} version {version.number} was not made by mmctr: it has no tag {PACKAGE_HASH!r}")
+    return expected
+
+
+def fetch_package(models: Models, version: Version, out: Path) -> Path:
+    """The package of a version alone, after all files of the version were checked."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        package = (registry or models(name)).download_package(version.number, Path(scratch))
-        if package_hash(package) != expected:
-            raise StepError(
-                f"the files of {name} version {version.number} are not the ones that were registered: their hash "
-                f"differs from the tag {PACKAGE_HASH!r}. Do not use it: reject it, and run the pipeline again"
-            )
+        whole = _download(models, version, Path(scratch), expected_hash(models, version))
         shutil.rmtree(out, ignore_errors=True)
-        shutil.move(package, out)
+        shutil.move(whole / PACKAGE, out)
     return out
 
 
 def local_package(models: Models, version: Version, cache: Path) -> Path:
-    """The folder is named by the hash of its content, and checked against it: a damaged copy is fetched again."""
-    expected = version.tags.get(PACKAGE_HASH, "unknown")
+    """Kept in a folder that its hash names, and checked against it each time: a damaged copy is fetched again."""
+    expected = expected_hash(models, version)
     folder = cache / expected
-    if folder.exists() and package_hash(folder) == expected:
-        return folder
-    return fetch_package(models.name, version, folder, models)
+    if not (folder.exists() and package_hash(folder) == expected):
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            whole = _download(models, version, Path(scratch) / "files", expected)
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.move(whole, folder)
+    return folder / PACKAGE
+
+
+def _download(models: Models, version: Version, out: Path, expected: str) -> Path:
+    whole = models.download(version.number, out)
+    if package_hash(whole) != expected:
+        raise StepError(
+            f"the files of {models.name} version {version.number} are not the ones that were registered or approved: "
+            f"their hash is not {expected[:16]}…. Do not use this version; reject it or roll back, and run the "
+            "pipeline again"
+        )
+    return whole

@@ -19,9 +19,12 @@ FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VER
 
 
 def package_hash(package: Path) -> str:
-    """One hash over names and contents: a file that was changed, added or removed changes it."""
+    """One hash over names and contents: a file that was changed, added or removed changes it.
+
+    Of a version it is the hash of all its files: the package, and the code, `MLmodel` and requirements around it.
+    """
     files = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*") if path.is_file()}
-    missing = sorted(set(FILES) - set(files))
+    missing = sorted(set(FILES) - {Path(name).name for name in files})
     if missing:
         raise StepError(f"the model package {package} has no {missing[0]}: register the candidate again")
     return sha256_json(files)

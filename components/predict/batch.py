@@ -19,11 +19,12 @@ from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score
 from components.dataset.layout import split_path
 from components.errors import StepError
-from components.packages.fetch import local_package
+from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
 from components.predict.write import WRITERS, Format
 from components.process.progress import progress
 from components.storage.files import sha256_file, sha256_json, write_json
+from components.storage.locks import alone
 from components.tracking.models import Models, Version
 from components.tracking.tags import PACKAGE_HASH
 from model.checkpoint import load
@@ -55,8 +56,15 @@ class Predicted:
 
 
 def predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
-    """`data` is a dataset folder, or one parquet file of rows."""
-    version = models.at(config.alias)
+    """`data` is a dataset folder, or one parquet file of rows. Two at once must not write the same output."""
+    if out.is_dir():
+        raise StepError(f"--out {out} is a folder: name the file to write, for example {out / 'scores.parquet'}")
+    with alone(out.with_name(f".{out.name}.lock"), wait=False):
+        return _predict(data, out, models, workspace, config)
+
+
+def _predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
+    version = version_at(models, config.alias)
     if version is None:
         have = ", ".join(sorted(models.aliases())) or "none yet"
         raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")

@@ -15,7 +15,7 @@ from typing import Any
 from components.artifacts import Artifacts
 from components.dataset.lineage import Lineage
 from components.errors import StepError
-from components.packages.format import MANIFEST, METRICS, VERDICT, auc_of, weights_hash
+from components.packages.format import MANIFEST, METRICS, VERDICT, auc_of, package_hash, weights_hash
 from components.register.package import build_package
 from components.storage.files import read_json, sha256_json, write_json
 from components.tracking import tags as tag
@@ -62,8 +62,8 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
     if version is None:
         with tempfile.TemporaryDirectory(prefix="mmctr-register-") as scratch:
             package = Path(scratch) / "package"
-            digest = build_package(made, config, package)
-            version = create(models, run, package, {**tags, tag.PACKAGE_HASH: digest})
+            build_package(made, config, package)
+            version = create(models, run, package, tags)
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)
     run.set_tags({"mmctr.model_version": str(version.number)})
@@ -88,7 +88,9 @@ def _champion_itself(models: Models, identity: str) -> Version | None:
 
 
 def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, str]) -> Version:
-    model_id, address = upload(run, models.name, package, tags[KEY], package.with_name("model"))
+    whole = package.with_name("model")
+    model_id, address = upload(run, models.name, package, tags[KEY], whole)
+    tags = {**tags, tag.PACKAGE_HASH: package_hash(whole)}
     models.ensure(_DESCRIPTION)
     number = models.create(address, tags, describe(read_json(package / METRICS), tags), run.run_id, model_id)
     return registered(models, tags[KEY]) or models.version(number)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import StepError
-from components.packages.fetch import fetch_package
+from components.packages.fetch import expected_hash, fetch_package
 from components.packages.format import METRICS, VERDICT
-from components.review.log import Action, Decision, append
 from components.review.settle import Registry, look, settle
 from components.storage.files import read_json, sha256_file
+from components.tracking.decisions import Action, Decision, append
 from components.tracking.models import Models, Version
 from components.tracking.server import RefusedError
 from components.tracking.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
@@ -64,7 +64,7 @@ def reject(models: Models, number: int, reviewer: Reviewer) -> Outcome:
 
 
 def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> Outcome:
-    """The champion and the one before it change places. No check is waited for: what was approved was checked.
+    """The champion and the one before it change places, if the files to go back to are still the approved ones.
 
     After a rollback the previous champion is the one that was taken out of service. Going there again must be asked
     for (`forward`), lest two people who roll back in the same minute undo each other.
@@ -85,7 +85,11 @@ def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> Outco
     if forward and not rolled_back:
         raise StepError(f"--forward undoes a rollback, and the last change of {models.name}'s champion was none")
     target = registry.version(book.previous)
-    return _decide(registry, "rollback", target.number, reviewer, _evidence(target), mended)
+    with tempfile.TemporaryDirectory(prefix="mmctr-review-") as scratch:
+        fetch_package(models, target, Path(scratch) / "package")
+    return _decide(
+        registry, "rollback", target.number, reviewer, {"package_sha256": expected_hash(models, target, book)}, mended
+    )
 
 
 def check(registry: Registry, version: Version) -> dict[str, str]:
@@ -101,7 +105,7 @@ def check(registry: Registry, version: Version) -> dict[str, str]:
             "run the pipeline again, it compares with the new one"
         )
     with tempfile.TemporaryDirectory(prefix="mmctr-review-") as scratch:
-        package = fetch_package(name, version, Path(scratch) / "package", registry.models)
+        package = fetch_package(registry.models, version, Path(scratch) / "package")
         if read_json(package / VERDICT).get("passed") is not True:
             raise StepError(f"{name} version {number}: the verdict in its package is not a pass; reject it")
         return {**_evidence(version), "verdict_sha256": sha256_file(package / VERDICT), "compared_with": champion}
@@ -120,7 +124,7 @@ def inspect(models: Models, number: int) -> dict[str, Any]:
     registry, mended = survey(models)
     version = registry.version(number)
     with tempfile.TemporaryDirectory(prefix="mmctr-review-") as scratch:
-        package = fetch_package(models.name, version, Path(scratch) / "package", models)
+        package = fetch_package(models, version, Path(scratch) / "package")
         metrics, verdict = read_json(package / METRICS), read_json(package / VERDICT)
     decisions = {n: d for n, d in registry.book.decisions.items() if number in (d.version, d.champion)}
     return {

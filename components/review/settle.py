@@ -9,9 +9,9 @@ milliseconds, the champion may point at the older of two approved versions.
 from dataclasses import dataclass
 
 from components.errors import StepError
-from components.review.log import DECISION, Book, read
+from components.tracking.decisions import DECISION, Book, read
 from components.tracking.models import Models, Version
-from components.tracking.tags import CHALLENGER, CHAMPION, PREVIOUS, STATUS
+from components.tracking.tags import CHALLENGER, CHAMPION, PACKAGE_HASH, PREVIOUS, STATUS
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ def _mend_versions(registry: Registry) -> list[str]:
         if version is None or found is None:
             continue  # deleted since; the log keeps what was decided
         wanted = {STATUS: status, DECISION: registry.book.anchor(found[0])}
+        if approved := registry.book.approved_hash(number):
+            wanted[PACKAGE_HASH] = approved
+            if version.tags.get(PACKAGE_HASH) != approved:
+                mended.append(f"version {number} bore another hash than its approved files have: put back")
         for key, value in wanted.items():
             if version.tags.get(key) != value:
                 registry.models.set_tag(number, key, value)

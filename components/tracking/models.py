@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.tracking.server import AlreadyThereError, ConflictError, NotThereError, Server, connect
 
-PACKAGE = "artifacts/package"  # where MLflow's pyfunc layout puts the model package of docs/reference/steps.md
+PACKAGE = "artifacts/package"  # below a version's files: where MLflow puts the package of docs/reference/steps.md
 _PAGE = 1000
 
 
@@ -89,10 +89,10 @@ class Models:
     def delete_alias(self, alias: str) -> None:
         self.server.call("delete_registered_model_alias", self.name, alias)
 
-    def download_package(self, number: int, out: Path) -> Path:
-        """Brings the model package of a version under `out`, and returns where it lies."""
+    def download(self, number: int, out: Path) -> Path:
+        """Brings all files of a version under `out`, whatever MLflow would load included; returns where they lie."""
         root = self.server.call("get_model_version_download_uri", self.name, str(number))
-        return self.server.download(f"{root}/{PACKAGE}", out)
+        return self.server.download(root, out)
 
     def _put(self, method: str, *args: str) -> None:
         """MLflow looks whether a row is there and then inserts it; two clients at once make one of them fail.

@@ -49,12 +49,11 @@ def load_model(folder: Path) -> Any:
 def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -> tuple[str, str]:
     """Uploads the package as a logged model of `run`; returns its id and its address.
 
-    Only a finished upload counts. One that a kill left half done is deleted, and an older finished one is used again.
+    What an earlier run uploaded and never registered is deleted: nobody has checked it since. `scratch` holds the files
+    afterwards, as they were uploaded.
     """
     server = run.server
     for found in _logged(server, run.experiment_id, key):
-        if str(found.status) == "READY":
-            return found.model_id, found.artifact_location
         server.call("delete_logged_model", found.model_id)
     made = server.call("create_logged_model", run.experiment_id, name, run.run_id, {KEY: key})
     write_model(package, scratch, made.model_id, run.run_id)

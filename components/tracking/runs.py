@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from components.errors import StepError
+from components.errors import StepError, redacted
 from components.tracking.server import AlreadyThereError, Server, connect
 
 PIPELINE_RUN = "mmctr.pipeline_run"
@@ -73,10 +73,10 @@ class TrackedRun:
 
     def url(self) -> str:
         """Where a person looks at it; a SQLite file has no address."""
-        base = os.environ.get(PUBLIC_URL_VARIABLE) or self.server.uri
+        base = os.environ.get(PUBLIC_URL_VARIABLE) or redacted(self.server.uri)
         if base.startswith("http"):
             return f"{base.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        return f"MLflow run {self.run_id} in {self.server.uri}"
+        return f"MLflow run {self.run_id} in {base}"
 
     def _known(self, name: str) -> dict[int, float]:
         if name not in self._points:

@@ -46,8 +46,8 @@ def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr")) -
         status, found = registry.status(number), registry.book.decision_on(number)
         decision = f"{found[0]}: {found[1].sentence()}" if found else ""
         table.add_row(
-            str(number), aliases, f"[{_COLOURS.get(status, 'white')}]{status}[/]",
-            version.tags.get(COMPARED_WITH, ""), escape(version.description), escape(decision),
+            str(number), aliases, f"[{_COLOURS.get(status, 'white')}]{escape(status)}[/]",
+            escape(version.tags.get(COMPARED_WITH, "")), escape(version.description), escape(decision),
         )  # fmt: skip
     console.print(table)
     void = f", {len(registry.book.void)} more came second and do not count" if registry.book.void else ""
@@ -66,7 +66,7 @@ def show_version(version: Version, name: Name = "mmctr", workspace: Workspace = 
     seen = inspect(_models(name, workspace), version)
     console = _tell(seen["mended"])
     status = seen["registry"].status(version)
-    console.print(f"[bold]{name} version {version}[/] [{_COLOURS.get(status, 'white')}]{status}[/]")
+    console.print(f"[bold]{name} version {version}[/] [{_COLOURS.get(status, 'white')}]{escape(status)}[/]")
     console.print(escape(seen["version"].description), "\n")
     console.print(escape(seen["verdict"].get("summary", "")))
     console.print(_rules(seen["verdict"].get("rules", [])), "\n")

@@ -80,7 +80,7 @@ def assert_not_half(models: Models, scratch: Path) -> None:
     """No version, or one whose tags and files are all there."""
     for version in models.versions():
         assert {KEY, PACKAGE_HASH, "mmctr.data_md5", "validation_status"} <= set(version.tags)
-        downloaded = models.download_package(version.number, scratch)
+        downloaded = models.download(version.number, scratch)
         assert package_hash(downloaded) == version.tags[PACKAGE_HASH]
 
 

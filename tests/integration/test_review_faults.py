@@ -7,8 +7,8 @@ import pytest
 
 from components.errors import StepError
 from components.review.decide import Reviewer, approve
-from components.review.log import log_of
 from components.review.settle import settle
+from components.tracking.decisions import log_of
 from components.tracking.models import Models
 from components.tracking.server import connect
 from tests.services.faulty_proxy import Fault, FaultyProxy, faulty_proxy

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.review.log import log_of
 from components.review.webhook import PROMOTE, Gatekeeper, Receiver
+from components.tracking.decisions import log_of
 from components.tracking.models import Models
 from components.tracking.server import connect
 from components.tracking.tags import CHAMPION

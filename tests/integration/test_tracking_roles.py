@@ -7,7 +7,7 @@ import pytest
 
 from components.errors import StepError
 from components.review.decide import Reviewer, approve, survey
-from components.review.log import DECISION, log_of
+from components.tracking.decisions import DECISION, log_of
 from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import RefusedError, connect

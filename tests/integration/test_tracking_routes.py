@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from components.review.decide import Reviewer, approve
-from components.review.log import DECISION
+from components.tracking.decisions import DECISION
 from components.tracking.models import Models
 from components.tracking.server import connect
 from tests.services.guarded_mlflow import PASSWORDS, routes, running_guarded

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.review.log import Book, Decision, TamperedError, fold
+from components.tracking.decisions import Book, Decision, TamperedError, fold
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.review.log import log_of
+from components.tracking.decisions import log_of
 from components.tracking.models import Models
 from components.tracking.server import connect
 from tests.services.mlflow import MlflowServer, running_mlflow

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from components.packages.format import FILES, VERDICT, package_hash
-from components.review.log import Decision, append, read
 from components.review.settle import settle
+from components.tracking.decisions import Decision, append, read
 from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import Server
@@ -15,22 +15,30 @@ from components.tracking.tags import CHAMPION, COMPARED_WITH, GATE, NO_CHAMPION,
 
 
 def make_version(
-    models: Models, scratch: Path, compared_with: str = NO_CHAMPION, passed: bool = True, **tags: str
+    models: Models, scratch: Path, compared_with: str = NO_CHAMPION, passed: bool | None = True, **tags: str | None
 ) -> int:
     """A pending version whose package holds placeholder files; `tags` override."""
-    run = run_for(f"package-{passed}", "review", models.server)
+    run = run_for(f"package-{passed}-{scratch.name}", "review", models.server)
     package = scratch / f"package-{passed}" / "artifacts" / "package"
     if not package.exists():
         package.mkdir(parents=True)
         for file in FILES:
             (package / file).write_text("{}")
-        (package / VERDICT).write_text(json.dumps({"passed": passed}))
+        for file in ("MLmodel", "requirements.txt", "serving_model.py"):
+            (package.parents[1] / file).write_text("")
+        (package / VERDICT).write_text(json.dumps({} if passed is None else {"passed": passed}))
     if not models.server.call("list_artifacts", run.run_id):
         models.server.call("log_artifacts", run.run_id, str(package.parents[1]), "model")
     source = f"{models.server.call('get_run', run.run_id).info.artifact_uri}/model"
     models.ensure("for tests")
-    described = {STATUS: "pending", GATE: "pass", COMPARED_WITH: compared_with, PACKAGE_HASH: package_hash(package)}
-    number = models.create(source, {**described, **tags}, run_id=run.run_id)
+    described = {
+        STATUS: "pending",
+        GATE: "pass",
+        COMPARED_WITH: compared_with,
+        PACKAGE_HASH: package_hash(package.parents[1]),
+    }
+    born = {key: value for key, value in {**described, **tags}.items() if value is not None}
+    number = models.create(source, born, run_id=run.run_id)
     models.set_alias("challenger", number)
     return number
 
@@ -48,7 +56,8 @@ def with_champions(models: Models, scratch: Path) -> int:
         book = read(models, [])
         decision = Decision(
             id=str(number), after=book.head, previous=book.hashes[book.head], action="approve", version=number,
-            champion=champion, by="Ada", note="before the test", at="2026-11-20T05:00:00+00:00", evidence={},
+            champion=champion, by="Ada", note="before the test", at="2026-11-20T05:00:00+00:00",
+            evidence={"package_sha256": models.version(number).tags[PACKAGE_HASH]},
         )  # fmt: skip
         append(models, decision)
     settle(models)

@@ -18,6 +18,7 @@ from components.errors import StepError
 from components.predict import batch as room
 from components.predict.batch import PredictConfig, Predicted, predict
 from components.predict.write import WRITERS
+from components.storage.locks import alone
 from components.tracking.models import Models
 from components.tracking.server import connect
 from tests.services.candidate import ITEMS, make_candidate, tiny_ranker
@@ -150,3 +151,19 @@ def test_what_cannot_be_scored_is_named(models: Models, workspace: Path, data: P
         predict(high, tmp_path / "x", models, workspace, SMALL)
     with pytest.raises(ValueError, match="--format = 'json': must be one of"):
         PredictConfig(format="json")  # type: ignore[arg-type]
+
+
+def test_two_at_once_with_one_output_is_refused(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    with alone(tmp_path / ".scores.parquet.lock"), pytest.raises(StepError, match=r"is at work there; wait until"):
+        predict(data, out, models, workspace, SMALL)
+    assert not out.exists()
+    predict(data, out, models, workspace, SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+def test_a_folder_as_output_is_refused_before_the_work(
+    models: Models, data: Path, workspace: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StepError, match=r"is a folder: name the file to write"):
+        predict(data, tmp_path, models, workspace, SMALL)

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.errors import StepError
+from components.packages.fetch import local_package, version_at
+from components.packages.format import package_hash
 from components.review.decide import Outcome, Reviewer, approve, inspect, reject, rollback
-from components.review.log import DECISION, TamperedError, log_of
 from components.review.settle import look, settle
-from components.tracking.models import Models
+from components.tracking.decisions import DECISION, TamperedError, log_of
+from components.tracking.models import PACKAGE, Models
 from components.tracking.server import Server, connect
 from components.tracking.tags import CHAMPION, GATE, PACKAGE_HASH, PREVIOUS, STATUS
 from tests.services.registry import champions, make_version, with_champions
@@ -78,14 +81,16 @@ def test_deciding_the_same_twice_is_deciding_once(
     [
         pytest.param({"compared_with": "1"}, "was compared with champion 1, but the champion is 2 now", id="champion"),
         pytest.param({GATE: "fail"}, "did not pass the gate", id="gate"),
+        pytest.param({GATE: None}, "did not pass the gate", id="no gate"),
+        pytest.param({"passed": None}, "the verdict in its package is not a pass", id="no verdict"),
         pytest.param({"passed": False}, "the verdict in its package is not a pass", id="verdict"),
         pytest.param({PACKAGE_HASH: "0" * 64}, "are not the ones that were registered", id="hash"),
         pytest.param({STATUS: "unheard of"}, "it is unheard of", id="status"),
     ],
 )
-def test_approval_is_refused(models: Models, tmp_path: Path, options: dict[str, str], why: str) -> None:
+def test_approval_is_refused(models: Models, tmp_path: Path, options: dict[str, Any], why: str) -> None:
     with_champions(models, tmp_path)
-    waiting = make_version(models, tmp_path, **{"compared_with": "2", **options})  # type: ignore[arg-type]
+    waiting = make_version(models, tmp_path, **{"compared_with": "2", **options})
     with pytest.raises(StepError, match=why):
         approve(models, waiting, ADA)
     assert champions(models) == (2, 1)
@@ -138,3 +143,45 @@ def test_the_last_decision_cannot_be_changed_either(models: Models, tmp_path: Pa
     log.set_tag(2, DECISION, log.version(2).tags[DECISION].replace("Ada", "Eve"))
     with pytest.raises(TamperedError, match="reviewed in decision 2"):
         approve(models, 3, BOB)
+
+
+def stored(models: Models, number: int) -> Path:
+    """Where the SQLite registry keeps the files of a version."""
+    return Path(models.server.call("get_model_version_download_uri", models.name, str(number)).removeprefix("file://"))
+
+
+@pytest.mark.parametrize("file", ["serving_model.py", "MLmodel", "requirements.txt", f"{PACKAGE}/ranker.pt2"])
+def test_any_file_that_changed_after_registration_is_noticed(models: Models, tmp_path: Path, file: str) -> None:
+    number = make_version(models, tmp_path / file.replace("/", "-"))
+    (stored(models, number) / file).write_text("import os")
+    with pytest.raises(StepError, match=f"the files of {models.name} version {number} are not the ones"):
+        approve(models, number, ADA)
+    assert log_of(models).versions() == []
+
+
+def test_weights_and_hash_swapped_together_after_approval_are_noticed(models: Models, tmp_path: Path) -> None:
+    approve(models, make_version(models, tmp_path / "own"), ADA)
+    approved = models.version(1).tags[PACKAGE_HASH]
+    (stored(models, 1) / PACKAGE / "ranker.safetensors").write_text("other weights")
+    models.set_tag(1, PACKAGE_HASH, package_hash(stored(models, 1)))
+    with pytest.raises(StepError, match="are not the ones that were registered or approved"):
+        local_package(models, models.version(1), tmp_path / "cache")
+    _, mended = settle(models)
+    assert "version 1 bore another hash than its approved files have: put back" in mended
+    assert models.version(1).tags[PACKAGE_HASH] == approved
+
+
+def test_nobody_rolls_back_to_files_that_changed(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path / "own")
+    (stored(models, 1) / PACKAGE / "ranker.safetensors").write_text("other weights")
+    with pytest.raises(StepError, match="version 1 are not the ones"):
+        rollback(models, BOB)
+    assert champions(models) == (2, 1)
+
+
+def test_the_log_is_right_where_the_alias_is_not(models: Models, tmp_path: Path) -> None:
+    with_champions(models, tmp_path)
+    models.set_alias(CHAMPION, 3)
+    found = version_at(models, CHAMPION)
+    assert found is not None
+    assert found.number == 2

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from components.review.log import Action, Decision, TamperedError, fold, text_hash
+from components.tracking.decisions import Action, Decision, TamperedError, fold, text_hash
 
 
 def write(entries: dict[int, str], after: int, action: Action, version: int, champion: int | None) -> int:

@@ -75,6 +75,14 @@ class Book:
         about = [n for n, d in self.decisions.items() if version in (d.version, *_demoted(d))]
         return (max(about), self.decisions[max(about)]) if about else None
 
+    def approved_hash(self, version: int) -> str | None:
+        """The hash of the files that were approved; the first approval holds it, and no later one may change it."""
+        kept = [d.evidence.get("package_sha256") for d in self.decisions.values() if d.version == version]
+        approved = [n for n, d in self.decisions.items() if d.version == version and d.action != "reject"]
+        if approved and not kept[0]:
+            raise _tampered(f"decision {approved[0]} does not say which files of version {version} were approved")
+        return kept[0] if approved else None
+
     def anchor(self, number: int) -> str:
         return f"{number}:{self.hashes[number]}"
 
