@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -154,9 +155,22 @@ def test_what_cannot_be_scored_is_named(models: Models, workspace: Path, data: P
 
 
 def test_two_at_once_with_one_output_is_refused(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
-    out = tmp_path / "scores.parquet"
-    with alone(tmp_path / ".scores.parquet.lock"), pytest.raises(StepError, match=r"is at work there; wait until"):
-        predict(data, out, models, workspace, SMALL)
+    out, held, done = tmp_path / "scores.parquet", threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with alone(tmp_path / ".scores.parquet.lock"):
+            held.set()
+            done.wait()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    try:
+        with pytest.raises(StepError, match=r"is at work there; wait until"):
+            predict(data, out, models, workspace, SMALL)
+    finally:
+        done.set()
+        other.join()
     assert not out.exists()
     predict(data, out, models, workspace, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
