@@ -9,9 +9,10 @@ NOT_MADE = Path("not-made-by-an-earlier-step")  # reading below it says which fi
 
 @dataclass(frozen=True, kw_only=True)
 class Artifacts:
-    """One record instead of nine paths in a row, which could be swapped without any tool seeing it."""
+    """One record instead of so many paths in a row, which could be swapped without any tool seeing it."""
 
     dataset: Path = NOT_MADE
+    lineage: Path = NOT_MADE
     validation: Path = NOT_MADE
     champion: Path = NOT_MADE
     embeddings: Path = NOT_MADE

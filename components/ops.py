@@ -23,10 +23,13 @@ def ingest(
     folder: str,
     workspace: str,
     dataset: dsl.Output[dsl.Dataset],
+    images: dsl.Output[dsl.Artifact],
+    lineage: dsl.Output[dsl.Artifact],
 ) -> None:
     """Checks out exactly one revision of the data (or takes a folder as it is) and records its lineage."""
     from pathlib import Path
 
+    from components.dataset.packing import take_images_apart
     from components.harness import log_config, step
     from components.ingest.step import ingest as check_out
     from components.ingest.step import ingest_folder
@@ -34,10 +37,12 @@ def ingest(
     with step("ingest", pipeline_run, config, dataset.path) as this:
         log_config(this.run, this.config)
         if folder:
-            lineage = ingest_folder(Path(folder), this.out)
+            found = ingest_folder(Path(folder), this.out)
         else:
-            lineage = check_out(repository, revision, this.out, Path(workspace) / "cache" / "data")
-        this.run.set_tags(lineage.tags())
+            found = check_out(repository, revision, this.out, Path(workspace) / "cache" / "data")
+        take_images_apart(this.out, Path(images.path))
+        found.write(Path(lineage.path))
+        this.run.set_tags(found.tags())
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -55,17 +60,22 @@ def validate(
     config: str,
     pipeline_run: str,
     dataset: dsl.Input[dsl.Dataset],
+    images: dsl.Input[dsl.Artifact],
     champion: dsl.Input[dsl.Model],
     validation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Stops here, before anything expensive, when the data would ruin a model."""
     from pathlib import Path
 
+    from components.dataset.packing import with_images
     from components.harness import step
     from components.validate.step import validate as work
 
-    with step("validate", pipeline_run, config, validation.path) as this:
-        this.record(work(Path(dataset.path), Path(champion.path), this.config.validate, this.out))
+    with (
+        step("validate", pipeline_run, config, validation.path) as this,
+        with_images(Path(dataset.path), Path(images.path)) as data,
+    ):
+        this.record(work(data, Path(champion.path), this.config.validate, this.out))
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -74,7 +84,7 @@ def decide(
     pipeline_run: str,
     skip_unchanged: bool,
     retrain_above_drift: float,
-    dataset: dsl.Input[dsl.Dataset],
+    lineage: dsl.Input[dsl.Artifact],
     validation: dsl.Input[dsl.Artifact],
     champion: dsl.Input[dsl.Model],
     freshness: dsl.Output[dsl.Artifact],
@@ -90,7 +100,7 @@ def decide(
     from components.tracking.ending import concluded
 
     with step("decide", pipeline_run, config, freshness.path) as this:
-        made = Artifacts.of(dataset=dataset, validation=validation, champion=champion)
+        made = Artifacts.of(lineage=lineage, validation=validation, champion=champion)
         found = judge(made, to_dict(this.config), FreshnessPolicy(skip_unchanged, retrain_above_drift))
         write_json(this.out / "freshness.json", asdict(found))
         ending = {} if found.train else concluded("skipped")
@@ -105,18 +115,23 @@ def encode_shard(
     workspace: str,
     shard: int,
     dataset: dsl.Input[dsl.Dataset],
+    images: dsl.Input[dsl.Artifact],
     encoded: dsl.Output[dsl.Artifact],
 ) -> str:
     """Encodes one part of the items into the cache. Shards run side by side, and one that fails is repeated alone."""
     import json
     from pathlib import Path
 
+    from components.dataset.packing import with_images
     from components.embed.step import encode_shard as work
     from components.harness import step
 
-    with step("encode-shard", pipeline_run, config, encoded.path, shard) as this:
+    with (
+        step("encode-shard", pipeline_run, config, encoded.path, shard) as this,
+        with_images(Path(dataset.path), Path(images.path)) as data,
+    ):
         cache = f"{workspace}/cache/embeddings"
-        report = work(Path(dataset.path), this.config.embed, cache, shard, this.config.embed.shards)
+        report = work(data, this.config.embed, cache, shard, this.config.embed.shards)
     return json.dumps(report)
 
 
@@ -127,6 +142,7 @@ def embed(
     workspace: str,
     reports: List[str],
     dataset: dsl.Input[dsl.Dataset],
+    images: dsl.Input[dsl.Artifact],
     champion: dsl.Input[dsl.Model],
     embeddings: dsl.Output[dsl.Dataset],
 ) -> None:
@@ -134,12 +150,16 @@ def embed(
     import json
     from pathlib import Path
 
+    from components.dataset.packing import with_images
     from components.embed.step import assemble
     from components.harness import step
 
-    with step("embed", pipeline_run, config, embeddings.path) as this:
+    with (
+        step("embed", pipeline_run, config, embeddings.path) as this,
+        with_images(Path(dataset.path), Path(images.path)) as data,
+    ):
         cache, done = f"{workspace}/cache/embeddings", [json.loads(report) for report in reports]
-        this.record(assemble(Path(dataset.path), Path(champion.path), this.config.embed, cache, this.out, done))
+        this.record(assemble(data, Path(champion.path), this.config.embed, cache, this.out, done))
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
@@ -192,7 +212,7 @@ def evaluate(
 def gate(
     config: str,
     pipeline_run: str,
-    dataset: dsl.Input[dsl.Dataset],
+    lineage: dsl.Input[dsl.Artifact],
     validation: dsl.Input[dsl.Artifact],
     embeddings: dsl.Input[dsl.Dataset],
     training: dsl.Input[dsl.Model],
@@ -208,7 +228,7 @@ def gate(
 
     with step("gate", pipeline_run, config, decision.path) as this:
         made = Artifacts.of(
-            dataset=dataset,
+            lineage=lineage,
             validation=validation,
             embeddings=embeddings,
             training=training,
@@ -225,7 +245,7 @@ def gate(
 def register(
     config: str,
     pipeline_run: str,
-    dataset: dsl.Input[dsl.Dataset],
+    lineage: dsl.Input[dsl.Artifact],
     validation: dsl.Input[dsl.Artifact],
     embeddings: dsl.Input[dsl.Dataset],
     training: dsl.Input[dsl.Model],
@@ -243,7 +263,7 @@ def register(
 
     with step("register", pipeline_run, config, registration.path) as this:
         made = Artifacts.of(
-            dataset=dataset,
+            lineage=lineage,
             validation=validation,
             embeddings=embeddings,
             training=training,

@@ -43,23 +43,25 @@ def training_pipeline(
             folder=folder,
             workspace=workspace,
         )
-        dataset = ingest.output
+        dataset, images, lineage = (ingest.outputs[name] for name in ("dataset", "images", "lineage"))
         # After ingest, which opens the MLflow run: two first steps at once could open two.
         champion = ops.fetch_champion(config=config, pipeline_run=run).after(ingest).output
-        validation = ops.validate(config=config, pipeline_run=run, dataset=dataset, champion=champion).output
-        made = {"dataset": dataset, "validation": validation}
+        validation = ops.validate(
+            config=config, pipeline_run=run, dataset=dataset, images=images, champion=champion
+        ).output
         decide = ops.decide(
             config=config,
             pipeline_run=run,
             skip_unchanged=skip_unchanged,
             retrain_above_drift=retrain_above_drift,
+            lineage=lineage,
+            validation=validation,
             champion=champion,
-            **made,
         )
         with dsl.If(decide.outputs["Output"] == True, name="stale"):  # noqa: E712 (kfp compares, not Python)
             with dsl.ParallelFor(items=shards, name="shards") as shard:
                 encoded = ops.encode_shard(
-                    config=config, pipeline_run=run, workspace=workspace, shard=shard, dataset=dataset
+                    config=config, pipeline_run=run, workspace=workspace, shard=shard, dataset=dataset, images=images
                 )
             embed = ops.embed(
                 config=config,
@@ -67,13 +69,14 @@ def training_pipeline(
                 workspace=workspace,
                 reports=dsl.Collected(encoded.outputs["Output"]),
                 dataset=dataset,
+                images=images,
                 champion=champion,
             )
-            made |= {"embeddings": embed.output}
-            training = ops.train(config=config, pipeline_run=run, workspace=workspace, **made).output
+            made = {"validation": validation, "embeddings": embed.output}
+            training = ops.train(config=config, pipeline_run=run, workspace=workspace, dataset=dataset, **made).output
             made |= {"training": training, "champion": champion}
-            evaluation = ops.evaluate(config=config, pipeline_run=run, **made).output
-            made |= {"evaluation": evaluation}
+            evaluation = ops.evaluate(config=config, pipeline_run=run, dataset=dataset, **made).output
+            made |= {"evaluation": evaluation, "lineage": lineage}
             gate = ops.gate(config=config, pipeline_run=run, **made)
             with dsl.If(gate.outputs["Output"] == True, name="passed"):  # noqa: E712
                 ops.register(config=config, pipeline_run=run, decision=gate.outputs["decision"], **made)

@@ -2,7 +2,7 @@
 
 Shards are ordinary tar files (WebDataset), members named `{id}.jpg|jpeg|png`: few big files are what object stores
 and DVC move fast. They lie in the dataset folder or in its `item_images/`. Loose files win over shards, so that a
-single image can be mended without a new shard.
+single image can be mended without a new shard, and so do the shards that ingest packs them into.
 """
 
 import re
@@ -16,6 +16,7 @@ from components.errors import StepError
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _ID = re.compile(r"[0-9]{1,18}")
 _SHARDS = "item_images-*.tar"
+PACKED = "item_images-packed-{}.tar"  # in item_images/: what ingest makes of loose files
 
 
 class ImageFolder:
@@ -26,12 +27,10 @@ class ImageFolder:
         self._members: dict[int, tuple[Path, int, int]] = {}  # item -> shard, offset and length in bytes
         for shard in shards(dataset):
             self._members.update(_index(shard))
-        folder = item_images_path(dataset)
-        if folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                item = _item_id(path.name)
-                if item is not None and path.is_file():  # a named pipe would never end
-                    self._files[item] = path
+        for path in loose_images(dataset):
+            item = _item_id(path.name)
+            if item is not None:
+                self._files[item] = path
 
     def __len__(self) -> int:
         return len(self.ids())
@@ -61,7 +60,17 @@ def iter_images(dataset: Path, items: Iterable[int] | None = None) -> Iterator[t
 
 
 def shards(dataset: Path) -> list[Path]:
-    return sorted(dataset.glob(_SHARDS)) + sorted(item_images_path(dataset).glob(_SHARDS))
+    """In the order in which they are read: of two images of one item, the later one counts."""
+    inner = sorted(item_images_path(dataset).glob(_SHARDS))
+    return sorted(dataset.glob(_SHARDS)) + sorted(inner, key=lambda path: path.match(PACKED.format("*")))
+
+
+def loose_images(dataset: Path) -> list[Path]:
+    """By name, which is also the order in which they are read."""
+    folder = item_images_path(dataset)
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    # A named pipe is no file: reading it would never end.
+    return [path for path in files if _item_id(path.name) is not None and path.is_file()]
 
 
 def shard_ids(shard: Path) -> list[int]:
@@ -71,9 +80,7 @@ def shard_ids(shard: Path) -> list[int]:
 
 def image_files(dataset: Path) -> list[Path]:
     """The shards and the loose files, for those who copy or hash them."""
-    folder = item_images_path(dataset)
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return shards(dataset) + [path for path in files if _item_id(path.name) is not None and path.is_file()]
+    return shards(dataset) + loose_images(dataset)
 
 
 def _item_id(name: str) -> int | None:

@@ -46,7 +46,7 @@ def judge(made: Artifacts, config: Mapping[str, Any], policy: FreshnessPolicy) -
     name = f"champion {standing['version']}"
     if not policy.skip_unchanged and not policy.retrain_above_drift:
         return Freshness(True, "the run was asked to train whatever has changed")
-    now = read_json(made.dataset / "lineage.json")
+    now = read_json(made.lineage / "lineage.json")
     try:
         changed = _changed(now, made.champion / "package", config)
     except StepError as error:

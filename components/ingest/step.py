@@ -6,6 +6,7 @@ from pathlib import Path
 from components.dataset.images import image_files
 from components.dataset.layout import SPLITS, find_file
 from components.dataset.lineage import Lineage, code_facts, grouped
+from components.dataset.packing import pack_loose_images
 from components.errors import StepError
 from components.ingest.manifest import Entry, manifest_md5, md5_file, read_manifest
 from components.ingest.objects import ObjectCache, Patience, Source, ensure_space
@@ -30,7 +31,8 @@ def ingest(
 ) -> Lineage:
     """Materialises the data that `revision` of `repository` names. `remote` is a URL instead of the revision's own.
 
-    HEAD of a checkout means what lies there, so a `data/` or `data.dvc` that no commit holds is refused.
+    HEAD of a checkout means what lies there, so a `data/` or `data.dvc` that no commit holds is refused. Loose images
+    are packed into shards; the lineage names the files as the revision has them.
     """
     found = resolve(repository, revision, cache)
     if revision == "HEAD" and found.checkout:
@@ -54,6 +56,7 @@ def ingest(
             remote=place.location,
             **code_facts(),
         )
+        pack_loose_images(folder)
         lineage.write(folder)
     return lineage
 
@@ -80,7 +83,7 @@ def ingest_folder(folder: Path, out: Path) -> Lineage:
     """Takes a folder in the challenge's layout as it is: the files of the contract are copied, others are left out.
 
     The run gets bytes of its own (shared blocks where the file system can, else a copy), because the folder belongs to
-    a user who may overwrite a file during the run. The lineage describes the copy.
+    a user who may overwrite a file during the run. The lineage describes the copy, before its loose images are packed.
     """
     sources = dict(contract_files(folder))
     entries = []
@@ -99,6 +102,7 @@ def ingest_folder(folder: Path, out: Path) -> Lineage:
             remote=str(folder),
             **code_facts(),
         )
+        pack_loose_images(staging)
         lineage.write(staging)
     return lineage
 

@@ -34,7 +34,7 @@ def build_package(made: Artifacts, config: Mapping[str, Any], out: Path) -> str:
         (made.embeddings / MANIFEST, MANIFEST),
         (made.evaluation / METRICS, METRICS),
         (made.decision / VERDICT, VERDICT),
-        (made.dataset / LINEAGE, LINEAGE),
+        (made.lineage / LINEAGE, LINEAGE),
     ):
         if not source.is_file():
             raise StepError(f"{source} is missing: the step that writes it did not finish; run the pipeline again")

@@ -35,7 +35,7 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
     verdict = read_json(made.decision / VERDICT)
     if not verdict["passed"]:
         raise StepError("the candidate did not pass the gate, so it is not registered: see report.html of the gate")
-    lineage = Lineage.read(made.dataset)
+    lineage = Lineage.read(made.lineage)
     hashes = {
         "weights": weights_hash(made.training / "model.safetensors"),
         "config": sha256_json(config),

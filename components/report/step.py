@@ -21,7 +21,7 @@ def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, An
         manifest=read_json(made.embeddings / "manifest.json"),
         curves=read_json(made.training / "curves.json"),
         summary=read_json(made.training / "summary.json"),
-        lineage=read_json(made.dataset / "lineage.json"),
+        lineage=read_json(made.lineage / "lineage.json"),
         date=f"{today:%-d %B %Y}",
         contact_sheet=data_uri(sheet) if sheet.is_file() else None,
     )

@@ -31,7 +31,7 @@ def test_decide_skips_what_is_unchanged(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     lineage = {"data_md5": "m1", "code_commit": None, "code_changed": False, "image": DIGEST}
-    write_json(tmp_path / "dataset/lineage.json", {**lineage, "image": image})
+    write_json(tmp_path / "lineage/lineage.json", {**lineage, "image": image})
     write_json(tmp_path / "validation/verdict.json", {"rules": []})
     write_json(tmp_path / "champion/champion.json", {"version": "3"})
     write_json(tmp_path / "champion/package/lineage.json", lineage)
@@ -42,7 +42,7 @@ def test_decide_skips_what_is_unchanged(
         pipeline_run="run-1",
         skip_unchanged=True,
         retrain_above_drift=0.0,
-        dataset=dsl.Dataset(uri=str(tmp_path / "dataset")),
+        lineage=dsl.Artifact(uri=str(tmp_path / "lineage")),
         validation=dsl.Artifact(uri=str(tmp_path / "validation")),
         champion=dsl.Model(uri=str(tmp_path / "champion")),
         freshness=dsl.Artifact(uri=str(tmp_path / "freshness")),

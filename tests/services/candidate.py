@@ -77,5 +77,5 @@ def make_candidate(
         files={}, size=12345, remote="s3://clicks", code_commit="d" * 40, code_changed=False, lock_sha256="e" * 64,
         image=None,
     )  # fmt: skip
-    lineage.write(root / "dataset")
+    lineage.write(root / "lineage")
     return candidate

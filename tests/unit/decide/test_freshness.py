@@ -31,8 +31,8 @@ def scene(
     version: str | None = "3",
 ) -> Artifacts:
     """The folders of a run whose champion was made from CONFIG, CODE and data m1."""
-    dataset, validation, standing = (tmp_path / name for name in ("dataset", "validation", "champion"))
-    write_json(dataset / "lineage.json", now or lineage("m1"))
+    recorded, validation, standing = (tmp_path / name for name in ("lineage", "validation", "champion"))
+    write_json(recorded / "lineage.json", now or lineage("m1"))
     rules = [
         {"name": name, "observed": value, "passed": name != broken, "limit": "<= 0.3 (some_warn)"}
         for name, value in (drift or {}).items()
@@ -41,7 +41,7 @@ def scene(
     write_json(standing / "champion.json", {"version": version})
     write_json(standing / "package/config.json", to_dict(CONFIG))
     write_json(standing / "package/lineage.json", then or lineage("m1"))
-    return Artifacts(dataset=dataset, validation=validation, champion=standing)
+    return Artifacts(lineage=recorded, validation=validation, champion=standing)
 
 
 def test_an_unchanged_champion_is_not_trained_again(tmp_path: Path) -> None:

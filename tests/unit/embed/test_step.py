@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from components.dataset.images import image_files, loose_images
 from components.dataset.item_ids import unpack_ids
+from components.dataset.packing import pack_loose_images, take_images_apart, with_images
 from components.embed.config import EmbedConfig
 from components.embed.projection import fit_projection
 from components.embed.step import assemble, embed, encode_shard
@@ -127,6 +129,22 @@ def test_another_variant_is_encoded_afresh(tmp_path: Path, tiny: EmbedConfig, ch
     embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
     manifest = embed(data, NOBODY, replace(tiny, **change), tmp_path / "cache", tmp_path / "out")
     assert manifest["cache"]["image"]["encoded"] == 6
+
+
+def test_packed_images_give_the_bits_of_loose_ones_and_cost_no_encoding(tmp_path: Path, tiny: EmbedConfig) -> None:
+    """As the steps see them: shards in a folder of their own, joined with the tables by links."""
+    loose, packed = (write_dataset(tmp_path / name, items=23) for name in ("loose", "packed"))
+    embed(loose, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+    pack_loose_images(packed, shard_bytes=4_000)
+    take_images_apart(packed, tmp_path / "images")
+    assert len(loose_images(loose)) == 23
+    assert len(image_files(tmp_path / "images")) < 8
+    with with_images(packed, tmp_path / "images") as data:
+        for cache, encoded in (("cache", (0, 0)), ("cold", (23, 23))):
+            manifest = embed(data, NOBODY, tiny, tmp_path / cache, tmp_path / cache / "out")
+            assert encoded_counts(manifest) == encoded
+            for name in ("item_info.parquet", "projection.npz"):
+                assert (tmp_path / "out" / name).read_bytes() == (tmp_path / cache / "out" / name).read_bytes()
 
 
 def test_a_new_fusion_costs_no_encoding(tmp_path: Path, tiny: EmbedConfig) -> None:

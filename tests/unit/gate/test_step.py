@@ -16,14 +16,14 @@ from tests.traces import PIXEL, traces
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
     evidence = traces()
-    names = ("evaluation", "validation", "embeddings", "training", "dataset", "champion", "out")
+    names = ("evaluation", "validation", "embeddings", "training", "lineage", "champion", "out")
     made = {name: tmp_path / name for name in names}
     write_json(made["evaluation"] / "metrics.json", measured())
     write_json(made["validation"] / "verdict.json", evidence.validation)
     write_json(made["embeddings"] / "manifest.json", evidence.manifest)
     write_json(made["training"] / "curves.json", evidence.curves)
     write_json(made["training"] / "summary.json", evidence.summary)
-    write_json(made["dataset"] / "lineage.json", evidence.lineage)
+    write_json(made["lineage"] / "lineage.json", evidence.lineage)
     write_json(made["champion"] / "champion.json", {"version": "3"})
     return made
 

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from components.dataset.images import ImageFolder
 from components.dataset.sample import SampleSpec, write_sample
 from components.errors import StepError
 from components.ingest import objects, staging
-from components.ingest.manifest import md5_file
-from components.ingest.step import ingest, ingest_folder
+from components.ingest.manifest import Entry, manifest_md5, md5_file
+from components.ingest.step import contract_files, ingest, ingest_folder
+from components.storage import versioning
 from components.storage.files import read_json
 from components.storage.versioning import Remote
 from tests.unit.ingest.conftest import IMPATIENT, git
@@ -362,9 +364,29 @@ def test_a_folder_with_loose_images_and_things_of_no_concern(repository: Path, t
         (folder / f"{name}.parquet").rename(inner / f"{name}.parquet")
     lineage = ingest_folder(folder, tmp_path / "out")
     assert lineage.files["item_images/"] == {"files": 2, "size": 6}
-    assert sorted(p.name for p in (tmp_path / "out" / "item_images").iterdir()) == ["1.jpg", "2.jpg"]
+    entries = [Entry(name, md5_file(path)) for name, path in contract_files(folder)]
+    assert lineage.data_md5 == f"{manifest_md5(entries)}.dir"
+    assert sorted(p.name for p in (tmp_path / "out" / "item_images").iterdir()) == ["item_images-packed-00000.tar"]
+    assert ImageFolder(tmp_path / "out").read(2) == b"jpg"  # and not the picture of the shard that the folder has too
+    assert sorted(p.name for p in (folder / "item_images").iterdir()) == ["1.jpg", "2.jpg"]
     assert _train_rows(tmp_path / "out") == 120
     assert not (tmp_path / "out" / "notes.txt").exists()
+
+
+def test_loose_images_of_a_revision_are_packed_and_its_name_stays(repository: Path, tmp_path: Path) -> None:
+    """The cache keeps the files as they are: the next revision shares them."""
+    (repository / "data" / "item_images").mkdir()
+    for item in (1, 2):
+        (repository / "data" / "item_images" / f"{item}.jpg").write_bytes(b"jpg %d" % item)
+    versioning.add(repository, repository / "data")
+    versioning.push(repository, repository / "data.dvc")
+    git(repository, "commit", "-qam", "loose images")
+    for out in ("first", "second"):
+        lineage = ingest(str(repository), "HEAD", tmp_path / out, tmp_path / "cache")
+        assert f"md5: {lineage.data_md5}" in (repository / "data.dvc").read_text()
+        assert lineage.files["item_images/"] == {"files": 2, "size": 10}
+        assert [p.name for p in (tmp_path / out / "item_images").iterdir()] == ["item_images-packed-00000.tar"]
+        assert ImageFolder(tmp_path / out).read(2) == b"jpg 2"
 
 
 def test_a_folder_that_lacks_a_file_is_named(repository: Path, tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""Loose images become few big files that say the same; only who looks at images is given them."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from components.dataset.images import ImageFolder, image_files
+from components.dataset.packing import pack_loose_images, take_images_apart, with_images
+from components.storage.files import read_json
+
+
+def _folder(path: Path, images: int, seconds: int = 0) -> Path:
+    (path / "item_images").mkdir(parents=True)
+    for item in range(1, images + 1):
+        file = path / "item_images" / f"{item}.jpg"
+        file.write_bytes(f"picture {item}".encode() * item)
+        os.utime(file, (seconds, seconds))
+    return path
+
+
+def _bytes(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): hashlib.md5(p.read_bytes()).hexdigest() for p in folder.rglob("*.tar")}
+
+
+def test_every_image_is_as_it_was_and_the_shards_keep_to_their_size(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, 50)
+    loose = ImageFolder(folder)
+    before = {item: loose.read(item) for item in loose.ids()}
+    pack_loose_images(folder, shard_bytes=4_000)
+    packed = ImageFolder(folder)
+    assert {item: packed.read(item) for item in packed.ids()} == before
+    assert len(image_files(folder)) == 3  # 14 kB, and a shard is closed by the image that reaches 4 kB
+    assert all(path.suffix == ".tar" for path in image_files(folder))
+
+
+def test_the_same_images_make_the_same_bytes(tmp_path: Path) -> None:
+    one, two = _folder(tmp_path / "one", 30), _folder(tmp_path / "two", 30, seconds=1_000_000_000)
+    for folder in (one, two):
+        (folder / "item_images" / "1.jpg").chmod(0o600 if folder == one else 0o644)
+        pack_loose_images(folder, shard_bytes=4_000)
+    assert _bytes(one) == _bytes(two) != {}
+
+
+def test_a_mended_image_still_wins_over_the_shards_that_were_there(tmp_path: Path) -> None:
+    """Also when it is packed after other images were, and when two files claim one item."""
+    folder = _folder(tmp_path, 3)
+    pack_loose_images(folder)
+    (folder / "item_images" / "item_images-packed-00000.tar").rename(folder / "item_images" / "item_images-z.tar")
+    for name, content in (("2.jpg", b"mended"), ("3.jpg", b"jpg"), ("3.png", b"png")):
+        (folder / "item_images" / name).write_bytes(content)
+    pack_loose_images(folder)
+    (folder / "item_images" / "1.jpg").write_bytes(b"mended last")
+    pack_loose_images(folder)
+    images = ImageFolder(folder)
+    assert [images.read(item) for item in (1, 2, 3)] == [b"mended last", b"mended", b"png"]
+    assert not list((folder / "item_images").glob("*.[jp][pn]g"))
+
+
+def test_without_loose_images_nothing_changes(tmp_path: Path) -> None:
+    pack_loose_images(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_taken_apart_and_together_again(tmp_path: Path) -> None:
+    dataset, images = _folder(tmp_path / "dataset", 3), tmp_path / "images"
+    pack_loose_images(dataset)
+    packed = (dataset / "item_images" / "item_images-packed-00000.tar").read_bytes()
+    (dataset / "item_images-00000.tar").write_bytes(packed)
+    (dataset / "train.parquet").write_bytes(b"rows")
+    take_images_apart(dataset, images)
+    assert [path.name for path in dataset.iterdir()] == ["train.parquet"]
+    assert read_json(images / "images.json")["files"] == {
+        "item_images-00000.tar": len(packed),
+        "item_images/item_images-packed-00000.tar": len(packed),
+    }
+    with with_images(dataset, images) as whole:
+        assert ImageFolder(whole).ids() == [1, 2, 3]
+        assert (whole / "train.parquet").read_bytes() == b"rows"
+    assert not whole.exists()
+    assert ImageFolder(images).ids() == [1, 2, 3]
+
+
+def test_a_dataset_without_images_has_an_artifact_of_images_too(tmp_path: Path) -> None:
+    """Kubeflow has no empty folders."""
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "images" / "item_images").mkdir(parents=True)  # of an earlier try
+    take_images_apart(tmp_path / "dataset", tmp_path / "images")
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["images.json"]
+    assert read_json(tmp_path / "images" / "images.json") == {"files": {}}
