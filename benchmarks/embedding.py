@@ -23,7 +23,7 @@ import numpy as np
 
 from components.dataset.pictures import read_picture
 from components.embed.config import EmbedConfig
-from components.embed.items import read_items
+from components.embed.item_inputs import read_items
 from components.embed.registry import REGISTRY, TextPreprocessing
 from components.embed.step import embed
 from components.embed.weights import fetch

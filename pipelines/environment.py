@@ -185,7 +185,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """The parameters of the pipeline that are a matter of the place, not of the experiment."""
 
     repository: str
@@ -198,7 +198,7 @@ class Environment:
     name: str
     service: Service
     images: Images
-    source: Source
+    source: DataSource
     resources: tuple[StepResources, ...]
     training: Literal["step", "trainjob"] = (
         "step"  # where `train` computes: in its own pod, or in a TrainJob that waits

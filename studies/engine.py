@@ -27,7 +27,7 @@ _POLL = 0.1  # seconds between looks at the tasks
 
 
 @dataclass(frozen=True)
-class Source:
+class StudyData:
     """The data of a study: a folder, or else what the repository's `data.dvc` names at a revision."""
 
     folder: Path | None
@@ -49,7 +49,7 @@ class Order:
     study: Study
     base: RunConfig
     overrides: tuple[str, ...]
-    source: Source
+    source: StudyData
     seeds: int
     jobs: int
     workspace: Path

@@ -7,7 +7,6 @@ single image can be mended without a new shard, and so do the shards that ingest
 
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components.dataset.layout import item_images_path
@@ -49,14 +48,6 @@ class ImageFolder:
         with shard.open("rb") as file:
             file.seek(offset)
             return file.read(length)
-
-
-def iter_images(dataset: Path, items: Iterable[int] | None = None) -> Iterator[tuple[int, bytes]]:
-    """Yields (item, encoded bytes), in the order of `items`, or of all ids; items without an image are left out."""
-    images = ImageFolder(dataset)
-    for item in images.ids() if items is None else items:
-        if item in images:
-            yield item, images.read(item)
 
 
 def shards(dataset: Path) -> list[Path]:

@@ -14,10 +14,10 @@ from components.embed.bad_input import account, enforce
 from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions, draw_contact_sheet
-from components.embed.items import Items, ids_in_split
+from components.embed.item_inputs import Items, ids_in_split
 from components.embed.projection import BLOCK, Projection, fit_id, fit_projection, load_projection
 from components.embed.quality import CANDIDATES, View, spread, tag_agreement, view
-from components.embed.sources import MODALITIES, Source, blocks, from_cache, from_column, variants
+from components.embed.sources import MODALITIES, VectorBlock, blocks, from_cache, from_column, variants
 from components.errors import StepError
 from components.storage.files import sha256_file, write_json
 
@@ -70,7 +70,7 @@ def assemble_items(
     return manifest
 
 
-def _about(sources: Sequence[Source], ids: np.ndarray, vectors: np.ndarray) -> dict[str, Any]:
+def _about(sources: Sequence[VectorBlock], ids: np.ndarray, vectors: np.ndarray) -> dict[str, Any]:
     """The manifest's words on the vectors, and on those that are not the item's own."""
     return {
         "items": len(ids),
@@ -83,7 +83,7 @@ def _about(sources: Sequence[Source], ids: np.ndarray, vectors: np.ndarray) -> d
     }
 
 
-def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Path) -> list[Source]:
+def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Path) -> list[VectorBlock]:
     encoded = variants(items, config, scratch)
     sources = []
     for modality in MODALITIES:
@@ -103,7 +103,7 @@ def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Pat
 
 
 def _projection(
-    sources: list[Source], fitting: np.ndarray, champion: Path, config: EmbedConfig, cache: VectorCache
+    sources: list[VectorBlock], fitting: np.ndarray, champion: Path, config: EmbedConfig, cache: VectorCache
 ) -> tuple[Projection, str]:
     path = champion / "package" / "projection.npz"
     if config.projection == "reuse-champion" and path.exists():
@@ -113,7 +113,7 @@ def _projection(
     return _fitted(sources, fitting, config, cache), "fitted"
 
 
-def _fitted(sources: list[Source], fitting: np.ndarray, config: EmbedConfig, cache: VectorCache) -> Projection:
+def _fitted(sources: list[VectorBlock], fitting: np.ndarray, config: EmbedConfig, cache: VectorCache) -> Projection:
     """Fits, or recalls what the same vectors gave before: on a day without news the fit would be most of the work."""
 
     def rows() -> Iterator[np.ndarray]:
@@ -133,7 +133,7 @@ def _fitted(sources: list[Source], fitting: np.ndarray, config: EmbedConfig, cac
     return projection
 
 
-def _inputs(sources: Sequence[Source]) -> list[dict[str, Any]]:
+def _inputs(sources: Sequence[VectorBlock]) -> list[dict[str, Any]]:
     """What a projection was fitted on: another encoder's vectors mean nothing to it."""
     return [
         {
@@ -145,7 +145,7 @@ def _inputs(sources: Sequence[Source]) -> list[dict[str, Any]]:
     ]
 
 
-def _must_fit(projection: Projection, sources: Sequence[Source], config: EmbedConfig) -> None:
+def _must_fit(projection: Projection, sources: Sequence[VectorBlock], config: EmbedConfig) -> None:
     fitted, given = projection.facts.get("inputs"), _inputs(sources)
     width = len(projection.mean) if projection.matrix is None else projection.matrix.shape[1]
     wanted = len(projection.mean) if config.fusion == "none" else config.dimension
@@ -157,7 +157,7 @@ def _must_fit(projection: Projection, sources: Sequence[Source], config: EmbedCo
         )
 
 
-def project(sources: Sequence[Source], projection: Projection) -> np.ndarray:
+def project(sources: Sequence[VectorBlock], projection: Projection) -> np.ndarray:
     """Every item's vector. The mean stands in for a modality that cannot be read: after centring it says nothing."""
     outputs, start = [], 0
     count = len(sources[0].usable)
@@ -172,7 +172,7 @@ def project(sources: Sequence[Source], projection: Projection) -> np.ndarray:
     return np.concatenate(outputs)
 
 
-def _views(sources: Sequence[Source], vectors: np.ndarray) -> tuple[list[View], np.ndarray]:
+def _views(sources: Sequence[VectorBlock], vectors: np.ndarray) -> tuple[list[View], np.ndarray]:
     rows = spread(np.arange(len(vectors)), CANDIDATES)
     views = [view(source.modality, source.vectors[rows], source.usable[rows]) for source in sources]
     if len(sources) > 1:

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from components.embed.config import EmbedConfig
-from components.embed.items import Items
+from components.embed.item_inputs import Items
 from components.errors import StepError
 
 EXAMPLES = 20

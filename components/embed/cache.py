@@ -97,7 +97,7 @@ class VectorCache:
                     _add(room, name, path)
         return room
 
-    def put(self, variant: str, entries: "Iterable[Entry]", dimension: int) -> str:
+    def put(self, variant: str, entries: "Iterable[CachedVector]", dimension: int) -> str:
         """Writes one shard and makes it known to the room."""
         data = _arrow_bytes(list(entries), dimension)
         name = f"{variant}/{hashlib.sha256(data).hexdigest()}.arrow"
@@ -142,7 +142,7 @@ class VectorCache:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CachedVector:
     """One content's vector, or the cause why it has none (then the vector is zero and never used)."""
 
     key: bytes
@@ -151,7 +151,7 @@ class Entry:
     note: str = ""
 
 
-def _arrow_bytes(entries: list[Entry], dimension: int) -> bytes:
+def _arrow_bytes(entries: list[CachedVector], dimension: int) -> bytes:
     vectors = np.zeros((len(entries), dimension), dtype=np.float32)
     for row, entry in enumerate(entries):
         if entry.vector is not None:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from components.dataset.pictures import Picture, read_picture
-from components.embed.cache import Entry, VectorCache
+from components.embed.cache import CachedVector, VectorCache
 from components.embed.config import EmbedConfig
-from components.embed.items import Items
+from components.embed.item_inputs import Items
 from components.embed.registry import Modality, TextPreprocessing, Variant
 from components.embed.sources import item_keys, variants
 from components.embed.weights import fetch
@@ -78,7 +78,7 @@ def _encode_texts(
         batches = encoder.batches(texts)
         for batch, vectors in ahead(pool, lambda batch: (batch, encoder.forward(batch)), batches, encoder.where.window):
             for position, vector, note in zip(batch.positions, vectors, batch.notes, strict=True):
-                writer.add(Entry(keys[position], vector, note=note))
+                writer.add(CachedVector(keys[position], vector, note=note))
             bar.advance(len(batch.positions))
     return loaded
 
@@ -108,10 +108,12 @@ def _encode_images(
         _Writer(cache, variant, encoder.dimension, config.flush_items) as writer,
     ):
         decoded = ahead(decoders, decode, rows, 4 * config.image_batch + config.decoders)
-        batches = _good_batches(decoded, config.image_batch, lambda key, cause: writer.add(Entry(key, None, cause)))
+        batches = _good_batches(
+            decoded, config.image_batch, lambda key, cause: writer.add(CachedVector(key, None, cause))
+        )
         for batch, vectors in ahead(pool, forward, batches, encoder.where.window):
             for (key, picture), vector in zip(batch, vectors, strict=True):
-                writer.add(Entry(key, vector, note=picture.note))
+                writer.add(CachedVector(key, vector, note=picture.note))
             bar.advance(len(batch))
     return loaded
 
@@ -149,7 +151,7 @@ class _Writer:
 
     def __init__(self, cache: VectorCache, variant: Variant, dimension: int, flush_items: int) -> None:
         self.cache, self.variant, self.dimension, self.flush_items = cache, variant, dimension, flush_items
-        self.entries: list[Entry] = []
+        self.entries: list[CachedVector] = []
         self.flushed = time.monotonic()
 
     def __enter__(self) -> "_Writer":
@@ -160,7 +162,7 @@ class _Writer:
     ) -> None:
         self.flush()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: CachedVector) -> None:
         if entry.vector is not None and not (np.isfinite(entry.vector).all() and entry.vector.any()):
             raise StepError(
                 f"the encoder {self.variant.spec.name} gave a vector that is zero or not finite in "

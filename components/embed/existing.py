@@ -15,7 +15,7 @@ from components.dataset.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, TITL
 from components.embed.assemble import show_neighbours
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions
-from components.embed.items import PRECOMPUTED
+from components.embed.item_inputs import PRECOMPUTED
 from components.embed.projection import Projection
 from components.embed.quality import CANDIDATES, spread, view
 from components.errors import StepError

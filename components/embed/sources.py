@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from components.embed.cache import VectorCache, content_key
 from components.embed.config import EmbedConfig
-from components.embed.items import PRECOMPUTED, Items
+from components.embed.item_inputs import PRECOMPUTED, Items
 from components.embed.registry import Modality, Variant, chosen
 from components.embed.weights import revision
 from components.errors import StepError
@@ -65,7 +65,7 @@ def _image_key(items: Items, item: int) -> bytes | None:
 
 
 @dataclass
-class Source:
+class VectorBlock:
     """One modality's vectors in item order, rows that cannot be used marked."""
 
     modality: Modality
@@ -78,7 +78,7 @@ class Source:
         return int(self.vectors.shape[1])
 
 
-def from_cache(items: Items, modality: Modality, variant: Variant, cache: VectorCache, scratch: Path) -> Source:
+def from_cache(items: Items, modality: Modality, variant: Variant, cache: VectorCache, scratch: Path) -> VectorBlock:
     room = cache.room(variant.id)
     keys = item_keys(items, modality, slice(0, len(items)), threads=2)
     lost = [item for item, key in zip(items.ids, keys, strict=True) if key is not None and key not in room.places]
@@ -97,10 +97,10 @@ def from_cache(items: Items, modality: Modality, variant: Variant, cache: Vector
             items.notes[f"{modality}: {room.note(key)}"] += 1
     vectors = _matrix(scratch / f"{modality}.f32", len(items), room.dimension)
     room.gather([key if ok else None for key, ok in zip(keys, usable, strict=True)], vectors)
-    return Source(modality, vectors, usable, {**variant.describe(), "dimension": room.dimension})
+    return VectorBlock(modality, vectors, usable, {**variant.describe(), "dimension": room.dimension})
 
 
-def from_column(items: Items, modality: Modality, scratch: Path) -> Source:
+def from_column(items: Items, modality: Modality, scratch: Path) -> VectorBlock:
     """Vectors that came with the data, as they are."""
     name, column = PRECOMPUTED[modality], items.columns[modality]
     lengths = pc.list_value_length(column).fill_null(0).to_numpy()
@@ -120,7 +120,7 @@ def from_column(items: Items, modality: Modality, scratch: Path) -> Source:
             items.bad[modality][item] = f"{name} {cause}"
             vectors[row] = 0.0
     digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
-    return Source(modality, vectors, usable & finite, {"column": name, "dimension": width, "sha256": digest})
+    return VectorBlock(modality, vectors, usable & finite, {"column": name, "dimension": width, "sha256": digest})
 
 
 def _matrix(path: Path, rows: int, width: int) -> np.ndarray:
@@ -133,7 +133,7 @@ def _matrix(path: Path, rows: int, width: int) -> np.ndarray:
     )
 
 
-def blocks(sources: list[Source], rows_N: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def blocks(sources: list[VectorBlock], rows_N: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """The modalities side by side, the marked rows only, a block at a time."""
     for start in range(0, len(rows_N), size):
         rows = np.flatnonzero(rows_N[start : start + size]) + start

@@ -11,7 +11,7 @@ from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.encode import encode_items
 from components.embed.existing import pass_through, takes_existing
-from components.embed.items import read_items
+from components.embed.item_inputs import read_items
 from components.storage.files import write_json
 
 

@@ -13,14 +13,14 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedFile:
     path: str  # relative, with /
     md5: str
 
 
-def read_manifest(data: bytes) -> list[Entry]:
+def read_manifest(data: bytes) -> list[ListedFile]:
     try:
-        entries = [Entry(str(one["relpath"]), str(one["md5"])) for one in json.loads(data)]
+        entries = [ListedFile(str(one["relpath"]), str(one["md5"])) for one in json.loads(data)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise StepError("the data's manifest is not a list of files: dvc push it again from a good copy") from None
     for entry in entries:
@@ -30,7 +30,7 @@ def read_manifest(data: bytes) -> list[Entry]:
     return entries
 
 
-def manifest_md5(entries: list[Entry]) -> str:
+def manifest_md5(entries: list[ListedFile]) -> str:
     """What DVC would call a folder of these files."""
     listed = [{"md5": e.md5, "relpath": e.path} for e in sorted(entries, key=lambda e: PurePosixPath(e.path).parts)]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest()

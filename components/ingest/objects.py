@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from components.errors import StepError, one_line
-from components.ingest.manifest import Entry, md5_file
+from components.ingest.manifest import ListedFile, md5_file
 from components.process.progress import Progress
 from components.storage.locks import alone
 
@@ -30,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 PARALLEL = 8  # objects at once; the clients split large ones further
 
 
-class Source(Protocol):
+class ObjectSource(Protocol):
     """Where objects may be. FileNotFoundError: not here; any other OSError: not now."""
 
     @property
@@ -55,7 +55,7 @@ class ObjectCache:
     def path(self, name: str) -> Path:
         return self.root / "files" / name[:2] / name[2:]
 
-    def fill(self, entries: list[Entry], sources: list[Source], bar: Progress) -> None:
+    def fill(self, entries: list[ListedFile], sources: list[ObjectSource], bar: Progress) -> None:
         """Makes every entry present with the right content, or raises StepError."""
         lock = threading.Lock()
 
@@ -80,11 +80,11 @@ class ObjectCache:
             future.result()
 
     def obtain(
-        self, name: str, title: str, sources: list[Source], on_bytes: Callable[[int], None] = lambda _: None
+        self, name: str, title: str, sources: list[ObjectSource], on_bytes: Callable[[int], None] = lambda _: None
     ) -> Path:
         """The path of one object: checked if it is here, fetched and checked if not. `title` is for messages."""
         path = self.path(name)
-        with disk_is_a_persons_problem(self.root), alone(self.root / "locks" / name):
+        with disk_errors_in_one_line(self.root), alone(self.root / "locks" / name):
             if path.is_file():
                 if md5_file(path) == _md5_of(name):
                     on_bytes(path.stat().st_size)
@@ -103,7 +103,7 @@ class ObjectCache:
         return path
 
     def _fetch(
-        self, name: str, title: str, scratch: Path, sources: list[Source], on_bytes: Callable[[int], None]
+        self, name: str, title: str, scratch: Path, sources: list[ObjectSource], on_bytes: Callable[[int], None]
     ) -> None:
         corrupt = ""
         for source in sources:
@@ -127,7 +127,7 @@ class ObjectCache:
         )
 
     def _fetch_patiently(
-        self, source: Source, name: str, title: str, scratch: Path, on_bytes: Callable[[int], None]
+        self, source: ObjectSource, name: str, title: str, scratch: Path, on_bytes: Callable[[int], None]
     ) -> None:
         wait = self.patience.first_wait
         for attempt in range(1, self.patience.attempts + 1):
@@ -170,7 +170,7 @@ def ensure_space(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def disk_is_a_persons_problem(folder: Path) -> Iterator[None]:
+def disk_errors_in_one_line(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

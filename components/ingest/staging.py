@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.dataset.lineage import FILE_NAME
 from components.errors import StepError
-from components.ingest.objects import disk_is_a_persons_problem
+from components.ingest.objects import disk_errors_in_one_line
 
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of the two is written
 
@@ -21,7 +21,7 @@ def staged(out: Path) -> Iterator[Path]:
     """Yields a folder beside `out` that takes its place at the end; on an error nothing is left of it."""
     if out.is_dir() and any(out.iterdir()) and not (out / FILE_NAME).is_file():
         raise StepError(f"{out} holds files that are no dataset of ours: choose an empty folder")
-    with disk_is_a_persons_problem(out.parent):
+    with disk_errors_in_one_line(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:

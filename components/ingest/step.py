@@ -8,8 +8,8 @@ from components.dataset.layout import SPLITS, find_file
 from components.dataset.lineage import Lineage, code_facts, grouped
 from components.dataset.packing import pack_loose_images
 from components.errors import StepError
-from components.ingest.manifest import Entry, manifest_md5, md5_file, read_manifest
-from components.ingest.objects import ObjectCache, Patience, Source, ensure_space
+from components.ingest.manifest import ListedFile, manifest_md5, md5_file, read_manifest
+from components.ingest.objects import ObjectCache, ObjectSource, Patience, ensure_space
 from components.ingest.revision import Revision, resolve
 from components.ingest.sources import Committed, LocalCache
 from components.ingest.staging import copy, link, staged
@@ -91,7 +91,7 @@ def ingest_folder(folder: Path, out: Path) -> Lineage:
     with staged(out) as staging, progress("copy and hash data", total, "bytes") as bar:
         for name, path in sources.items():
             copy(path, staging / name)
-            entries.append(Entry(name, md5_file(staging / name, bar.advance)))
+            entries.append(ListedFile(name, md5_file(staging / name, bar.advance)))
         lineage = Lineage(
             repository="",
             revision="",
@@ -107,17 +107,17 @@ def ingest_folder(folder: Path, out: Path) -> Lineage:
     return lineage
 
 
-def listed_files(found: Revision, cache: Path) -> list[Entry]:
+def listed_files(found: Revision, cache: Path) -> list[ListedFile]:
     """What a revision's data consists of."""
     return _manifest(found, ObjectCache(cache), _sources(found, open_remote(found.config, found.checkout)))
 
 
-def _manifest(found: Revision, objects: ObjectCache, sources: list[Source]) -> list[Entry]:
+def _manifest(found: Revision, objects: ObjectCache, sources: list[ObjectSource]) -> list[ListedFile]:
     return read_manifest(objects.obtain(f"{found.data_md5}.dir", "data/", sources).read_bytes())
 
 
-def _sources(found: Revision, place: Remote) -> list[Source]:
-    sources: list[Source] = [LocalCache(found.checkout / ".dvc" / "cache")] if found.checkout else []
+def _sources(found: Revision, place: Remote) -> list[ObjectSource]:
+    sources: list[ObjectSource] = [LocalCache(found.checkout / ".dvc" / "cache")] if found.checkout else []
     if found.checkout or not place.inside:
         sources.append(place)
     if place.inside:
@@ -125,14 +125,14 @@ def _sources(found: Revision, place: Remote) -> list[Source]:
     return sources
 
 
-def _materialise(entries: list[Entry], objects: ObjectCache, sources: list[Source], size: int) -> None:
+def _materialise(entries: list[ListedFile], objects: ObjectCache, sources: list[ObjectSource], size: int) -> None:
     here = sum(path.stat().st_size for e in entries if (path := objects.path(e.md5)).is_file())
     ensure_space(objects.root, size - here)
     with progress("fetch data", size, "bytes") as bar:
         objects.fill(entries, sources, bar)
 
 
-def _facts(entry: Entry, folder: Path) -> dict[str, object]:
+def _facts(entry: ListedFile, folder: Path) -> dict[str, object]:
     return {"md5": entry.md5, "size": (folder / entry.path).stat().st_size}
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from components.errors import StepError
-from components.ingest.manifest import Entry, list_folder, manifest_md5, md5_file
+from components.ingest.manifest import ListedFile, list_folder, manifest_md5, md5_file
 from components.ingest.revision import DATA_FILE
 from components.process.progress import progress
 
@@ -24,7 +24,7 @@ def refuse_uncommitted_pointer(checkout: Path) -> None:
         )
 
 
-def refuse_changed_data(checkout: Path, entries: list[Entry]) -> None:
+def refuse_changed_data(checkout: Path, entries: list[ListedFile]) -> None:
     """`data/`, if it is there, must hold exactly what the commit's data.dvc names."""
     data = checkout / "data"
     files = list_folder(data) if data.is_dir() else []
@@ -42,7 +42,7 @@ def refuse_changed_data(checkout: Path, entries: list[Entry]) -> None:
         + [f"{name} is new" for name in found.keys() - expected.keys()]
     )
     if changes:
-        older = _commit_with(checkout, manifest_md5([Entry(name, md5) for name, md5 in found.items()]))
+        older = _commit_with(checkout, manifest_md5([ListedFile(name, md5) for name, md5 in found.items()]))
         if older:
             raise StepError(
                 f"data/ is that of an earlier revision, {older}: bring it up to date with dvc pull, "

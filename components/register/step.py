@@ -22,7 +22,7 @@ from components.tracking import tags as tag
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY, upload
 from components.tracking.runs import TrackedRun, run_for
-from components.tracking.server import NotThereError, RefusedError
+from components.tracking.server import NotThereError, RegistryRefusedError
 
 CODE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
 _DESCRIPTION = (
@@ -76,7 +76,7 @@ def registered(models: Models, key: str) -> Version | None:
     for twin in found[1:]:
         try:
             models.delete(twin.number)
-        except (NotThereError, RefusedError):  # tidied by another step, or left to those who may delete
+        except (NotThereError, RegistryRefusedError):  # tidied by another step, or left to those who may delete
             continue
     return found[0] if found else None
 

@@ -19,12 +19,12 @@ from components.review.settle import Registry, look, settle
 from components.storage.files import read_json, sha256_file
 from components.tracking.decisions import Action, Decision, append
 from components.tracking.models import Models, Version
-from components.tracking.server import RefusedError
+from components.tracking.server import RegistryRefusedError
 from components.tracking.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DecisionResult:
     sentence: str
     mended: list[str]  # what an earlier command had left unfinished
     champion: int | None
@@ -44,7 +44,7 @@ class Reviewer:
                 raise ValueError(f"{field} is empty: the log keeps who decided and why")
 
 
-def approve(models: Models, number: int, reviewer: Reviewer) -> Outcome:
+def approve(models: Models, number: int, reviewer: Reviewer) -> DecisionResult:
     registry, mended = settle(models)
     version = registry.version(number)
     if registry.champion == number:
@@ -54,7 +54,7 @@ def approve(models: Models, number: int, reviewer: Reviewer) -> Outcome:
     return _decide(registry, "approve", number, reviewer, evidence, mended)
 
 
-def reject(models: Models, number: int, reviewer: Reviewer) -> Outcome:
+def reject(models: Models, number: int, reviewer: Reviewer) -> DecisionResult:
     registry, mended = settle(models)
     version = registry.version(number)
     if registry.book.status.get(number) == "rejected":
@@ -63,7 +63,7 @@ def reject(models: Models, number: int, reviewer: Reviewer) -> Outcome:
     return _decide(registry, "reject", number, reviewer, _evidence(version), mended)
 
 
-def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> Outcome:
+def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> DecisionResult:
     """The champion and the one before it change places, if the files to go back to are still the approved ones.
 
     After a rollback the previous champion is the one that was taken out of service. Going there again must be asked
@@ -115,7 +115,7 @@ def survey(models: Models) -> tuple[Registry, list[str]]:
     """The settled registry; for those who may only read, the registry as it stands."""
     try:
         return settle(models)
-    except RefusedError:
+    except RegistryRefusedError:
         return look(models), ["an earlier command did not finish; the next decision of a promoter mends it"]
 
 
@@ -136,7 +136,7 @@ def inspect(models: Models, number: int) -> dict[str, Any]:
 def _decide(
     registry: Registry, action: Action, number: int, reviewer: Reviewer, evidence: Mapping[str, str],
     mended: list[str], clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Outcome:  # fmt: skip
+) -> DecisionResult:  # fmt: skip
     book = registry.book
     decision = Decision(
         id=uuid.uuid4().hex, after=book.head, previous=book.hashes[book.head], action=action, version=number,
@@ -151,13 +151,13 @@ def _decide(
             f"someone else decided first ({winner.sentence()}), so this decision does not count. Version {number} is "
             f"{after.status(number)}; look at `mmctr review list` and decide again"
         )
-    return Outcome(f"{decision.sentence()}.", mended, after.champion, after.book.previous)
+    return DecisionResult(f"{decision.sentence()}.", mended, after.champion, after.book.previous)
 
 
-def _already(registry: Registry, number: int, mended: list[str]) -> Outcome:
+def _already(registry: Registry, number: int, mended: list[str]) -> DecisionResult:
     found = registry.book.decision_on(number)
     by = f", by decision {found[0]} ({found[1].sentence()})" if found else ""
-    return Outcome(
+    return DecisionResult(
         f"version {number} is {registry.status(number)} already{by}.", mended, registry.champion, registry.book.previous
     )
 

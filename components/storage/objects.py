@@ -54,13 +54,6 @@ class Store(ABC):
     def delete(self, name: str) -> None:
         """Removes one blob; nothing happens if there is none."""
 
-    def download_all(self, folder: Path, prefix: str = "") -> list[Path]:
-        """Copies every blob under `prefix` into `folder`, keeping the names."""
-        names = list(self.listing(prefix))
-        for name in names:
-            self.download(name, folder / name)
-        return [folder / name for name in names]
-
 
 def open_store(location: str | Path) -> Store:
     """A store at a local path, `file://…` or `s3://bucket/prefix`. Nothing is created or contacted yet."""

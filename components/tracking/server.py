@@ -34,7 +34,7 @@ class ConflictError(StepError):
     """Another client wrote the same row between the server's look at it and its insert."""
 
 
-class RefusedError(StepError):
+class RegistryRefusedError(StepError):
     """The server knows the user and does not let them."""
 
 
@@ -95,7 +95,7 @@ class Server:
                 return ConflictError(f"MLflow at {self.uri}: someone else did {action!r} at the same moment ({line})")
             status = error.get_http_status_code()
             if status in (401, 403):
-                return RefusedError(
+                return RegistryRefusedError(
                     f"MLflow at {self.uri} refused {action!r} ({line}): ask for the permission, or set "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of someone who has it"
                 )

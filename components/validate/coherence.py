@@ -7,7 +7,7 @@ neighbours in a history no more alike than any two clicked items.
 import numpy as np
 import numpy.typing as npt
 
-from components.validate.items import Catalogue
+from components.validate.catalogue import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.parquet import Ints
 from components.validate.rows import SplitRows

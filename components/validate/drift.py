@@ -11,7 +11,7 @@ from components.dataset import layout
 from components.dataset.item_ids import unpack_ids
 from components.errors import StepError
 from components.storage.files import read_json
-from components.validate.items import Catalogue
+from components.validate.catalogue import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.rows import SplitRows
 from components.validate.statistics import FORMAT, item_counts, tag_counts

@@ -7,8 +7,8 @@ from typing import Any
 from components.dataset import layout
 from components.process.progress import Progress
 from components.validate import coherence, contract, drift, images, leakage, shortcuts, statistics
+from components.validate.catalogue import Catalogue, read_items
 from components.validate.config import ValidatePolicy
-from components.validate.items import Catalogue, read_items
 from components.validate.measured import Flagged, Measured
 from components.validate.parquet import ContractFile
 from components.validate.rows import SplitRows, read_split

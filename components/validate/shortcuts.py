@@ -7,8 +7,8 @@ from components.dataset import layout
 from components.dataset.footers import is_integer
 from components.statistics.auc import auc
 from components.statistics.click_rate import click_rates
+from components.validate.catalogue import Catalogue
 from components.validate.coherence import shared_tags
-from components.validate.items import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.parquet import ContractFile
 from components.validate.rows import SplitRows

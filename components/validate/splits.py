@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from components.validate.items import Catalogue
+from components.validate.catalogue import Catalogue
 from components.validate.measured import Flagged, Line, Measured
 from components.validate.rows import SplitRows
 

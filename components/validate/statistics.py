@@ -6,7 +6,7 @@ import numpy as np
 
 from components.dataset import layout
 from components.dataset.item_ids import pack_ids
-from components.validate.items import Catalogue
+from components.validate.catalogue import Catalogue
 from components.validate.measured import Measured
 from components.validate.parquet import Ints
 from components.validate.rows import SplitRows

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.dataset import layout
-from components.validate.items import Catalogue
+from components.validate.catalogue import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.parquet import ContractFile, Ints
 

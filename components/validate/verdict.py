@@ -9,15 +9,15 @@ from components.validate.expectations import Judgement
 from components.validate.measured import Line, Measured
 from components.validate.suite import Between, Rule, Severity
 
-Outcome = dict[str, Any]  # as the verdict holds it
+RuleOutcome = dict[str, Any]  # as the verdict holds it
 Status = Literal["clean", "warned", "quarantined", "stopped"]
 _BECOMES: dict[Severity, Status] = {"warn": "warned", "quarantine": "quarantined", "stop": "stopped"}
 
 
-def outcome(rule: Rule, judgement: Judgement | None, measured: Measured, policy: ValidatePolicy) -> Outcome:
+def outcome(rule: Rule, judgement: Judgement | None, measured: Measured, policy: ValidatePolicy) -> RuleOutcome:
     """What became of one rule. `not_measured` is empty, or says why there was nothing to judge."""
     limit = limit_in_words(rule, policy)
-    found: Outcome = {
+    found: RuleOutcome = {
         "name": rule.name,
         "table": rule.table,
         "severity": policy.severity(rule),
@@ -108,7 +108,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def compile_verdict(outcomes: list[Outcome], quarantined: dict[str, int], version: str) -> dict[str, Any]:
+def compile_verdict(outcomes: list[RuleOutcome], quarantined: dict[str, int], version: str) -> dict[str, Any]:
     left = {_BECOMES[rule["severity"]] for rule in outcomes if not rule["passed"]}
     status: Status = next((s for s in ("stopped", "quarantined", "warned") if s in left), "clean")
     return {
@@ -130,7 +130,7 @@ def stop_message(verdict: dict[str, Any]) -> str:
     return "\n".join([f"the data breaks {rules} a run:", *lines, examples, *_remedies(stopped)])
 
 
-def _remedies(stopped: list[Outcome]) -> list[str]:
+def _remedies(stopped: list[RuleOutcome]) -> list[str]:
     """What a person can do; never an option that would be refused, or that training would fail on later."""
     names = [rule["name"] for rule in stopped]
     fixed = [name for name in names if name in ESSENTIAL]

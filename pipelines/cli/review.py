@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from components.review.decide import Outcome
+    from components.review.decide import DecisionResult
     from components.tracking.models import Models
 
 review_app = typer.Typer(
@@ -162,7 +162,7 @@ def _tell(mended: list[str]) -> Console:
     return console
 
 
-def _conclude(outcome: "Outcome") -> None:
+def _conclude(outcome: "DecisionResult") -> None:
     console = _tell(outcome.mended)
     previous = f", the previous one {outcome.previous}" if outcome.previous else ""
     console.print(f"{escape(outcome.sentence)} The champion is version {outcome.champion or 'none'}{previous}.")

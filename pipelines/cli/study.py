@@ -38,11 +38,11 @@ def study_command(
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
     from pipelines.cli.study_screen import StudyScreen
-    from studies.engine import Order, Source  # loads torch
+    from studies.engine import Order, StudyData  # loads torch
     from studies.step import run_study
 
     of = "versioned" if data is None else data.resolve().name
-    source = Source(data, Path.cwd(), revision or "HEAD", rows)
+    source = StudyData(data, Path.cwd(), revision or "HEAD", rows)
     report = (out or workspace / "studies" / f"{name}-{of}").resolve()
     order = Order(chosen, base, tuple(overrides or ()), source, seeds, jobs, workspace.resolve(), report)
     usable(workspace)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.review.decide import Outcome, Reviewer, approve, reject, rollback
+from components.review.decide import DecisionResult, Reviewer, approve, reject, rollback
 from components.review.settle import settle
 from components.tracking.models import Models
 from components.tracking.server import Server, connect
@@ -14,7 +14,7 @@ from tests.services.registry import DyingServer, KilledError, champions, with_ch
 
 pytestmark = pytest.mark.integration
 BOB = Reviewer("Bob", "as agreed")
-Command = Callable[[Models], Outcome]
+Command = Callable[[Models], DecisionResult]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import pytest
 from components.dataset.sample import SIZES, write_sample
 from components.run_config import RunConfig
 from pipelines.presets import preset
-from studies.engine import Order, Source
+from studies.engine import Order, StudyData
 from studies.grids import study
 from studies.plan import Arm, Study
 from studies.step import run_study
@@ -209,7 +209,7 @@ def test_cells_are_the_same_bits_whatever_the_jobs(workspace: Path, data: Path, 
 
 
 def order(of: Study, workspace: Path, data: Path, out: Path) -> Order:
-    return Order(of, base(), (), Source(data, ROOT, "HEAD"), 1, 2, workspace, out)
+    return Order(of, base(), (), StudyData(data, ROOT, "HEAD"), 1, 2, workspace, out)
 
 
 def base(**train: Any) -> RunConfig:

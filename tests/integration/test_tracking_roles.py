@@ -10,7 +10,7 @@ from components.review.decide import Reviewer, approve, survey
 from components.tracking.decisions import DECISION, log_of
 from components.tracking.models import Models
 from components.tracking.runs import run_for
-from components.tracking.server import RefusedError, connect
+from components.tracking.server import RegistryRefusedError, connect
 from components.tracking.tags import CHALLENGER, CHAMPION, GATE, PREVIOUS
 from tests.services.guarded_mlflow import PASSWORDS, running_guarded
 from tests.services.mlflow import MlflowServer
@@ -46,12 +46,12 @@ def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Ac
     number = make_version(models, tmp_path)
     assert models.aliases() == {CHALLENGER: number}
     for alias in (CHAMPION, PREVIOUS, "CHAMPION", "Champion", "shadow"):
-        with pytest.raises(RefusedError, match="only a promoter"):
+        with pytest.raises(RegistryRefusedError, match="only a promoter"):
             models.set_alias(alias, number)
-        with pytest.raises(RefusedError):
+        with pytest.raises(RegistryRefusedError):
             models.delete_alias(alias)
     for key in (GATE, DECISION, "validation_status"):
-        with pytest.raises(RefusedError, match="only a promoter"):
+        with pytest.raises(RegistryRefusedError, match="only a promoter"):
             models.set_tag(number, key, "pass")
     for method, *arguments in (
         ("rename_registered_model", "mmctr", "mine"),
@@ -59,12 +59,12 @@ def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Ac
         ("update_model_version", "mmctr", str(number), "AUC 0.99"),
         ("delete_model_version", "mmctr", str(number)),
     ):
-        with pytest.raises(RefusedError):
+        with pytest.raises(RegistryRefusedError):
             models.server.call(method, *arguments)
     for born in ({DECISION: "1:abc"}, {"mmctr.decision.note": "x"}, {"validation_status": "approved"}):
-        with pytest.raises(RefusedError, match="must be registered as pending"):
+        with pytest.raises(RegistryRefusedError, match="must be registered as pending"):
             models.create("models:/mmctr/1", born)
-    with pytest.raises(RefusedError):
+    with pytest.raises(RegistryRefusedError):
         models.server.call("create_model_version", log_of(models).name, f"models:/mmctr/{number}")
     with pytest.raises(StepError, match="refused"):
         approve(models, number, Reviewer("pipeline", "let me"))
@@ -84,7 +84,7 @@ def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Ac
         ("delete_model_version", log_of(models).name, "1"),
         ("delete_registered_model", log_of(models).name),
     ):
-        with pytest.raises(RefusedError):  # even a promoter only adds to the log
+        with pytest.raises(RegistryRefusedError):  # even a promoter only adds to the log
             models.server.call(method, *arguments)
 
 
@@ -96,7 +96,7 @@ def test_a_reader_cannot_lay_claim_to_a_log_that_is_not_there_yet(guarded: Mlflo
     acting.become("promoter")
     Models(server, "mmctr-next").ensure("a model that has no log yet")
     acting.become("reader")
-    with pytest.raises(RefusedError, match="only a promoter"):
+    with pytest.raises(RegistryRefusedError, match="only a promoter"):
         log_of(Models(server, "mmctr-next")).ensure("its log")
 
 
@@ -106,5 +106,5 @@ def test_a_wrong_password_is_one_line(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-    with pytest.raises(RefusedError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"):
+    with pytest.raises(RegistryRefusedError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"):
         run_for("any", "any", connect(guarded.uri))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.dataset.pictures import read_picture
-from components.embed.cache import Entry, VectorCache, content_key
+from components.embed.cache import CachedVector, VectorCache, content_key
 from components.embed.config import EmbedConfig
-from components.embed.items import read_items
+from components.embed.item_inputs import read_items
 from components.embed.projection import fit_projection
 
 FORMS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -91,7 +91,7 @@ def test_however_vectors_were_put_each_key_finds_its_own(puts: list[list[int]]) 
     with tempfile.TemporaryDirectory() as folder:
         for numbers in puts:
             with VectorCache(folder) as cache:
-                made = [Entry(content_key(b"%d" % n), np.full(2, n, np.float32)) for n in numbers]
+                made = [CachedVector(content_key(b"%d" % n), np.full(2, n, np.float32)) for n in numbers]
                 cache.put("room", made, 2)
         with VectorCache(folder) as cache:
             known = sorted({number for numbers in puts for number in numbers})

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.errors import StepError
-from components.ingest.manifest import Entry, manifest_md5, read_manifest
+from components.ingest.manifest import ListedFile, manifest_md5, read_manifest
 from components.ingest.revision import is_md5, parse_pointer
 
 _json = st.recursive(
@@ -60,7 +60,7 @@ def test_any_pointer(data: bytes) -> None:
 @settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5})?\.[a-z]{3}", fullmatch=True), _md5, max_size=6))
 def test_a_manifest_is_named_by_its_content_and_not_by_its_order(files: dict[str, str]) -> None:
-    entries = [Entry(path, md5) for path, md5 in files.items()]
+    entries = [ListedFile(path, md5) for path, md5 in files.items()]
     assert manifest_md5(entries) == manifest_md5(entries[::-1])
     listed = json.dumps([{"md5": entry.md5, "relpath": entry.path} for entry in entries]).encode()
     assert read_manifest(listed) == entries

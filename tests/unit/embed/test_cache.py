@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.embed.cache import Entry, VectorCache, content_key
+from components.embed.cache import CachedVector, VectorCache, content_key
 
 
-def entries(start: int, stop: int) -> list[Entry]:
-    return [Entry(content_key(b"%d" % i), np.full(3, i, np.float32)) for i in range(start, stop)]
+def entries(start: int, stop: int) -> list[CachedVector]:
+    return [CachedVector(content_key(b"%d" % i), np.full(3, i, np.float32)) for i in range(start, stop)]
 
 
 def gathered(cache: VectorCache, variant: str, count: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def test_vectors_come_back_to_another_run(tmp_path: Path) -> None:
 def test_a_cause_is_remembered_as_well_as_a_vector(tmp_path: Path) -> None:
     bad, odd = content_key(b"bad"), content_key(b"odd")
     with VectorCache(tmp_path) as cache:
-        cache.put("a", [Entry(bad, None, "not an image"), Entry(odd, np.ones(3), note="CMYK")], 3)
+        cache.put("a", [CachedVector(bad, None, "not an image"), CachedVector(odd, np.ones(3), note="CMYK")], 3)
     with VectorCache(tmp_path) as cache:
         room = cache.room("a")
         assert (room.cause(bad), room.cause(odd), room.note(odd)) == ("not an image", "", "CMYK")

@@ -15,7 +15,7 @@ from components.dataset.images import ImageFolder
 from components.dataset.sample import SampleSpec, write_sample
 from components.errors import StepError
 from components.ingest import objects, staging
-from components.ingest.manifest import Entry, manifest_md5, md5_file
+from components.ingest.manifest import ListedFile, manifest_md5, md5_file
 from components.ingest.step import contract_files, ingest, ingest_folder
 from components.storage import versioning
 from components.storage.files import read_json
@@ -364,7 +364,7 @@ def test_a_folder_with_loose_images_and_things_of_no_concern(repository: Path, t
         (folder / f"{name}.parquet").rename(inner / f"{name}.parquet")
     lineage = ingest_folder(folder, tmp_path / "out")
     assert lineage.files["item_images/"] == {"files": 2, "size": 6}
-    entries = [Entry(name, md5_file(path)) for name, path in contract_files(folder)]
+    entries = [ListedFile(name, md5_file(path)) for name, path in contract_files(folder)]
     assert lineage.data_md5 == f"{manifest_md5(entries)}.dir"
     assert sorted(p.name for p in (tmp_path / "out" / "item_images").iterdir()) == ["item_images-packed-00000.tar"]
     assert ImageFolder(tmp_path / "out").read(2) == b"jpg"  # and not the picture of the shard that the folder has too

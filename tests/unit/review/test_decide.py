@@ -9,7 +9,7 @@ import pytest
 from components.errors import StepError
 from components.packages.fetch import local_package, version_at
 from components.packages.format import package_hash
-from components.review.decide import Outcome, Reviewer, approve, inspect, reject, rollback
+from components.review.decide import DecisionResult, Reviewer, approve, inspect, reject, rollback
 from components.review.settle import look, settle
 from components.tracking.decisions import DECISION, TamperedError, log_of
 from components.tracking.models import PACKAGE, Models
@@ -68,7 +68,7 @@ def test_rejecting_leaves_the_champion(models: Models, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("decide", [approve, reject], ids=["approve", "reject"])
 def test_deciding_the_same_twice_is_deciding_once(
-    models: Models, tmp_path: Path, decide: Callable[[Models, int, Reviewer], Outcome]
+    models: Models, tmp_path: Path, decide: Callable[[Models, int, Reviewer], DecisionResult]
 ) -> None:
     number = make_version(models, tmp_path)
     decide(models, number, ADA)

@@ -12,7 +12,7 @@ from components.storage.files import write_json
 from pipelines.cli import app, main
 from pipelines.cli.study_screen import StudyScreen, duration
 from studies import step
-from studies.engine import Order, Source, StudyRun
+from studies.engine import Order, StudyData, StudyRun
 from studies.inputs import Inputs
 
 INPUTS = Inputs("key", "code", "d", "v", "e", "t", "m", "test", "", {}, {})
@@ -73,7 +73,7 @@ def test_it_ends_with_what_was_found_and_names_failed_cells(
     assert ("inverted, seed 2: its [memory] was full" in done.stdout) is bool(failed)
     assert f"report     {tmp_path}/studies/mask-versioned/report.html" in done.stdout
     (order,) = asked
-    assert (order.seeds, order.jobs, order.source) == (3, 2, Source(None, Path.cwd(), "HEAD"))
+    assert (order.seeds, order.jobs, order.source) == (3, 2, StudyData(None, Path.cwd(), "HEAD"))
     assert order.study.arm_names == ("right", "inverted")
 
 

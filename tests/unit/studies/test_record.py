@@ -13,7 +13,7 @@ from components.tracking.runs import PARENT, finished_below, nested_run, run_for
 from components.tracking.server import Server, connect
 from pipelines.presets import preset
 from studies import record as record_module
-from studies.engine import Cell, Order, Source, StudyRun
+from studies.engine import Cell, Order, StudyData, StudyRun
 from studies.grids import study
 from studies.inputs import Inputs
 from studies.record import Record
@@ -38,7 +38,7 @@ def order(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reque
     """Each test has an experiment of its own."""
     monkeypatch.setattr(record_module, "connect", lambda _: server)
     config = replace(BASE, experiment=request.node.name)
-    return Order(study("mask", BASE), config, (), Source(None, tmp_path, "HEAD"), 1, 1, tmp_path, tmp_path)
+    return Order(study("mask", BASE), config, (), StudyData(None, tmp_path, "HEAD"), 1, 1, tmp_path, tmp_path)
 
 
 @pytest.fixture

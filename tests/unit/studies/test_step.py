@@ -9,7 +9,7 @@ import pytest
 from components.storage.files import write_json
 from pipelines.presets import preset
 from studies import step
-from studies.engine import Cell, Order, Source, StudyRun
+from studies.engine import Cell, Order, StudyData, StudyRun
 from studies.grids import study
 from studies.inputs import Inputs
 from studies.step import run_study
@@ -69,7 +69,7 @@ def test_a_report_after_each_seed_and_when_stopped(
     stop_after: int, expected: list[int], written: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step, "run_cells", work(stop_after))
-    order = Order(study("mask", BASE), BASE, (), Source(None, tmp_path, "HEAD"), 3, 1, tmp_path, tmp_path)
+    order = Order(study("mask", BASE), BASE, (), StudyData(None, tmp_path, "HEAD"), 3, 1, tmp_path, tmp_path)
     if stop_after < 6:
         with pytest.raises(KeyboardInterrupt):
             run_study(order, lambda _: None)

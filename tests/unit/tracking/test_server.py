@@ -9,7 +9,7 @@ import pytest
 
 from components.errors import StepError
 from components.tracking.models import Models
-from components.tracking.server import ConflictError, NotThereError, RefusedError, Server, connect
+from components.tracking.server import ConflictError, NotThereError, RegistryRefusedError, Server, connect
 
 
 class Failing:
@@ -40,7 +40,7 @@ def refused(code: str, text: str = "said the server\nand more") -> Exception:
     ("error", "kind", "words"),
     [
         pytest.param(("RESOURCE_DOES_NOT_EXIST",), NotThereError, "said the server", id="not there"),
-        pytest.param(("PERMISSION_DENIED",), RefusedError, "ask for the permission", id="refused"),
+        pytest.param(("PERMISSION_DENIED",), RegistryRefusedError, "ask for the permission", id="refused"),
         pytest.param(("INVALID_PARAMETER_VALUE",), StepError, "did not accept 'log batch'", id="not accepted"),
         pytest.param(("BAD_REQUEST", "x UniqueViolation x"), ConflictError, "at the same moment", id="conflict"),
         pytest.param(("INTERNAL_ERROR",), StepError, "run the same command once more", id="server's fault"),
