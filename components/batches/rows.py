@@ -30,6 +30,7 @@ FORMAT = 2  # part of the cache key: raise it when the layout below changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
+LARGEST_ID = 2**31 - 1  # in a history it stands for all larger ids as well, which four bytes can't hold: none is known
 
 RECORD = np.dtype(
     [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("likes", "u1"), ("views", "u1"), ("label", "u1")]
@@ -158,7 +159,7 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
     missing = [name for name in (USER, ITEM, HISTORY, LIKES, VIEWS) if name not in columns]
     if missing:
         raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(columns + missing)}")
-    max_item, first_row, end_of_history = 0, 0, 1
+    max_item, end_of_history = 0, 1
     with (
         (folder / "records").open("wb") as records_file,
         (folder / "history").open("wb") as history_file,
@@ -166,32 +167,32 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
         progress(f"convert {parquet.name}", file.metadata.num_rows, "rows") as bar,
     ):
         np.zeros(1, FILES["history"]).tofile(history_file)
-        for table in _tables(file, columns, excluded):
-            records, history = _columns(table, end_of_history, parquet)
+        for numbers, table in _tables(file, columns, excluded):
+            records, history = _columns(table, numbers, end_of_history, parquet)
             records.tofile(records_file)
             history.tofile(history_file)
             _numbers(table, USER, parquet).astype("<i8").tofile(user_file)
             end_of_history += len(history)
             max_item = max(max_item, int(records["item"].max(initial=0)), int(history.max(initial=0)))
             bar.advance(table.num_rows)
-            first_row += table.num_rows
         for written in (records_file, history_file, user_file):
             written.flush()
             os.fsync(written.fileno())
     return max_item
 
 
-def _tables(file: pq.ParquetFile, columns: list[str], excluded: Array) -> Iterator[pa.Table]:
+def _tables(file: pq.ParquetFile, columns: list[str], excluded: Array) -> Iterator[tuple[Array, pa.Table]]:
+    """The kept rows, a read at a time, with their numbers in the file."""
     first_row = 0
     for batch in file.iter_batches(batch_size=ROWS_A_READ, columns=columns, use_threads=False):
         table = pa.Table.from_batches([batch]).combine_chunks()
         rows = np.arange(first_row, first_row + table.num_rows)
         first_row += table.num_rows
         keep = np.isin(rows, excluded, assume_unique=True, invert=True)
-        yield table if keep.all() else table.filter(pa.array(keep)).combine_chunks()
+        yield rows[keep], table if keep.all() else table.filter(pa.array(keep)).combine_chunks()
 
 
-def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array, Array]:
+def _columns(table: pa.Table, numbers: Array, end_of_history: int, parquet: Path) -> tuple[Array, Array]:
     lists = table.column(HISTORY).chunk(0) if table.num_rows else pa.array([], pa.list_(pa.int64()))
     if lists.null_count:
         raise StepError(f"{parquet}: column {HISTORY!r} holds nulls; an empty history is an empty list")
@@ -201,6 +202,13 @@ def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array
     values = flat.to_numpy(zero_copy_only=False)
     real = values != 0
     ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])
+    negative = np.flatnonzero(values < 0)
+    if len(negative):
+        row = numbers[np.searchsorted(ends, negative[0], side="right") - 1]
+        raise StepError(
+            f"{parquet}: column {HISTORY!r}, row {row}: item {values[negative[0]]}; ids are whole numbers from 0 on, "
+            "and 0 is padding: correct the row or leave it out"
+        )
     lengths = np.diff(np.concatenate([[0], np.cumsum(real)])[ends])
     if lengths.max(initial=0) > LONGEST_HISTORY:
         raise StepError(f"{parquet}: a history of {lengths.max()} items; the contract allows 100")
@@ -209,14 +217,14 @@ def _columns(table: pa.Table, end_of_history: int, parquet: Path) -> tuple[Array
     records["length"] = lengths
     records["label"] = NO_LABEL
     for name, column, top in (
-        ("item", ITEM, 2**31 - 1),
+        ("item", ITEM, LARGEST_ID),
         ("likes", LIKES, 255),
         ("views", VIEWS, 255),
         ("label", LABEL, 1),
     ):
         if column in table.column_names:
             records[name] = _numbers(table, column, parquet, top)
-    return records, values[real].astype(FILES["history"])
+    return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(FILES["history"])
 
 
 def _numbers(table: pa.Table, column: str, parquet: Path, top: int | None = None) -> Array:

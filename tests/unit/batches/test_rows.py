@@ -103,6 +103,11 @@ def test_padding_takes_no_space(tmp_path: Path) -> None:
         pytest.param({"item_seq": [[1], [None]]}, "'item_seq' holds null items", id="null-item"),
         pytest.param({"item_id": [1, None]}, "'item_id' holds 1 nulls", id="null-id"),
         pytest.param({"item_id": [1, -4]}, "'item_id' runs from -4 to 1; allowed is 0 to 2147483647", id="negative-id"),
+        pytest.param(
+            {"item_seq": [[0, 1], [2, -1]]},
+            r"test_what.*/train\.parquet: column 'item_seq', row 1: item -1; ids are whole numbers from 0 on",
+            id="negative-history",
+        ),
         pytest.param({"label": [0, 2]}, "'label' runs from 0 to 2; allowed is 0 to 1", id="third-label"),
     ],
 )
@@ -119,6 +124,39 @@ def test_what_cannot_be_stored_is_refused_by_name(tmp_path: Path, change: dict[s
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")
     with pytest.raises(StepError, match=message):
         RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
+
+
+def write_histories(path: Path, histories: pa.Array) -> None:
+    ones = [1] * len(histories)
+    columns = {"user_id": ones, "item_id": ones, "likes_level": ones, "views_level": ones, "item_seq": histories}
+    pq.write_table(pa.table(columns), path)
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_an_id_too_large_to_store_stays_unknown(tmp_path: Path, kind: pa.DataType) -> None:
+    """Four bytes hold an id: 2^32 + 7 must not turn into item 7, nor 2^31 into a negative one."""
+    histories = pa.array([[7, 2**32 + 7], [2**31], [2**31 - 2, 2**62 + 3]], pa.list_(kind))
+    write_histories(tmp_path / "rows.parquet", histories)
+    store = RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache")
+    largest = 2**31 - 1
+    np.testing.assert_array_equal(store.history(2), [[7, largest], [0, largest], [largest - 1, largest]])
+    assert store.max_item == largest
+    flat, records = known_histories(store.history_flat, store.records, np.arange(8) > 0)
+    np.testing.assert_array_equal(gather_history(flat, records, 2), [[0, 7], [0, 0], [0, 0]])
+
+
+def test_small_integers_in_histories_are_stored_too(tmp_path: Path) -> None:
+    write_histories(tmp_path / "rows.parquet", pa.array([[7, 3]], pa.list_(pa.int8())))
+    store = RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache")
+    np.testing.assert_array_equal(store.history(2), [[7, 3]])
+
+
+def test_a_negative_id_is_named_by_its_row_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are counted in the file: quarantined rows and those of earlier reads count, empty histories too."""
+    monkeypatch.setattr(rows_module, "ROWS_A_READ", 3)
+    write_histories(tmp_path / "rows.parquet", pa.array([[1], [-5], [2], [3], [], [4, -9, 1]]))
+    with pytest.raises(StepError, match=r"column 'item_seq', row 5: item -9;"):
+        RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache", exclude=[1, 3])
 
 
 def test_rows_without_labels_can_be_read_but_not_learned_from(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import io
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.errors import StepError
+from components.packages.fetch import local_package, version_at
 from components.predict import batch as room
 from components.predict.batch import PredictConfig, Predicted, predict
 from components.predict.write import WRITERS
@@ -142,6 +145,51 @@ def test_unknown_items_are_counted_and_scored(models: Models, workspace: Path, t
     table = pq.read_table(tmp_path / "scores.parquet")
     assert made.unknown == sum(item >= ITEMS for item in table["item_id"].to_pylist()) > 0
     assert np.isfinite(table["score"].to_numpy()).all()
+
+
+# MLflow warns at import that it does not check the types of `predict`, which the served model does itself.
+needs_served_model = pytest.mark.filterwarnings("ignore:.*Any type hint")
+ROW = {"user_id": [1], "item_id": [3], "likes_level": [4], "views_level": [5]}
+
+
+def served(models: Models, workspace: Path, rows: Path) -> pd.DataFrame:
+    """What the registered model answers to these rows."""
+    from components.tracking.serving_model import ServingModel
+
+    version = version_at(models, "champion")
+    assert version is not None
+    model, package = ServingModel(), local_package(models, version, workspace / "cache" / "models")
+    model.load_context(SimpleNamespace(artifacts={"package": str(package)}))
+    return model.predict(None, pq.read_table(rows).to_pandas())
+
+
+@needs_served_model
+@pytest.mark.parametrize("item", [3, ITEMS, 2**31 - 1])
+@pytest.mark.parametrize(
+    "history", [[2**32 + 7], [7, 2**32 + 8, 9], [2**31], [2**31 - 1], [ITEMS], [5, 2**62 + 5], [7, 9], []], ids=str
+)
+def test_ids_are_read_as_the_served_model_reads_them(
+    item: int, history: list[int], models: Models, workspace: Path, tmp_path: Path
+) -> None:
+    row = {**ROW, "item_id": [item], "item_seq": pa.array([history], pa.list_(pa.int64()))}
+    pq.write_table(pa.table(row), tmp_path / "rows.parquet")
+    made = predict(tmp_path / "rows.parquet", tmp_path / "scores.parquet", models, workspace, SMALL)
+    online = served(models, workspace, tmp_path / "rows.parquet")
+    batch = pq.read_table(tmp_path / "scores.parquet")
+    np.testing.assert_allclose(batch["score"].to_numpy(), online["probability"], rtol=1e-5)
+    assert made.unknown == int((~online["known_item"]).sum()) == (item >= ITEMS)
+    assert batch["item_id"].to_pylist() == [item]
+
+
+@needs_served_model
+def test_a_negative_id_is_refused_as_the_served_model_refuses_it(
+    models: Models, workspace: Path, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({**ROW, "item_seq": [[2, -1]]}), tmp_path / "rows.parquet")
+    with pytest.raises(StepError, match=r"rows\.parquet: column 'item_seq', row 0: item -1;"):
+        predict(tmp_path / "rows.parquet", tmp_path / "scores.parquet", models, workspace, SMALL)
+    with pytest.raises(ValueError, match=r"item_seq, row 0: .* none negative"):
+        served(models, workspace, tmp_path / "rows.parquet")
 
 
 def test_what_cannot_be_scored_is_named(models: Models, workspace: Path, data: Path, tmp_path: Path) -> None:
