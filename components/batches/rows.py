@@ -26,7 +26,7 @@ from components.storage.verified import made_once, require
 
 Array = npt.NDArray[Any]
 
-FORMAT = 2  # part of the cache key: raise it when the layout below changes
+FORMAT = 3  # part of the cache key: raise it when the layout below or the meaning of an id changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
