@@ -43,7 +43,7 @@ def concluded(outcome: Outcome) -> dict[str, str]:
 
 def began(step: str, now: float, minutes: float) -> dict[str, str]:
     """What each step records at its start. `minutes` is its time limit, 0 where it has none."""
-    return {BEGAN: json.dumps({"step": step, "at": round(now), "minutes": minutes})}
+    return {BEGAN: json.dumps({"step": step, "at": round(now, 3), "minutes": minutes})}
 
 
 def recovered(tags: Mapping[str, str], step: str) -> dict[str, str]:
