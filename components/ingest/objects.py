@@ -9,7 +9,6 @@ there.
 
 import errno
 import logging
-import os
 import shutil
 import threading
 import time
@@ -23,6 +22,7 @@ from typing import Protocol
 from components.errors import StepError, one_line
 from components.ingest.manifest import ListedFile, md5_file
 from components.process.progress import Progress
+from components.storage.files import put_in_place
 from components.storage.locks import alone
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class ObjectCache:
                 self._fetch(name, title, scratch, sources, on_bytes)
                 scratch.chmod(0o444)  # runs share it by links: nobody should write into it
                 path.parent.mkdir(parents=True, exist_ok=True)
-                scratch.replace(path)
+                put_in_place(scratch, path)
             finally:
                 scratch.unlink(missing_ok=True)
         return path
@@ -114,8 +114,6 @@ class ObjectCache:
                 continue
             found = md5_file(scratch)
             if found == _md5_of(name):
-                with scratch.open("rb") as file:
-                    os.fsync(file.fileno())
                 return
             corrupt = f"{title} in {source.location} is corrupt: its md5 is {found}, and should be {_md5_of(name)}"
         if corrupt:

@@ -1,5 +1,6 @@
 """Small habits about files: JSON that reads well, writes that are whole or absent, hashes of bytes."""
 
+import errno
 import hashlib
 import json
 import os
@@ -22,12 +23,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
     scratch = Path(name)
     try:
         yield scratch
-        with scratch.open("rb") as written:
-            os.fsync(written.fileno())
         scratch.chmod(0o644)  # mkstemp makes it private to its owner
-        scratch.replace(path)
+        put_in_place(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def put_in_place(scratch: Path, path: Path) -> None:
+    """Lets a finished file take `path`'s place, so that after a power cut `path` holds the old content or the new."""
+    flush(scratch)
+    scratch.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Returns when the disk holds a file's content, or a folder's list of names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems flush no folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

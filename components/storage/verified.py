@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.errors import StepError
-from components.storage.files import sha256_file, write_json
+from components.storage.files import flush, sha256_file, write_json
 from components.storage.locks import alone
 
 DIGESTS = "digests.json"
@@ -51,13 +51,17 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
             seal(scratch, folder.name)
             hold.check()
             scratch.rename(folder)
+            flush(folder.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def seal(folder: Path, name: str) -> None:
     """Writes the digests of all files in `folder`, for an entry that will be called `name`."""
-    digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    for path in files:
+        flush(path)
+    digests = {path.name: sha256_file(path) for path in files}
     # The name is part of it: an intact entry under the name of another is damage too.
     write_json(folder / DIGESTS, {"entry": name, "sha256": digests})
     _remember(folder, {file: _stamp(folder / file) for file in [DIGESTS, *digests]})
