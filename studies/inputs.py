@@ -13,8 +13,8 @@ from components.errors import StepError
 from components.run_config import RunConfig
 from components.settings import from_dict, to_dict
 from components.storage.files import read_json, sha256_file, sha256_json, write_json
-from components.storage.locks import alone
 from components.storage.sources import code_key
+from components.storage.verified import made_once
 from studies.task import serve
 
 _SAMPLING_SEED = 20261120  # of --rows: which rows are used must not depend on a run's seed
@@ -41,50 +41,42 @@ def prepare(request: dict[str, Any]) -> Inputs:
     """Ingests, validates and embeds what the workspace lacks, and chooses the rows to train on."""
     config = from_dict(RunConfig, request["config"])
     cache = Path(request["workspace"]) / "cache"
-    folder, source = _ingested(request, config, cache)
-    with alone(folder.with_name(f"{folder.name}.lock")):
-        _validated_and_embedded(folder, config, cache)
-        return _described(folder, config, cache / "training", request["rows"], source)
-
-
-def _ingested(request: dict[str, Any], config: RunConfig, cache: Path) -> tuple[Path, dict[str, str]]:
-    """The folder of this data under these policies, its dataset in it."""
-    from components.ingest.step import ingest, ingest_folder
-
     (cache / "study").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=cache / "study") as scratch:
         incoming = Path(scratch) / "dataset"
-        if request["data"]:
-            lineage = ingest_folder(Path(request["data"]), incoming)
-            # Results get published: the folder's name tells which data it was, its path only whose machine.
-            source = {"name": Path(request["data"]).resolve().name, "source": "a folder"}
-        else:
-            lineage = ingest(request["repository"], request["revision"], incoming, cache / "data")
-            commit = (lineage.data_commit or "")[:12]
-            source = {"name": "versioned data", "source": f"data.dvc at {request['revision']} ({commit})"}
+        data_md5, source = _ingested(request, incoming, cache / "data")
         settings = [to_dict(config)[section] for section in ("validate", "embed")]
         code = code_key("components.validate.step", "components.embed.step")
-        folder = cache / "study" / sha256_json([lineage.data_md5, *settings, code])[:32]
-        with alone(folder.with_name(f"{folder.name}.lock")):
-            folder.mkdir(exist_ok=True)
-            if not (folder / "dataset").is_dir():
-                incoming.rename(folder / "dataset")
-    return folder, source
+        folder = cache / "study" / sha256_json([data_md5, *settings, code])[:32]
+        made_once(folder, lambda making: _fill(making, incoming, config, cache / "embeddings"))
+    return _described(folder, config, cache / "training", request["rows"], source)
 
 
-def _validated_and_embedded(folder: Path, config: RunConfig, cache: Path) -> None:
-    if (folder / "prepared.json").is_file():
-        return
+def _ingested(request: dict[str, Any], out: Path, cache: Path) -> tuple[str, dict[str, str]]:
+    """The md5 of the data, and what results say about where it is from."""
+    from components.ingest.step import ingest, ingest_folder
+
+    if request["data"]:
+        lineage = ingest_folder(Path(request["data"]), out)
+        # Results get published: the folder's name tells which data it was, its path only whose machine.
+        return lineage.data_md5, {"name": Path(request["data"]).resolve().name, "source": "a folder"}
+    lineage = ingest(request["repository"], request["revision"], out, cache)
+    commit = (lineage.data_commit or "")[:12]
+    return lineage.data_md5, {"name": "versioned data", "source": f"data.dvc at {request['revision']} ({commit})"}
+
+
+def _fill(folder: Path, incoming: Path, config: RunConfig, cache: Path) -> None:
+    """The dataset, validated and embedded, in the folder of this data under these policies."""
     from components.embed.step import embed
     from components.validate.step import validate
 
     champion = folder / "champion"  # a study compares its arms with each other, never with what is in service
     write_json(champion / "champion.json", {"version": None, "name": config.registered_name})
     for made in ("validation", "embeddings"):
-        (folder / made).mkdir(exist_ok=True)
+        (folder / made).mkdir()
+    incoming.rename(folder / "dataset")
     validate(folder / "dataset", champion, config.validate, folder / "validation")
-    embed(folder / "dataset", champion, config.embed, cache / "embeddings", folder / "embeddings")
-    write_json(folder / "prepared.json", {})
+    embed(folder / "dataset", champion, config.embed, cache, folder / "embeddings")
 
 
 def _described(folder: Path, config: RunConfig, training: Path, wanted: int | None, source: dict[str, str]) -> Inputs:

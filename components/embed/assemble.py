@@ -120,13 +120,9 @@ def _fitted(sources: list[VectorBlock], fitting: np.ndarray, config: EmbedConfig
         return blocks(sources, fitting, BLOCK)
 
     inputs = _inputs(sources)
-    name = f"projections/{fit_id(rows, config, inputs)}.npz"
-    kept = cache.recall(name)
-    if kept is not None:
-        try:
-            return load_projection(kept, name)
-        except StepError:
-            cache.damaged.append(name)  # named in the manifest; the new fit takes its place
+    name = f"projections/{fit_id(rows, config, inputs)}"
+    if kept := cache.recall(name):
+        return load_projection(kept, name)
     projection = fit_projection(rows, [source.width for source in sources], config)
     projection.facts["inputs"] = inputs
     cache.keep(name, projection.to_bytes())

@@ -1,14 +1,18 @@
 """Vectors under the hash of what they were made from, in a few big files, in a local folder or on S3.
 
 A room is one encoder variant; a shard is one Arrow file in it, named by the sha256 of its bytes. Shards are only ever
-added, each in one atomic put, so that runs side by side cannot hurt each other, a killed run keeps what it flushed,
-and a shard whose bytes no longer match its name is known to be damaged, named, removed and made again.
+added, each in one atomic put, so that runs side by side cannot hurt each other and a killed run keeps what it flushed.
+Projections that earlier runs fitted are kept beside the rooms, with the sha256 at the end of their name.
+
+Each file is hashed before it is used. One whose bytes do not match its name, or that belongs to another room, is named
+in the log and moved aside, and its content is made again.
 """
 
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +22,11 @@ import pyarrow as pa
 
 from components.storage.files import sha256_file
 from components.storage.objects import LocalStore, MissingBlobError, open_store
+from components.storage.verified import aside_name
 
 _log = logging.getLogger(__name__)
 KEY_BYTES = 32
+_VARIANT = b"variant"  # in a shard's metadata: the same titles and images have other vectors in each variant
 
 
 def content_key(data: bytes) -> bytes:
@@ -89,17 +95,19 @@ class VectorCache:
     def room(self, variant: str) -> Room:
         """Everything that other runs and this one have put under a variant, each file verified once."""
         room = self._rooms.setdefault(variant, Room())
-        known = {shard.name for shard in room.shards}
-        for name in self.store.listing(f"{variant}/"):
-            if name.endswith(".arrow") and name not in known:
-                path = self._verified(name)
-                if path is not None:
-                    _add(room, name, path)
+        for name, path in self._intact(f"{variant}/", ".arrow", {shard.name for shard in room.shards}):
+            with pa.memory_map(str(path)) as source:
+                table = pa.ipc.open_file(source).read_all()
+            made_by = (table.schema.metadata or {}).get(_VARIANT, b"no variant").decode()
+            if made_by == variant:
+                _add_table(room, name, table)
+            else:
+                self._move_aside(name, f"its vectors are of {made_by}")
         return room
 
     def put(self, variant: str, entries: "Iterable[CachedVector]", dimension: int) -> str:
         """Writes one shard and makes it known to the room."""
-        data = _arrow_bytes(list(entries), dimension)
+        data = _arrow_bytes(variant, list(entries), dimension)
         name = f"{variant}/{hashlib.sha256(data).hexdigest()}.arrow"
         self.store.put(name, data)
         room = self._rooms.setdefault(variant, Room())
@@ -108,30 +116,38 @@ class VectorCache:
         return name
 
     def recall(self, name: str) -> bytes | None:
-        """A small blob that an earlier run kept beside the rooms."""
-        try:
-            return self.store.get(name)
-        except MissingBlobError:
-            return None
+        """The projection that an earlier run kept under a name."""
+        return next((path.read_bytes() for _, path in self._intact(f"{name}-", ".npz")), None)
 
     def keep(self, name: str, data: bytes) -> None:
-        self.store.put(name, data)
+        self.store.put(f"{name}-{hashlib.sha256(data).hexdigest()}.npz", data)
 
-    def _verified(self, name: str) -> Path | None:
-        """The shard as a local file; None if another run removed it, or if it is damaged, which removes it."""
+    def _intact(self, prefix: str, suffix: str, known: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+        """The files whose bytes match their name, as local files; the others are moved aside."""
+        for name in self.store.listing(prefix):
+            if name.endswith(suffix) and name not in known and (path := self._checked(name)):
+                yield name, path
+
+    def _checked(self, name: str) -> Path | None:
+        """None if another run removed the file, or if it is damaged."""
         for _ in range(2):  # a second look tells a bad transfer from bad bytes at rest
             try:
                 path = self._local(name)
-                if sha256_file(path) == Path(name).stem:
+                if sha256_file(path) == Path(name).stem.rpartition("-")[2]:
                     return path
             except (MissingBlobError, FileNotFoundError):
                 return None
-        _log.warning(
-            "%s/%s is damaged: its bytes do not match its name; its vectors are made again", self.store.location, name
-        )
-        self.damaged.append(name)
-        self.store.delete(name)
+        self._move_aside(name, "its bytes do not match its name")
         return None
+
+    def _move_aside(self, name: str, reason: str) -> None:
+        aside = aside_name(name)
+        self.damaged.append(name)
+        with suppress(MissingBlobError):  # another run, which noticed as well, was faster
+            self.store.rename(name, aside)
+            _log.warning(
+                "%s/%s is damaged (%s): renamed to %s, and will be made again", self.store.location, name, reason, aside
+            )
 
     def _local(self, name: str) -> Path:
         if isinstance(self.store, LocalStore):
@@ -151,7 +167,7 @@ class CachedVector:
     note: str = ""
 
 
-def _arrow_bytes(entries: list[CachedVector], dimension: int) -> bytes:
+def _arrow_bytes(variant: str, entries: list[CachedVector], dimension: int) -> bytes:
     vectors = np.zeros((len(entries), dimension), dtype=np.float32)
     for row, entry in enumerate(entries):
         if entry.vector is not None:
@@ -164,15 +180,11 @@ def _arrow_bytes(entries: list[CachedVector], dimension: int) -> bytes:
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimension),
         }
     ).combine_chunks()
+    table = table.replace_schema_metadata({_VARIANT: variant.encode()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
-
-
-def _add(room: Room, name: str, path: Path) -> None:
-    with pa.memory_map(str(path)) as source:
-        _add_table(room, name, pa.ipc.open_file(source).read_all())
 
 
 def _add_table(room: Room, name: str, table: pa.Table) -> None:

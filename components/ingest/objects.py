@@ -4,7 +4,7 @@ An object is named as DVC names it: by its md5, followed by `.dir` for the list 
 
 Each object is fetched by one process at a time, into a scratch file, and takes its place only when its md5 is right: a
 reader finds a whole object or none. What was fetched stays when a later object fails, so a repeated run goes on from
-there.
+there. The md5 of an object that is here already is checked each time; a damaged one is moved aside and fetched again.
 """
 
 import errno
@@ -24,6 +24,7 @@ from components.ingest.manifest import ListedFile, md5_file
 from components.process.progress import Progress
 from components.storage.files import put_in_place
 from components.storage.locks import alone
+from components.storage.verified import set_aside
 
 _log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -85,12 +86,11 @@ class ObjectCache:
         """The path of one object: checked if it is here, fetched and checked if not. `title` is for messages."""
         path = self.path(name)
         with disk_errors_in_one_line(self.root), alone(self.root / "locks" / name):
-            if path.is_file():
-                if md5_file(path) == _md5_of(name):
-                    on_bytes(path.stat().st_size)
-                    return path
-                _log.warning("%s in the cache has changed since it was fetched: fetched again", title)
-                path.unlink()
+            if path.is_file() and md5_file(path) == _md5_of(name):
+                on_bytes(path.stat().st_size)
+                return path
+            if path.exists():
+                set_aside(path, f"it is not the {title} that was fetched")
             scratch = self.root / "partial" / name
             scratch.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -54,6 +54,10 @@ class Store(ABC):
     def delete(self, name: str) -> None:
         """Removes one blob; nothing happens if there is none."""
 
+    @abstractmethod
+    def rename(self, name: str, new: str) -> None:
+        """Gives one blob another name; MissingBlobError if there is none."""
+
 
 def open_store(location: str | Path) -> Store:
     """A store at a local path, `file://…` or `s3://bucket/prefix`. Nothing is created or contacted yet."""
@@ -101,6 +105,12 @@ class LocalStore(Store):
 
     def delete(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
+
+    def rename(self, name: str, new: str) -> None:
+        try:
+            self._path(name).rename(self._path(new))
+        except FileNotFoundError:
+            raise _missing(self, name) from None
 
     def _path(self, name: str) -> Path:
         return self.root / _checked(name)
@@ -174,6 +184,12 @@ class S3Store(Store):
 
     def upload(self, name: str, path: Path) -> None:
         self._call(lambda: self.client.upload_file(str(path), self.bucket, self._key(name)), name)
+
+    def rename(self, name: str, new: str) -> None:
+        """S3 has no rename: a copy within the server, then a delete."""
+        source = {"Bucket": self.bucket, "Key": self._key(name)}
+        self._call(lambda: self.client.copy(source, self.bucket, self._key(new)), name)
+        self.delete(name)
 
     def delete(self, name: str) -> None:
         self._call(lambda: self.client.delete_object(Bucket=self.bucket, Key=self._key(name)), name)

@@ -57,11 +57,11 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def seal(folder: Path, name: str) -> None:
-    """Writes the digests of all files in `folder`, for an entry that will be called `name`."""
-    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    """Writes the digests of all files in `folder` and its folders, for an entry that will be called `name`."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     for path in files:
         flush(path)
-    digests = {path.name: sha256_file(path) for path in files}
+    digests = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
     # The name is part of it: an intact entry under the name of another is damage too.
     write_json(folder / DIGESTS, {"entry": name, "sha256": digests})
     _remember(folder, {file: _stamp(folder / file) for file in [DIGESTS, *digests]})
@@ -112,11 +112,16 @@ def damage(folder: Path) -> str | None:
 
 def set_aside(path: Path, reason: str) -> Path:
     """Renames a damaged file or folder, and says so."""
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}")
+    aside = path.with_name(aside_name(path.name))
     with suppress(FileNotFoundError):  # another process, which noticed as well, was faster
         path.rename(aside)
         _log.warning("%s is damaged (%s): renamed to %s, and will be made again", path, reason, aside.name)
     return aside
+
+
+def aside_name(name: str) -> str:
+    """What something damaged is called from now on."""
+    return f"{name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}"
 
 
 def _remember(folder: Path, stamps: dict[str, list[int]]) -> None:

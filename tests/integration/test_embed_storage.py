@@ -22,8 +22,12 @@ def test_a_prefix_is_a_store(bucket: str) -> None:
     assert (store.get("y/a.bin"), store.exists("y/a.bin"), store.exists("y"), store.exists("x")) == (
         b"123", True, False, False,
     )  # fmt: skip
-    store.delete("y/a.bin")
-    store.delete("y/a.bin")
+    store.rename("y/a.bin", "z/a.bin")
+    assert store.get("z/a.bin") == b"123"
+    with pytest.raises(MissingBlobError, match=r"y/a\.bin does not exist"):
+        store.rename("y/a.bin", "z/a.bin")
+    store.delete("z/a.bin")
+    store.delete("z/a.bin")
     assert list(store.listing()) == ["y/b.bin"]
 
 

@@ -47,7 +47,7 @@ def test_a_room_learns_what_another_run_adds_meanwhile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
-def test_a_damaged_shard_is_named_and_removed_and_costs_only_its_own(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_shard_is_moved_aside_and_costs_only_its_own(tmp_path: Path, damage: str) -> None:
     with VectorCache(tmp_path) as cache:
         kept, hurt = cache.put("a", entries(0, 3), 3), cache.put("a", entries(3, 6), 3)
     path = tmp_path / hurt
@@ -60,7 +60,9 @@ def test_a_damaged_shard_is_named_and_removed_and_costs_only_its_own(tmp_path: P
         assert set(room.places) == {entry.key for entry in entries(0, 3)}
         cache.put("a", entries(3, 6), 3)
         assert gathered(cache, "a", 6)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(Path(name).name for name in (kept, hurt))
+    shards = {path.name for path in (tmp_path / "a").glob("*.arrow")}
+    assert shards == {Path(kept).name, path.name}
+    assert len(list((tmp_path / "a").glob(f"{path.name}.damaged-*"))) == 1
 
 
 def test_a_half_written_shard_is_invisible(tmp_path: Path) -> None:

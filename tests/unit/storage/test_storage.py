@@ -39,6 +39,16 @@ def test_files_go_in_and_out_without_a_detour(tmp_path: Path) -> None:
     assert store.listing() == {}
 
 
+def test_a_blob_gets_another_name(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put("x/y.bin", b"payload")
+    store.rename("x/y.bin", "x/z.bin")
+    assert list(store.listing()) == ["x/z.bin"]
+    assert store.get("x/z.bin") == b"payload"
+    with pytest.raises(StepError, match=r"y\.bin does not exist"):
+        store.rename("x/y.bin", "x/z.bin")
+
+
 def test_a_missing_blob_is_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with pytest.raises(StepError, match=r"gone\.bin does not exist"):
