@@ -13,7 +13,7 @@ from components.errors import StepError
 from components.ingest.revision import DATA_FILE, resolve
 from components.ingest.staging import copy
 from components.ingest.step import contract_files, listed_files
-from components.ingest.workspace import refuse_changed_data
+from components.ingest.workspace import refuse_changed_data, refuse_uncommitted_pointer
 from components.process.progress import progress
 from components.storage import versioning
 
@@ -27,10 +27,15 @@ class Added:
 
 
 def add_data(repository: Path, folder: Path, cache: Path, push: bool = False) -> Added:
-    """`dvc add` of `data/`, after `folder` took its place if it is another one. What `data/` held must be versioned."""
+    """`dvc add` of `data/`, after `folder` took its place if it is another one.
+
+    What `data/` held must be versioned, and what was added before must be committed.
+    """
     root = _checkout(repository)
     if not (root / ".dvc").is_dir():
         raise StepError(f"{root} is not set up for DVC: run dvc init there, and dvc remote add -d NAME URL")
+    if (root / DATA_FILE).is_file():
+        refuse_uncommitted_pointer(root, DATA_FILE)
     files = dict(contract_files(folder))
     check_footers(folder)
     data = root / "data"

@@ -14,7 +14,7 @@ from components.storage.locks import alone
 from components.storage.versioning import redact
 
 DATA_FILE = "data.dvc"
-_CONFIG = ".dvc/config"
+CONFIG = ".dvc/config"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def resolve(repository: str, revision: str, cache: Path) -> Revision:
             f"{commit[:12]} of {redact(repository)} has no {DATA_FILE}: mmctr data add data, then commit it"
         )
     md5, size = parse_pointer(text, commit)
-    config = (found.read(_CONFIG) or b"").decode("utf-8", "replace")
+    config = (found.read(CONFIG) or b"").decode("utf-8", "replace")
     return Revision(git, checkout, commit, md5, size, config)
 
 

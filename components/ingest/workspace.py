@@ -6,22 +6,25 @@ from pathlib import Path
 
 from components.errors import StepError
 from components.ingest.manifest import ListedFile, list_folder, manifest_md5, md5_file
-from components.ingest.revision import DATA_FILE
+from components.ingest.revision import CONFIG, DATA_FILE
 from components.process.progress import progress
 
 _SHOWN = 3  # changed files named in the error
 _LOOKED_AT = 100  # commits of data.dvc that data/ may still be of
 
 
-def refuse_uncommitted_pointer(checkout: Path) -> None:
-    """`data.dvc` or `.dvc/config` changed without a commit: the run would silently use the old ones."""
-    status = _git(checkout, "status", "--porcelain", "--", DATA_FILE, ".dvc/config")
-    changed = [line[3:] for line in status.splitlines()]
-    if changed:
-        raise StepError(
-            f"{' and '.join(changed)} changed since the last commit: keep it with git commit {' '.join(changed)}, "
-            f"or undo it with git checkout HEAD -- {' '.join(changed)}"
-        )
+def refuse_uncommitted_pointer(checkout: Path, *files: str) -> None:
+    """`data.dvc` or `.dvc/config` changed without a commit: what follows would silently use the old ones."""
+    status = _git(checkout, "status", "--porcelain", "--", *(files or (DATA_FILE, CONFIG))).splitlines()
+    if not status:
+        return
+    changed = [line[3:] for line in status]
+    new = any(line[0] in "?A" for line in status)  # then git has no earlier text to go back to
+    paths, verb = " ".join(changed), "is" if len(changed) == 1 else "are"
+    raise StepError(
+        f"{' and '.join(changed)} {verb} not committed: keep it with git add {paths} and git commit, "
+        f"or undo it with {'rm' if new else 'git checkout HEAD --'} {paths}"
+    )
 
 
 def refuse_changed_data(checkout: Path, entries: list[ListedFile]) -> None:

@@ -129,7 +129,9 @@ def push(repository: Path, target: Path) -> int:
         with _quiet_dvc(), Repo(str(repository)) as repo, _only_os_errors_but(DvcException):
             return int(repo.push(str(target)))
     except (DvcException, OSError) as error:
-        raise StepError(f"dvc push failed: {one_line(error)}; check the remote and its credentials") from None
+        raise StepError(
+            f"dvc push failed: {one_line(error)}; check the remote and its credentials, then dvc push"
+        ) from None
 
 
 @contextmanager

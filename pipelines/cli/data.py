@@ -33,9 +33,9 @@ def add(
     added = add_data(Path.cwd(), folder, _cache(workspace), push)
     print(f"data.dvc names {added.md5}: {added.files} files, {added.size / 2**20:.1f} MiB")
     if added.pushed is None:
-        print("now: .venv/bin/dvc push, and git commit -m 'New data' data.dvc")
+        print("now: .venv/bin/dvc push, and git add data.dvc && git commit -m 'New data'")
     else:
-        print(f"{added.pushed} objects pushed; now: git commit -m 'New data' data.dvc")
+        print(f"{added.pushed} objects pushed; now: git add data.dvc && git commit -m 'New data'")
 
 
 @data_app.command()

@@ -58,6 +58,34 @@ def test_changes_that_no_commit_holds_are_not_overwritten(repository: Path, othe
         add_data(repository, other, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("again", ["data itself", "another folder"])
+def test_adding_twice_without_a_commit_is_refused(repository: Path, other: Path, tmp_path: Path, again: str) -> None:
+    add_data(repository, other, tmp_path / "cache")
+    pointer = (repository / "data.dvc").read_text()
+    write_sample(tmp_path / "third", dataclasses.replace(OTHER, seed=3))
+    folder = repository / "data" if again == "data itself" else tmp_path / "third"
+    with pytest.raises(StepError, match=r"^data\.dvc is not committed: keep it with git add data\.dvc and git commit,"):
+        add_data(repository, folder, tmp_path / "cache")
+    assert (repository / "data.dvc").read_text() == pointer
+    assert sha256_file(repository / "data" / "train.parquet") == sha256_file(other / "train.parquet")
+    git(repository, "add", "data.dvc")  # not enough: HEAD still names the data from before
+    with pytest.raises(StepError, match=r"^data\.dvc is not committed"):
+        add_data(repository, folder, tmp_path / "cache")
+    git(repository, "commit", "-qm", "three")
+    add_data(repository, folder, tmp_path / "cache")
+
+
+def test_the_first_data_of_a_repository_needs_no_commit_before(repository: Path, tmp_path: Path) -> None:
+    """`dvc remote add` has just changed .dvc/config; what `data add` writes is committed together with it."""
+    git(repository, "rm", "-q", "data.dvc")
+    git(repository, "commit", "-qm", "no data yet")
+    config = repository / ".dvc" / "config"
+    config.write_text(config.read_text() + "['remote \"another\"']\n    url = /somewhere\n")
+    add_data(repository, repository / "data", tmp_path / "cache")
+    with pytest.raises(StepError, match=r"^data\.dvc is not committed: .* or undo it with rm data\.dvc$"):
+        add_data(repository, repository / "data", tmp_path / "cache")
+
+
 def test_a_folder_that_no_training_could_run_on_is_not_added(repository: Path, other: Path, tmp_path: Path) -> None:
     before = sha256_file(repository / "data" / "train.parquet")
     rows = pq.read_table(other / "train.parquet")
@@ -117,7 +145,7 @@ def test_the_commands(repository: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert f"mmctr run --data {tmp_path / 'converted'}" in imported.output.replace("\n", "")
     added = run(data_app, ["add", str(tmp_path / "converted"), "--push"])
     assert added.exit_code == 0, added.output
-    assert "objects pushed" in added.output
+    assert "objects pushed; now: git add data.dvc && git commit -m 'New data'" in added.output
     git(repository, "commit", "-qam", "three")
     shown = run(data_app, ["diff", "two"])
     assert shown.exit_code == 0, shown.output

@@ -188,7 +188,12 @@ OUT = "outs:\n- md5: {}\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: {}\n"
             lambda root: (root / "data" / "truth.json").unlink(), "HEAD", r"truth\.json is gone", id="file-removed"
         ),
         pytest.param(_pull_one_and_move_on, "HEAD", r"is that of an earlier revision, \w+: bring it up", id="stale"),
-        pytest.param(_change_pointer, "HEAD", r"data\.dvc changed since the last commit: keep it with", id="dirty"),
+        pytest.param(
+            _change_pointer,
+            "HEAD",
+            r"data\.dvc is not committed: keep it with git add data\.dvc and git commit, or undo it with git check",
+            id="dirty",
+        ),
         pytest.param(lambda _: None, "nowhere", r"revision 'nowhere' is not in .*: push or fetch it", id="unknown"),
         pytest.param(lambda _: None, "--all", r"revision '--all' is not in", id="an-option"),
         pytest.param(lambda _: None, "", r"revision is empty", id="empty"),
