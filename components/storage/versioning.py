@@ -15,6 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from components.errors import StepError, one_line
 
+# The first two name files in AWS's format, and such a file may say `credential_process = COMMAND`.
+_RUN_PROGRAMS = ("configpath", "credentialpath", "bearer_token_command")
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -73,6 +76,7 @@ def open_remote(config: str, repository: Path | None, url: str = "") -> Remote:
         (root / ".dvc" / "config").write_text(config)
         local = str(repository / ".dvc") if repository else None
         try:
+            _refuse_programs(Config.load_file(str(root / ".dvc" / "config"))["remote"])
             settings = Config(str(root / ".dvc"), local_dvc_dir=local)
             if url:
                 # What config.local says of the default remote, an endpoint or a profile, holds for the url too.
@@ -90,8 +94,22 @@ def open_remote(config: str, repository: Path | None, url: str = "") -> Remote:
             kind, arguments, path = get_cloud_fs(settings, name=name_of_remote)
         except ConfigError as error:
             raise StepError(f"the revision's .dvc/config can't be used: {one_line(error)}") from None
+        except ImportError as error:
+            raise StepError(f"the data's remote can't be read here: {one_line(error)}") from None
     location = redact(str(place) if place is not None else str(settings["remote"][name_of_remote]["url"]))
     return Remote(location, place, kind(**arguments), path)
+
+
+def _refuse_programs(remotes: dict[str, Any]) -> None:
+    """A revision may be somebody else's: it must not decide what runs on this machine. The machine's own config may."""
+    for name, settings in remotes.items():
+        for key in _RUN_PROGRAMS:
+            if key in settings:
+                raise StepError(
+                    f"the revision's .dvc/config sets remote.{name}.{key}, which can run programs on this machine: "
+                    f"if you trust it, set it in your own .dvc/config.local (dvc remote modify --local {name} {key} "
+                    "VALUE), and take it out of the revision's"
+                )
 
 
 def _place(settings: Any, name: str, root: Path) -> PurePosixPath | None:

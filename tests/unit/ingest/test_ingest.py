@@ -215,6 +215,12 @@ OUT = "outs:\n- md5: {}\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: {}\n"
         pytest.param(_lose_object, "main", r"train\.parquet \(md5 .*\) is not in .*dvc push from where", id="missing"),
         pytest.param(_spoil_object, "main", r"train\.parquet in store .*is corrupt: its md5 is", id="corrupt"),
         pytest.param(_commit_config(""), "main", r"names no default remote: dvc remote add -d", id="no-remote"),
+        pytest.param(
+            _commit_config("[core]\n    remote = a\n['remote \"a\"']\n    url = gs://bucket/data\n"),
+            "main",
+            r"remote can't be read here: gs is supported, but requires 'dvc-gs' to be installed",
+            id="remote-not-installed",
+        ),
         pytest.param(_commit_config("[core"), "main", r"\.dvc/config can't be used", id="config-broken"),
         pytest.param(
             _commit_config("[core]\n    remote = other\n"), "main", r"\.dvc/config can't be used", id="remote-unknown"
