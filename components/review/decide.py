@@ -19,8 +19,11 @@ from components.review.settle import Registry, look, settle
 from components.storage.files import read_json, sha256_file
 from components.tracking.decisions import Action, Decision, append
 from components.tracking.models import Models, Version
+from components.tracking.runs import run_of
 from components.tracking.server import RegistryRefusedError
 from components.tracking.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
+
+REPORT = "gate/report.html"  # among the files of the run that made the version
 
 
 @dataclass(frozen=True)
@@ -120,16 +123,17 @@ def survey(models: Models) -> tuple[Registry, list[str]]:
 
 
 def inspect(models: Models, number: int) -> dict[str, Any]:
-    """All that is known of one version, the numbers and the verdict of its package included."""
+    """All that is known of one version: the numbers and the verdict of its package, its run and its report as well."""
     registry, mended = survey(models)
     version = registry.version(number)
     with tempfile.TemporaryDirectory(prefix="mmctr-review-") as scratch:
         package = fetch_package(models, version, Path(scratch) / "package")
         metrics, verdict = read_json(package / METRICS), read_json(package / VERDICT)
     decisions = {n: d for n, d in registry.book.decisions.items() if number in (d.version, d.champion)}
+    run = run_of(models.server, version.run_id) if version.run_id else None
     return {
         "registry": registry, "version": version, "metrics": metrics, "verdict": verdict, "decisions": decisions,
-        "mended": mended,
+        "run": run and run.url(), "report": run and run.address_of(REPORT), "mended": mended,
     }  # fmt: skip
 
 
@@ -143,8 +147,12 @@ def _decide(
         champion=registry.champion, by=reviewer.by, note=reviewer.note, at=clock().isoformat(timespec="seconds"),
         evidence=evidence,
     )  # fmt: skip
-    append(registry.models, decision)
-    after, _ = settle(registry.models)
+    try:
+        append(registry.models, decision)
+        after, _ = settle(registry.models)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(_after_an_interrupt(registry.models, decision))
+        raise
     if decision.id not in {d.id for d in after.book.decisions.values()}:
         winner = after.book.decisions[min(n for n in after.book.decisions if n > book.head)]
         raise StepError(
@@ -152,6 +160,13 @@ def _decide(
             f"{after.status(number)}; look at `mmctr review list` and decide again"
         )
     return DecisionResult(f"{decision.sentence()}.", mended, after.champion, after.book.previous)
+
+
+def _after_an_interrupt(models: Models, decision: Decision) -> str:
+    """Whether an interrupted decision counts; a request that was under way may still reach the log afterwards."""
+    if decision.id in {kept.id for kept in look(models).book.decisions.values()}:
+        return f"the decision was taken ({decision.sentence()}); the next command brings aliases and tags in line"
+    return "the log does not hold the decision; look at `mmctr review list` before you decide again"
 
 
 def _already(registry: Registry, number: int, mended: list[str]) -> DecisionResult:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.errors import StepError, redacted
-from components.tracking.server import AlreadyThereError, Server, connect
+from components.tracking.server import AlreadyThereError, NotThereError, RegistryRefusedError, Server, connect
 
 PIPELINE_RUN = "mmctr.pipeline_run"
 PARENT = "mlflow.parentRunId"  # MLflow shows a run that has it below its parent
@@ -78,6 +78,15 @@ class TrackedRun:
             return f"{base.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         return f"MLflow run {self.run_id} in {base}"
 
+    def address_of(self, file: str) -> str | None:
+        """Where a person opens a file of the run: its page on a server, or else its path; None if it is not there."""
+        folder = file.rpartition("/")[0]
+        if file not in {found.path for found in self.server.call("list_artifacts", self.run_id, folder)}:
+            return None
+        if self.url().startswith("http"):
+            return f"{self.url()}/artifacts/{file}"
+        return f"{self.server.call('get_run', self.run_id).info.artifact_uri.removeprefix('file://')}/{file}"
+
     def _known(self, name: str) -> dict[int, float]:
         if name not in self._points:
             history = self.server.call("get_metric_history", self.run_id, name)
@@ -98,6 +107,14 @@ def run_for(pipeline_run: str, experiment: str, server: Server | None = None, sh
     experiment_id = _experiment(server, experiment)
     run = _find(server, [experiment_id], pipeline_run) or _create(server, experiment_id, pipeline_run, shown_as)
     return TrackedRun(server, run.info.run_id, experiment_id)
+
+
+def run_of(server: Server, run_id: str) -> TrackedRun | None:
+    """The run with this id; None if it was removed, or if this user may not read it."""
+    try:
+        return TrackedRun(server, run_id, server.call("get_run", run_id).info.experiment_id)
+    except (NotThereError, RegistryRefusedError):
+        return None
 
 
 def _root(server: Server, run_id: str) -> Any:

@@ -50,6 +50,17 @@ def tracking_uri(workspace: Path | None = None) -> str:
     return f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
 
 
+def existing_registry(workspace: Path) -> str:
+    """The address that `tracking_uri` gives. Refuses a SQLite file that is missing, which connecting would make."""
+    uri = tracking_uri(workspace)
+    file = sqlite_file(uri)
+    if file and not file.is_file():
+        raise StepError(
+            f"no registry here: run `mmctr run` first, or give --workspace / set {URI_VARIABLE} (there is no {file})"
+        )
+    return uri
+
+
 def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 

@@ -1,16 +1,23 @@
 """`mmctr review` and `mmctr rollback`: a person decides which version serves."""
 
+import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from pipelines.cli.stopping import stoppable
 
 if TYPE_CHECKING:
     from components.review.decide import DecisionResult
+    from components.review.settle import Registry
     from components.tracking.models import Models
 
 review_app = typer.Typer(
@@ -21,61 +28,73 @@ Name = Annotated[str, typer.Option("--name", help="The registered model.")]
 Workspace = Annotated[Path, typer.Option(help="Where the local registry lives, when MLFLOW_TRACKING_URI is not set.")]
 Version = Annotated[int, typer.Argument(help="The version's number, as `mmctr review list` shows it.")]
 By = Annotated[str, typer.Option("--by", help="Who decides.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone, for programs.")]
 Note = Annotated[str, typer.Option("--note", help="Why.")]
 
 _COLOURS = {"approved": "green", "pending": "yellow", "rejected": "red", "rolled_back": "magenta"}
 
 
 @review_app.command("list")
-def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr")) -> None:
+def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), as_json: AsJson = False) -> None:
     """Show every version: what it reached, what it was compared with, what was decided.
 
-    Example: `mmctr review list`
+    Examples: `mmctr review list` · `mmctr review list --json`
     """
     from components.review.decide import survey
-    from components.tracking.tags import COMPARED_WITH
 
     registry, mended = survey(_models(name, workspace))
-    console = _tell(mended)
-    if not registry.versions:
-        console.print(f"{name} has no version yet; `mmctr run` registers one when it passes the gate.")
+    book, newest_first = registry.book, sorted(registry.versions, reverse=True)
+    versions = [_version(registry, number) for number in newest_first]
+    if as_json:
+        counts = {"decisions": len(book.decisions), "void": len(book.void), "head_hash": book.hashes[book.head] or None}
+        _print_json({"name": name, "versions": versions, **counts, "mended": mended})
         return
-    table = Table("version", "aliases", "status", "compared with", "what", "decision", box=None, header_style="bold")
-    for number, version in sorted(registry.versions.items(), reverse=True):
-        aliases = ", ".join(sorted(alias for alias, at in registry.aliases.items() if at == number))
-        status, found = registry.status(number), registry.book.decision_on(number)
-        decision = f"{found[0]}: {found[1].sentence()}" if found else ""
-        table.add_row(
-            str(number), aliases, f"[{_COLOURS.get(status, 'white')}]{escape(status)}[/]",
-            escape(version.tags.get(COMPARED_WITH, "")), escape(version.description), escape(decision),
-        )  # fmt: skip
-    console.print(table)
-    void = f", {len(registry.book.void)} more came second and do not count" if registry.book.void else ""
-    head = registry.book.hashes[registry.book.head][:16] or "none"
-    console.print(f"\n{len(registry.book.decisions)} decisions{void}; head hash {head}")
+    console = _tell(mended)
+    if not versions:
+        console.print(f"{escape(name)} has no version yet; `mmctr run` registers one when it passes the gate.")
+        return
+    for version in versions:
+        console.print(_headline(f"version {version['version']}", version))
+        console.print(f"  compared with {escape(version['compared_with'] or 'n/a')}: {escape(version['description'])}")
+        if latest := version["decision"]:
+            console.print(f"  decision {latest['number']}: {escape(latest['sentence'])}")
+    does = "does" if len(book.void) == 1 else "do"
+    void = f", {len(book.void)} more came second and {does} not count" if book.void else ""
+    noun = "decision" if len(book.decisions) == 1 else "decisions"
+    console.print(f"\n{len(book.decisions)} {noun}{void}; head hash {book.hashes[book.head] or 'none'}")
 
 
 @review_app.command("show")
-def show_version(version: Version, name: Name = "mmctr", workspace: Workspace = Path(".mmctr")) -> None:
-    """Show one version: its verdict rule by rule, what it was made of, and what was decided about it.
+def show_version(
+    version: Version, name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), as_json: AsJson = False
+) -> None:
+    """Show one version: its verdict rule by rule, its report and run, what it was made of, and what was decided.
 
-    Example: `mmctr review show 7`
+    Examples: `mmctr review show 7` · `mmctr review show 7 --json`
     """
     from components.review.decide import inspect
 
     seen = inspect(_models(name, workspace), version)
+    told, verdict = _version(seen["registry"], version), seen["verdict"]
+    tags, decisions = dict(sorted(seen["version"].tags.items())), seen["decisions"]
+    if as_json:
+        about = {key: seen[key] for key in ("run", "report", "verdict", "metrics", "mended")}
+        every = [{"number": number, **asdict(decision)} for number, decision in decisions.items()]
+        _print_json({"name": name, **told, **about, "tags": tags, "decisions": every})
+        return
     console = _tell(seen["mended"])
-    status = seen["registry"].status(version)
-    console.print(f"[bold]{name} version {version}[/] [{_COLOURS.get(status, 'white')}]{escape(status)}[/]")
-    console.print(escape(seen["version"].description), "\n")
-    console.print(escape(seen["verdict"].get("summary", "")))
-    console.print(_rules(seen["verdict"].get("rules", [])), "\n")
-    lineage = Table(box=None, show_header=False)
-    for key, value in sorted(seen["version"].tags.items()):
-        lineage.add_row(f"[dim]{escape(key)}[/]", escape(value))
-    console.print(lineage)
-    for number, decision in seen["decisions"].items():
-        console.print(f"\ndecision {number}, {decision.at}: {escape(decision.sentence())}")
+    console.print(_headline(f"{name} version {version}", told))
+    console.print(escape(told["description"]))
+    console.print(f"report  {escape(seen['report'] or 'n/a: the run that made the version holds none')}")
+    console.print(f"run     {escape(seen['run'] or 'n/a: MLflow shows no run for the version')}\n")
+    console.print(escape(verdict.get("summary", "")))
+    for rule in verdict.get("rules", []):
+        console.print(f"{_mark(rule)}  [bold]{escape(rule['title'])}[/]: {escape(rule['sentence'])}")
+    console.print()
+    for key, value in tags.items():
+        console.print(f"[dim]{escape(key)}[/]  {escape(value)}")
+    for number, decision in decisions.items():
+        console.print(f"\ndecision {number}, {escape(decision.at)}: {escape(decision.sentence())}")
 
 
 @review_app.command("approve")
@@ -88,7 +107,9 @@ def approve_version(
     """
     from components.review.decide import Reviewer, approve
 
-    _conclude(approve(_models(name, workspace), version, Reviewer(by, note)))
+    with _saying_what_an_interrupt_left():
+        outcome = approve(_models(name, workspace), version, Reviewer(by, note))
+    _conclude(outcome)
 
 
 @review_app.command("reject")
@@ -101,7 +122,9 @@ def reject_version(
     """
     from components.review.decide import Reviewer, reject
 
-    _conclude(reject(_models(name, workspace), version, Reviewer(by, note)))
+    with _saying_what_an_interrupt_left():
+        outcome = reject(_models(name, workspace), version, Reviewer(by, note))
+    _conclude(outcome)
 
 
 @review_app.command("listen")
@@ -145,18 +168,32 @@ def rollback(
     from components.review.decide import Reviewer
     from components.review.decide import rollback as roll_back
 
-    _conclude(roll_back(_models(name, workspace), Reviewer(by, note), forward))
+    with _saying_what_an_interrupt_left():
+        outcome = roll_back(_models(name, workspace), Reviewer(by, note), forward)
+    _conclude(outcome)
 
 
 def _models(name: str, workspace: Path) -> "Models":
     from components.tracking.models import Models
-    from components.tracking.server import connect, tracking_uri
+    from components.tracking.server import connect, existing_registry
 
-    return Models(connect(tracking_uri(workspace)), name)
+    return Models(connect(existing_registry(workspace)), name)
+
+
+@contextmanager
+def _saying_what_an_interrupt_left() -> Iterator[None]:
+    """After Ctrl-C the reviewer must know whether the decision counts; `decide` notes it once it wrote to the log."""
+    with stoppable():
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            notes = getattr(interrupt, "__notes__", ["nothing was decided"])
+            print(f"mmctr: stopped; {notes[0]}", file=sys.stderr)
+            raise
 
 
 def _tell(mended: list[str]) -> Console:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False, soft_wrap=True)  # soft_wrap: no text is cut at the terminal's width
     for sentence in mended:
         console.print(f"[yellow]mended:[/] {escape(sentence)}")
     return console
@@ -168,9 +205,30 @@ def _conclude(outcome: "DecisionResult") -> None:
     console.print(f"{escape(outcome.sentence)} The champion is version {outcome.champion or 'none'}{previous}.")
 
 
-def _rules(rules: list[dict[str, Any]]) -> Table:
-    table = Table("", "rule", "what was seen", box=None, header_style="bold")
-    for rule in rules:
-        passed = "[green]pass[/]" if rule["passed"] else "[red]fail[/]"
-        table.add_row(passed, escape(rule["title"]), escape(rule["sentence"]))
-    return table
+def _version(registry: "Registry", number: int) -> dict[str, Any]:
+    from components.tracking.tags import COMPARED_WITH
+
+    version, latest = registry.versions[number], registry.book.decision_on(number)
+    return {
+        "version": number,
+        "status": registry.status(number),
+        "aliases": sorted(alias for alias, at in registry.aliases.items() if at == number),
+        "compared_with": version.tags.get(COMPARED_WITH),
+        "description": version.description,
+        "decision": latest and {"number": latest[0], "sentence": latest[1].sentence()},
+    }
+
+
+def _headline(title: str, version: dict[str, Any]) -> str:
+    status, aliases = version["status"], escape(", ".join(version["aliases"]))
+    return f"[bold]{escape(title)}[/] [{_COLOURS.get(status, 'white')}]{escape(status)}[/] {aliases}".rstrip()
+
+
+def _mark(rule: dict[str, Any]) -> str:
+    if not rule["passed"]:
+        return "[red]fail[/]"
+    return "[green]pass[/]" if rule.get("applies", True) else "[dim]n/a[/] "
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))

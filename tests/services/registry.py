@@ -15,9 +15,10 @@ from components.tracking.tags import CHAMPION, COMPARED_WITH, GATE, NO_CHAMPION,
 
 
 def make_version(
-    models: Models, scratch: Path, compared_with: str = NO_CHAMPION, passed: bool | None = True, **tags: str | None
-) -> int:
-    """A pending version whose package holds placeholder files; `tags` override."""
+    models: Models, scratch: Path, compared_with: str = NO_CHAMPION, passed: bool | None = True,
+    rules: list[dict[str, Any]] | None = None, **tags: str | None,
+) -> int:  # fmt: skip
+    """A pending version whose package holds placeholder files and a verdict with `rules`; `tags` override."""
     run = run_for(f"package-{passed}-{scratch.name}", "review", models.server)
     package = scratch / f"package-{passed}" / "artifacts" / "package"
     if not package.exists():
@@ -26,7 +27,9 @@ def make_version(
             (package / file).write_text("{}")
         for file in ("MLmodel", "requirements.txt", "serving_model.py"):
             (package.parents[1] / file).write_text("")
-        (package / VERDICT).write_text(json.dumps({} if passed is None else {"passed": passed}))
+        (package / VERDICT).write_text(
+            json.dumps({} if passed is None else {"passed": passed, **({"rules": rules} if rules else {})})
+        )
     if not models.server.call("list_artifacts", run.run_id):
         models.server.call("log_artifacts", run.run_id, str(package.parents[1]), "model")
     source = f"{models.server.call('get_run', run.run_id).info.artifact_uri}/model"
