@@ -72,7 +72,7 @@ def of_items(items: int) -> dict[str, float]:
         ranker = Ranker(config.model, vocabulary_of(arrays), table_from(arrays))
         del content, arrays, levels
         objective = Objective(ranker, config.train, Ranks(0, 1, torch.device("cpu"))).train()
-        optimiser = Optimiser(objective, arithmetic.optimizer_for(objective.parameters(), config.train))
+        optimiser = Optimiser(objective, arithmetic.optimizers_for(ranker, config.train))
         records = np.zeros(BATCH, FILES["records"])
         records["item"], records["start"], records["length"] = rng.integers(1, items, BATCH), 1, 20
         flat = rng.integers(1, items, 21).astype(np.int32)

@@ -1,4 +1,4 @@
-"""How a device computes: precision, TF32, compilation, and the optimizer that updates in one pass."""
+"""How a device computes: precision, TF32, compilation, and the optimizers."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from components.train.config import TrainConfig
+from components.train.rowwise import Rowwise
 from model.ranker import Ranker
 from model.transformer import InterestTransformer
 
@@ -39,7 +40,16 @@ def compile_interest(ranker: Ranker, config: TrainConfig) -> None:
                 module.compile(dynamic=True)
 
 
-def optimizer_for(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+def optimizers_for(ranker: Ranker, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Adam for all weights, or for all but the tables of ids and tags, which then have an optimizer of their own."""
+    if config.id_optimizer == "adam":
+        return [adam(ranker.parameters(), config)]
+    tables = [ranker.item_encoder.id.weight, ranker.item_encoder.tag.weight]
+    others = [parameter for parameter in ranker.parameters() if all(parameter is not table for table in tables)]
+    return [adam(others, config), Rowwise(tables, config.learning_rate, config.weight_decay)]
+
+
+def adam(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
     """Fused AdamW, which without weight decay is the paper's Adam."""
     return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 

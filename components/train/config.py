@@ -9,6 +9,7 @@ from model.config import ModelConfig
 Launcher = Literal["inline", "torchrun", "trainjob"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
+IdOptimizer = Literal["adam", "rowwise"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class TrainConfig:
     accumulate: int = 1  # parts that a rank's share of a batch is computed in, to save memory
     learning_rate: float = 5e-4  # at the start
     weight_decay: float = 0.0  # of AdamW
+    id_optimizer: IdOptimizer = "adam"  # of the id and tag tables; `rowwise` keeps 4 bytes a row and skips idle rows
     gradient_clip: float = 10.0  # largest norm of the gradient
     max_epochs: int = 100  # passes over train at most
     patience: int = 5  # epochs without a better valid AUC before stopping
@@ -69,6 +71,7 @@ class TrainConfig:
             )
         one_of("train.launcher", self.launcher, get_args(Launcher))
         one_of("train.precision", self.precision, get_args(Precision))
+        one_of("train.id_optimizer", self.id_optimizer, get_args(IdOptimizer))
         one_of("train.device", self.device, get_args(Device))
 
 

@@ -1,4 +1,4 @@
-"""The loss of a global batch, and one optimizer step down it."""
+"""The loss of a global batch, and one step of the optimizers down it."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -77,9 +77,9 @@ class Objective(nn.Module):
 class Optimiser:
     """Turns the batches of one step into one update of the weights."""
 
-    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, objective: Objective, optimizers: list[torch.optim.Optimizer]) -> None:
         self.config, self.ranks, self.distinct_items = objective.config, objective.ranks, objective.distinct_items
-        self.optimizer = optimizer
+        self.optimizers = optimizers
         self.parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         self.objective: nn.Module = objective
         if self.ranks.count > 1:
@@ -105,12 +105,14 @@ class Optimiser:
                 (loss * (self.ranks.count * share) + regularisation).backward()
             total += loss.detach() * share
         clip_gradients(self.parameters, self.config.gradient_clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return total
 
     def _clear_gradients(self) -> None:
         if self.ranks.count > 1:  # they are DDP's own
-            self.optimizer.zero_grad(set_to_none=True)
+            for optimizer in self.optimizers:
+                optimizer.zero_grad(set_to_none=True)
         else:
             for parameter in self.parameters:
                 retire_gradient(parameter)

@@ -35,7 +35,7 @@ class Plateau:
 @dataclass
 class TrainState:
     ranker: Ranker
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     loss_sum: Tensor  # of the epoch's rows so far, on the device
     plateau: Plateau = field(default_factory=Plateau)
     epoch: int = 0
@@ -49,7 +49,7 @@ class TrainState:
 
     @property
     def learning_rate(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
+        return float(self.optimizers[0].param_groups[0]["lr"])
 
     def advance(self, loss: Tensor, rows: int) -> None:
         self.loss_sum += loss.double() * rows
@@ -75,8 +75,9 @@ class TrainState:
         self.curves["epochs"].append({**row, **{f"valid_{name}": value for name, value in valid.items()}})
         better = self.plateau.update(valid["auc"], self.epoch)
         if not better:
-            for group in self.optimizer.param_groups:
-                group["lr"] = max(min(LOWEST_RATE, group["lr"]), group["lr"] * config.learning_rate_decay)
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = max(min(LOWEST_RATE, group["lr"]), group["lr"] * config.learning_rate_decay)
         self.epoch, self.step, self.rows, self.reported = self.epoch + 1, 0, 0, [0.0, 0.0]
         self.loss_sum.zero_()
         return better
@@ -89,7 +90,7 @@ class TrainState:
         generators = ranks.gather_objects(_generator_state(ranks.device))
         return {
             "ranker": weights_of(self.ranker),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "plateau": asdict(self.plateau),
             "loss_sum": self.loss_sum,
             "generators": generators,
@@ -98,7 +99,8 @@ class TrainState:
 
     def restore(self, saved: dict[str, Any], ranks: Ranks) -> None:
         load_weights(self.ranker, saved["ranker"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         self.plateau = Plateau(**saved["plateau"])
         self.loss_sum.copy_(saved["loss_sum"])
         for name in PLAIN:

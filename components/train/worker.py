@@ -94,9 +94,9 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
     arithmetic.compile_interest(ranker, config)
     objective = Objective(ranker, config, ranks).train()
-    optimizer = arithmetic.optimizer_for(objective.parameters(), config)
-    optimiser = Optimiser(objective, optimizer)
-    return TrainState(ranker, optimizer, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
+    optimizers = arithmetic.optimizers_for(ranker, config)
+    optimiser = Optimiser(objective, optimizers)
+    return TrainState(ranker, optimizers, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
 
 
 def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:

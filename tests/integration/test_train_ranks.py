@@ -47,9 +47,10 @@ def curves_of(job: Job) -> dict[str, np.ndarray]:
         pytest.param({"accumulate": 2, "embedding_l2": 1e-3}, id="accumulated-items-touched-by-both"),
         pytest.param({"pairwise_weight": 0.3}, id="pairs-across-ranks"),
         pytest.param({"embedding_l2": 1e-3}, id="items-touched-by-both"),
+        pytest.param({"id_optimizer": "rowwise", "accumulate": 2, "embedding_l2": 1e-3}, id="row-wise-ids"),
     ],
 )
-def test_two_ranks_give_the_loss_curve_of_one(inputs: Inputs, tmp_path: Path, settings: dict[str, float]) -> None:
+def test_two_ranks_give_the_loss_curve_of_one(inputs: Inputs, tmp_path: Path, settings: dict[str, object]) -> None:
     curves = []
     for ranks in (1, 2):
         config = recipe(model=NO_DROPOUT, processes=ranks, **settings)
@@ -71,11 +72,15 @@ def test_ranks_train_with_content_as_a_guide(inputs: Inputs, tmp_path: Path, wei
     assert np.isfinite(curves_of(job)["steps/train_loss"]).all()
 
 
+@pytest.mark.parametrize("id_optimizer", ["adam", "rowwise"])
 @pytest.mark.parametrize("accumulate", [2, 4])
-def test_accumulated_steps_are_those_of_the_whole_batch(inputs: Inputs, tmp_path: Path, accumulate: int) -> None:
+def test_accumulated_steps_are_those_of_the_whole_batch(
+    inputs: Inputs, tmp_path: Path, accumulate: int, id_optimizer: str
+) -> None:
     losses = []
     for parts in (1, accumulate):
-        job = written_job(inputs, recipe(model=NO_DROPOUT, accumulate=parts), tmp_path / f"{parts}")
+        config = recipe(model=NO_DROPOUT, accumulate=parts, id_optimizer=id_optimizer)
+        job = written_job(inputs, config, tmp_path / f"{parts}")
         run_ranks(job)
         losses.append(curves_of(job)["steps/train_loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-5)

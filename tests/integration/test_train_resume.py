@@ -20,7 +20,7 @@ from components.train.snapshots import Snapshots
 from components.train.state import TrainState
 from components.train.watch import CLOCK_EVERY, TrainingWatch
 from tests.forked_ranks import results_of, run_ranks
-from tests.tiny_training import recipe, write_inputs, written_job
+from tests.tiny_training import MODEL, recipe, write_inputs, written_job
 
 pytestmark = pytest.mark.integration
 
@@ -32,13 +32,19 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-def make_job(inputs: Artifacts, work: Path, ranks: int = 1) -> Job:
-    return written_job(inputs, recipe(processes=ranks, launcher="torchrun", checkpoint_steps=3), work)
+def make_job(inputs: Artifacts, work: Path, ranks: int = 1, id_optimizer: str = "adam") -> Job:
+    settings = {"processes": ranks, "launcher": "torchrun", "checkpoint_steps": 3, "id_optimizer": id_optimizer}
+    return written_job(inputs, recipe(MODEL, **settings), work)
 
 
+@pytest.mark.parametrize("id_optimizer", ["adam", "rowwise"])
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_killed_at_random_steps_ends_bit_identical(inputs: Artifacts, tmp_path: Path, ranks: int) -> None:
-    whole, broken = make_job(inputs, tmp_path / "whole", ranks), make_job(inputs, tmp_path / "broken", ranks)
+def test_killed_at_random_steps_ends_bit_identical(
+    inputs: Artifacts, tmp_path: Path, ranks: int, id_optimizer: str
+) -> None:
+    whole, broken = (
+        make_job(inputs, tmp_path / name, ranks, id_optimizer=id_optimizer) for name in ("whole", "broken")
+    )
     assert run_ranks(whole, ranks) == [0] * ranks
 
     kills = 0

@@ -62,7 +62,7 @@ def gradients(job: Job, parts: int, **weights: float) -> dict[str, torch.Tensor]
     collate = Collator(job.rows()[0], MODEL.history_length, ranker.vocabulary.items, None)
     config = replace(TRAIN, accumulate=parts, gradient_clip=0.0, **weights)  # type: ignore[arg-type]
     objective = Objective(ranker, config, ONE).train()
-    optimiser = Optimiser(objective, torch.optim.SGD(objective.parameters(), lr=0.0))
+    optimiser = Optimiser(objective, [torch.optim.SGD(objective.parameters(), lr=0.0)])
     shares = [np.arange(64)[part::parts] for part in range(parts)]
     optimiser.step([collate(rows) for rows in shares], [[len(rows)] for rows in shares])
     return {name: value.grad for name, value in ranker.named_parameters() if value.grad is not None}

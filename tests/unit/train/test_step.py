@@ -162,6 +162,7 @@ def test_same_seed_same_weights_other_seed_other_weights(inputs: Inputs, tmp_pat
     "change",
     [
         pytest.param({"precision": "bfloat16"}, id="bfloat16"),
+        pytest.param({"id_optimizer": "rowwise", "embedding_l2": 1e-4, "weight_decay": 1e-3}, id="row-wise-ids"),
         pytest.param({"pairwise_weight": 0.2, "embedding_l2": 1e-4, "weight_decay": 1e-3}, id="more-losses"),
         pytest.param({"model": replace(MODEL, content=("concat", "align")), "align_weight": 0.1}, id="aligned"),
         pytest.param({"model": replace(MODEL, content=("distil",)), "distil_weight": 0.1}, id="distilled"),
@@ -292,7 +293,7 @@ def test_clipping_limits_the_norm(limit: float) -> None:
 
 def test_without_weight_decay_the_optimizer_is_adam() -> None:
     ours, adams = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
-    optimizers = [arithmetic.optimizer_for([ours], TRAIN), torch.optim.Adam([adams], lr=TRAIN.learning_rate)]
+    optimizers = [arithmetic.adam([ours], TRAIN), torch.optim.Adam([adams], lr=TRAIN.learning_rate)]
     for gradient in ([0.1, -3.0], [2.0, 1e-5]):
         for parameter, optimizer in zip((ours, adams), optimizers, strict=True):
             parameter.grad = torch.tensor(gradient)
