@@ -91,6 +91,20 @@ def batch_size(results: dict[str, Any]) -> list[str]:
     return [_where(results), "", *lines]
 
 
+def id_optimizer(results: dict[str, Any]) -> list[str]:
+    lines = [
+        "| world | optimizer of ids | test AUC by seed | mean | state of the id and tag tables |",
+        "|---|---|---|---|---|",
+    ]
+    for world, kinds in results["worlds"].items():
+        for kind, runs in kinds.items():
+            areas = [run["test_auc"] for run in runs]
+            shown = ", ".join(f"{area:.4f}" for area in areas)
+            kept = f"{runs[0]['table_state_bytes'] / 1000:,.1f} kB"
+            lines.append(f"| {world} | {kind} | {shown} | {sum(areas) / len(areas):.4f} | {kept} |")
+    return [_where(results), "", *lines]
+
+
 def gpu(results: dict[str, Any]) -> list[str]:
     lines = ["| history | batch | samples/s | 3.6M-row epoch | share of the bf16 peak |", "|---|---|---|---|---|"]
     for case in results["cases"]:
@@ -112,6 +126,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "training-ranks": ("training-ranks.json", ranks),
     "training-growth": ("training-growth.json", growth),
     "batch-size": ("batch-size.json", batch_size),
+    "id-optimizer": ("id-optimizer.json", id_optimizer),
 }
 
 

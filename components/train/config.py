@@ -20,7 +20,7 @@ class TrainConfig:
     batch_size: int = 128  # global: over all ranks and accumulation steps
     accumulate: int = 1  # parts that a rank's share of a batch is computed in, to save memory
     learning_rate: float = 5e-4  # at the start
-    weight_decay: float = 0.0  # of AdamW
+    weight_decay: float = 0.0  # of AdamW; row-wise tables shrink only the rows that a step touched
     id_optimizer: IdOptimizer = "adam"  # of the id and tag tables; `rowwise` keeps 4 bytes a row and skips idle rows
     gradient_clip: float = 10.0  # largest norm of the gradient
     max_epochs: int = 100  # passes over train at most
