@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
@@ -69,14 +69,12 @@ def faulty_proxy(target: str) -> Iterator[FaultyProxy]:
                 self.answer(status, headers, answer)
 
         def ask_target(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-            connection = http.client.HTTPConnection(urlsplit(proxy.target).netloc, timeout=60)
             headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
-            connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
-            kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP}
-            content = answer.read()
-            connection.close()
-            return answer.status, kept, content
+            with closing(http.client.HTTPConnection(urlsplit(proxy.target).netloc, timeout=60)) as connection:
+                connection.request(self.command, self.path, body, headers)
+                answer = connection.getresponse()
+                kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP}
+                return answer.status, kept, answer.read()
 
         def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             try:
