@@ -138,9 +138,12 @@ def test_a_failed_step_is_named_with_its_cause_and_registers_nothing(tmp_path: P
 def test_whatever_ends_the_command_ends_every_step(
     tmp_path: Path, data: Path, sign: signal.Signals, step: str, status: int
 ) -> None:
+    # The command leaves SIGHUP ignored where it finds it so, as under nohup, and these tests may themselves run there.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     process = subprocess.Popen(
         command(tmp_path, data), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+    signal.signal(signal.SIGHUP, before)
     events = _wait_for_step(tmp_path, step)
     _wait_until(lambda: len(_processes_of(events)) >= 3)
     process.send_signal(sign)
