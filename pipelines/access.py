@@ -46,8 +46,12 @@ class Git:
             return {"GIT_SSH_COMMAND": f"ssh {options} -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes"}
         read = "".join(f'echo "{key}=$(cat {GIT_FOLDER}/{key})"; ' for key in ("username", "password"))
         helper = f'!f() {{ test "$1" = get || return 0; {read}}}; f'
-        return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "credential.helper", "GIT_CONFIG_VALUE_0": helper,
-                "GIT_TERMINAL_PROMPT": "0"}  # fmt: skip
+        return {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "credential.helper",
+            "GIT_CONFIG_VALUE_0": helper,
+            "GIT_TERMINAL_PROMPT": "0",
+        }
 
     def mount(self) -> kubernetes.SecretAsVolume:
         mounted = kubernetes.SecretAsVolume(mount_path=GIT_FOLDER)

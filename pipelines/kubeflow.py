@@ -137,8 +137,9 @@ class Kubeflow:
     def find_experiment(self) -> Any:
         """The environment's experiment, if it was made already."""
         name, listing = self.service.experiment, self.client._experiment_api.experiment_service_list_experiments
-        found = self.read("look for the experiment", lambda: listing(
-            filter=_named(name), namespace=self.service.namespace)).experiments  # fmt: skip
+        found = self.read(
+            "look for the experiment", lambda: listing(filter=_named(name), namespace=self.service.namespace)
+        ).experiments
         return found[0] if found else None
 
     def ensure_experiment(self) -> str:
@@ -150,8 +151,9 @@ class Kubeflow:
 
     def find_pipeline(self, name: str) -> Any:
         listing = self.client._pipelines_api.pipeline_service_list_pipelines
-        found = self.read("look for the pipeline", lambda: listing(
-            filter=_named(name), namespace=self.service.namespace)).pipelines  # fmt: skip
+        found = self.read(
+            "look for the pipeline", lambda: listing(filter=_named(name), namespace=self.service.namespace)
+        ).pipelines
         return found[0] if found else None
 
     def ensure_version(self, pipeline: str, version: str, text: str) -> tuple[str, str, bool]:
@@ -174,15 +176,21 @@ class Kubeflow:
 
     def find_version(self, pipeline_id: str, version: str) -> Any:
         listing = self.client._pipelines_api.pipeline_service_list_pipeline_versions
-        pages = self._pages("list versions", lambda token: listing(
-            pipeline_id, page_token=token, page_size=PAGE, sort_by="created_at desc"), "pipeline_versions")  # fmt: skip
+        pages = self._pages(
+            "list versions",
+            lambda token: listing(pipeline_id, page_token=token, page_size=PAGE, sort_by="created_at desc"),
+            "pipeline_versions",
+        )
         return next((v for v in pages if version in (v.name, v.display_name)), None)
 
     def runs_named(self, experiment_id: str, name: str) -> list[Any]:
         """The runs of that name, oldest first."""
         listing = self.client._run_api.run_service_list_runs
-        pages = self._pages("list runs", lambda token: listing(
-            experiment_id=experiment_id, filter=_named(name), page_token=token, page_size=PAGE), "runs")  # fmt: skip
+        pages = self._pages(
+            "list runs",
+            lambda token: listing(experiment_id=experiment_id, filter=_named(name), page_token=token, page_size=PAGE),
+            "runs",
+        )
         return sorted(pages, key=lambda run: (run.created_at, run.run_id))
 
     def create_run(self, body: kfp_server_api.V2beta1Run) -> Any:
@@ -198,8 +206,11 @@ class Kubeflow:
     def recurring_runs(self, experiment_id: str) -> list[Any]:
         """All of the experiment, oldest first."""
         listing = self.client._recurring_run_api.recurring_run_service_list_recurring_runs
-        pages = self._pages("list schedules", lambda token: listing(
-            experiment_id=experiment_id, page_token=token, page_size=PAGE), "recurring_runs")  # fmt: skip
+        pages = self._pages(
+            "list schedules",
+            lambda token: listing(experiment_id=experiment_id, page_token=token, page_size=PAGE),
+            "recurring_runs",
+        )
         return sorted(pages, key=lambda run: (run.created_at, run.recurring_run_id))
 
     def create_recurring_run(self, body: kfp_server_api.V2beta1RecurringRun) -> Any:
@@ -212,8 +223,11 @@ class Kubeflow:
 
     def enable_recurring_run(self, identity: str, enabled: bool) -> None:
         api = self.client._recurring_run_api
-        switch = api.recurring_run_service_enable_recurring_run if enabled else (
-            api.recurring_run_service_disable_recurring_run)  # fmt: skip
+        switch = (
+            api.recurring_run_service_enable_recurring_run
+            if enabled
+            else api.recurring_run_service_disable_recurring_run
+        )
         what = f"{'resume' if enabled else 'pause'} schedule {identity}"
         self.read(what, lambda: switch(recurring_run_id=identity))
 

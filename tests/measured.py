@@ -48,13 +48,18 @@ def measured(world: World | None = None) -> dict[str, Any]:
     metrics = measure(Scored(labels, users, items, candidate, champion, known), baselines, slices, config)
     version = None if champion is None else "3"
     metrics["champion"] = {
-        "version": version, "status": "scored" if version else "none", "reason": None,
-        "unknown_rows": 0 if known is None else int((~known).sum()), "scores": metrics.pop("champion_scores"),
-    }  # fmt: skip
+        "version": version,
+        "status": "scored" if version else "none",
+        "reason": None,
+        "unknown_rows": 0 if known is None else int((~known).sum()),
+        "scores": metrics.pop("champion_scores"),
+    }
     return metrics | {
-        "split": "test", "split_note": "The test split, which training never saw.", "left_out_rows": 3,
+        "split": "test",
+        "split_note": "The test split, which training never saw.",
+        "left_out_rows": 3,
         "oracle": {"auc": 0.87},
-    }  # fmt: skip
+    }
 
 
 def unreadable_champion(metrics: dict[str, Any], reason: str) -> dict[str, Any]:
@@ -72,10 +77,18 @@ def checked_data(status: str = "clean") -> dict[str, Any]:
 
 def _rule(name: str, severity: str, observed: float, limit: float, what: str) -> dict[str, Any]:
     return {
-        "name": name, "severity": severity, "passed": observed <= limit, "observed": observed, "limit": f"<= {limit:g}",
-        "count": 0, "examples": [], "not_measured": "", "what": what, "why": "It would mislead.",
+        "name": name,
+        "severity": severity,
+        "passed": observed <= limit,
+        "observed": observed,
+        "limit": f"<= {limit:g}",
+        "count": 0,
+        "examples": [],
+        "not_measured": "",
+        "what": what,
+        "why": "It would mislead.",
         "message": f"{name}: {what}" if observed <= limit else f"{name}: expected that {what}, but it is {observed:g}",
-    }  # fmt: skip
+    }
 
 
 def _rate(logit: Floats) -> Floats:

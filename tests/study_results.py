@@ -30,9 +30,14 @@ class Plan:
 def plans(study: str) -> tuple[list[Plan], str, list[str]]:
     """(arms, reference, views), named as the studies name theirs."""
     if study == "mask":
-        return [Plan("right", 0.8499, note="Attention sees the real items alone."),
-                Plan("inverted", 0.7991, note="As in the released code: padding is read, real items are ignored.")
-                ], "right", ["history"]  # fmt: skip
+        return (
+            [
+                Plan("right", 0.8499, note="Attention sees the real items alone."),
+                Plan("inverted", 0.7991, note="As in the released code: padding is read, real items are ignored."),
+            ],
+            "right",
+            ["history"],
+        )
     if study == "target-concat":
         return (
             [Plan("with", 0.8499, note="As in the paper."), Plan("without", 0.8491)],
@@ -64,9 +69,11 @@ def plans(study: str) -> tuple[list[Plan], str, list[str]]:
 def _ablation() -> list[Plan]:
     arms = []
     for name, auc, with_content, without in (
-        ("din", 0.8379, 0.8577, 0.9326), ("without transformer", 0.8601, 0.9688, 0.9741),
-        ("without cross", 0.8458, 0.9632, None), ("full", 0.8499, 0.9776, None),
-    ):  # fmt: skip
+        ("din", 0.8379, 0.8577, 0.9326),
+        ("without transformer", 0.8601, 0.9688, 0.9741),
+        ("without cross", 0.8458, 0.9632, None),
+        ("full", 0.8499, 0.9776, None),
+    ):
         place = (("ranker", name), ("content", "with"))
         arms.append(
             Plan(name, auc, paper=with_content, factors=place, note="The organisers' baseline." * (name == "din"))
@@ -101,24 +108,47 @@ def results(study: str, seeds: int = 3, noise: float = 0.0012, used: int = 40_00
     cells = {plan.name: [plan.auc + noise * float(rng.normal()) for _ in range(seeds)] for plan in arms}
     further = []
     if study == "alignment":
-        further = [(p.name, "din - no content") for p in arms
-                   if p.name.startswith("din ") and p.name not in ("din raw linear", "din - no content")]  # fmt: skip
+        further = [
+            (p.name, "din - no content")
+            for p in arms
+            if p.name.startswith("din ") and p.name not in ("din raw linear", "din - no content")
+        ]
     if study == "ablation":
         further = [(p.name, f"{p.name} - no content") for p in arms[:6:2]]
     pairs = [(p.name, p.against or reference) for p in arms if p.name not in (reference, p.against)]
     return {
-        "study": study, "title": f"The study of {study}", "question": "What does it lose, and on which histories?",
-        "date": "2026-11-20", "commit": "0bdaf99", "preset": "study", "overrides": ["train.max_epochs=4"],
-        "machine": {"cpu": "AMD EPYC", "cores": 2, "memory_gb": 23.5, "gpu": None, "torch": "2.13.0+cpu",
-                    "python": "3.11.9", "load_average": 2.1},
+        "study": study,
+        "title": f"The study of {study}",
+        "question": "What does it lose, and on which histories?",
+        "date": "2026-11-20",
+        "commit": "0bdaf99",
+        "preset": "study",
+        "overrides": ["train.max_epochs=4"],
+        "machine": {
+            "cpu": "AMD EPYC",
+            "cores": 2,
+            "memory_gb": 23.5,
+            "gpu": None,
+            "torch": "2.13.0+cpu",
+            "python": "3.11.9",
+            "load_average": 2.1,
+        },
         "seeds": list(range(1, seeds + 1)),
-        "data": {"name": "movielens-100k", "sha256": "ab" * 32, "items": 1682, "split": "test", "source": "a folder",
-                 "rows": {"train": 80_000, "used": used, "valid": 7000, "test": 7031}},
-        "reference": reference, "views": views,
+        "data": {
+            "name": "movielens-100k",
+            "sha256": "ab" * 32,
+            "items": 1682,
+            "split": "test",
+            "source": "a folder",
+            "rows": {"train": 80_000, "used": used, "valid": 7000, "test": 7031},
+        },
+        "reference": reference,
+        "views": views,
         "arms": [_arm(plan, cells[plan.name], rng, views) for plan in arms],
         "comparisons": [_comparison(cells, arm, against, noise) for arm, against in [*pairs, *further]],
-        "baselines": {"item_click_rate": 0.6578, "oracle": None}, "failed": [],
-    }  # fmt: skip
+        "baselines": {"item_click_rate": 0.6578, "oracle": None},
+        "failed": [],
+    }
 
 
 def _arm(plan: Plan, cells: list[float], rng: np.random.Generator, views: list[str]) -> Json:
@@ -126,18 +156,39 @@ def _arm(plan: Plan, cells: list[float], rng: np.random.Generator, views: list[s
     sd = float(np.std(cells, ddof=1)) if many else None
     reach = 0.0 if sd is None else 2.5 * sd
     return {
-        "name": plan.name, "note": plan.note, "paper": plan.paper, "factors": dict(plan.factors),
-        "parameters": int(rng.integers(200_000, 900_000)), "config_hash": "cd" * 16,
-        "auc": {"mean": mean, "sd": sd, "low": mean - reach if many else None, "high": mean + reach if many else None,
-                "by_seed": cells},
-        "log_loss": 0.41, "grouped_auc": mean - 0.05, "valid_auc": mean + 0.002, "seconds": float(rng.uniform(40, 900)),
-        "epochs": 3.7, "best_epoch": [2] * len(cells),
-        "slices": {kind: [_slice(name, rows, mean + rng.normal(0, 0.02), rows >= 50, many) for name, rows in parts]
-                   for kind, parts in (("history", HISTORY), ("items", ITEMS))},
-        "codes": {"error": [0.6, 0.41, 0.3, 0.24], "utilisation": [1.0, 1.0, 0.98, 0.97], "distinct": 1500,
-                  "fitted": 1600} if " x " in plan.name else None,
+        "name": plan.name,
+        "note": plan.note,
+        "paper": plan.paper,
+        "factors": dict(plan.factors),
+        "parameters": int(rng.integers(200_000, 900_000)),
+        "config_hash": "cd" * 16,
+        "auc": {
+            "mean": mean,
+            "sd": sd,
+            "low": mean - reach if many else None,
+            "high": mean + reach if many else None,
+            "by_seed": cells,
+        },
+        "log_loss": 0.41,
+        "grouped_auc": mean - 0.05,
+        "valid_auc": mean + 0.002,
+        "seconds": float(rng.uniform(40, 900)),
+        "epochs": 3.7,
+        "best_epoch": [2] * len(cells),
+        "slices": {
+            kind: [_slice(name, rows, mean + rng.normal(0, 0.02), rows >= 50, many) for name, rows in parts]
+            for kind, parts in (("history", HISTORY), ("items", ITEMS))
+        },
+        "codes": {
+            "error": [0.6, 0.41, 0.3, 0.24],
+            "utilisation": [1.0, 1.0, 0.98, 0.97],
+            "distinct": 1500,
+            "fitted": 1600,
+        }
+        if " x " in plan.name
+        else None,
         "attention": _attention(plan) if "attention" in views else None,
-    }  # fmt: skip
+    }
 
 
 def _slice(name: str, rows: int, auc: float, measured: bool, many: bool) -> Json:
@@ -154,22 +205,56 @@ def _comparison(cells: dict[str, list[float]], arm: str, against: str, noise: fl
     reach = 2.2 * noise
     verdict = "better" if difference > reach else "worse" if difference < -reach else "inconclusive"
     p = float(np.exp(-2 * abs(difference) / noise))
-    return {"arm": arm, "against": against, "difference": difference, "low": difference - reach,
-            "high": difference + reach, "p": p, "p_holm": min(1.0, 4 * p), "verdict": verdict}  # fmt: skip
+    return {
+        "arm": arm,
+        "against": against,
+        "difference": difference,
+        "low": difference - reach,
+        "high": difference + reach,
+        "p": p,
+        "p_holm": min(1.0, 4 * p),
+        "verdict": verdict,
+    }
 
 
 def _attention(plan: Plan) -> Json:
-    layers = [{"kind": "transformer", "name": f"layer {n}",
-               "entropy_bits": 3.9 - 0.4 * n, "entropy_share": 0.95 - 0.1 * n,
-               "same_tag_attention": 0.35 + 0.03 * n, "same_tag_items": 0.33, "same_tag_rows": 1700,
-               "newest_quarter": 0.26 + 0.05 * n, "oldest_quarter": 0.25 - 0.05 * n, "quarter_items": 0.258,
-               "on_padding": 0.0, "largest_on_padding": 0.0} for n in (1, 2)]  # fmt: skip
-    return {"rows": 2000, "eligible_rows": 7012, "mean_items": 18.2, "same_tag_rows": 1700, "largest_on_padding": 0.0,
-            "layers": layers if plan.name != "10" else layers[:1]}  # fmt: skip
+    layers = [
+        {
+            "kind": "transformer",
+            "name": f"layer {n}",
+            "entropy_bits": 3.9 - 0.4 * n,
+            "entropy_share": 0.95 - 0.1 * n,
+            "same_tag_attention": 0.35 + 0.03 * n,
+            "same_tag_items": 0.33,
+            "same_tag_rows": 1700,
+            "newest_quarter": 0.26 + 0.05 * n,
+            "oldest_quarter": 0.25 - 0.05 * n,
+            "quarter_items": 0.258,
+            "on_padding": 0.0,
+            "largest_on_padding": 0.0,
+        }
+        for n in (1, 2)
+    ]
+    return {
+        "rows": 2000,
+        "eligible_rows": 7012,
+        "mean_items": 18.2,
+        "same_tag_rows": 1700,
+        "largest_on_padding": 0.0,
+        "layers": layers if plan.name != "10" else layers[:1],
+    }
 
 
-TITLES = ("Lantern Street", "The Seventh Harbour and Other Stories of the Sea (1987)", "Blue Hour",
-          "Nine Miles of Rain", "A Quiet <b>Machine</b>", "Tin Orchard", "Low Tide", "")  # fmt: skip
+TITLES = (
+    "Lantern Street",
+    "The Seventh Harbour and Other Stories of the Sea (1987)",
+    "Blue Hour",
+    "Nine Miles of Rain",
+    "A Quiet <b>Machine</b>",
+    "Tin Orchard",
+    "Low Tide",
+    "",
+)
 
 
 def examples(arms: list[str], items: int = 20, rows: int = 3) -> list[Json]:
@@ -181,12 +266,29 @@ def examples(arms: list[str], items: int = 20, rows: int = 3) -> list[Json]:
         for arm in arms:
             scores = rng.normal(0, 1.6, (items, items))
             lines = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
-            weights = [{**card, "shares_tag": bool(k % 3 == 0), "weight": round(float(lines[:, k].mean()), 5),
-                        "newest_query": round(float(lines[-1, k]), 5)}
-                       for k, card in enumerate(cards[:-1])]  # fmt: skip
-            found.append({"arm": arm, "row": 100 + row, "label": 1, "layer": "layer 2", "length": items, "older": 0.0,
-                          "padding": 0.0, "target": cards[-1], "items": weights,
-                          "map": [[round(float(w), 5) for w in line] for line in lines]})  # fmt: skip
+            weights = [
+                {
+                    **card,
+                    "shares_tag": bool(k % 3 == 0),
+                    "weight": round(float(lines[:, k].mean()), 5),
+                    "newest_query": round(float(lines[-1, k]), 5),
+                }
+                for k, card in enumerate(cards[:-1])
+            ]
+            found.append(
+                {
+                    "arm": arm,
+                    "row": 100 + row,
+                    "label": 1,
+                    "layer": "layer 2",
+                    "length": items,
+                    "older": 0.0,
+                    "padding": 0.0,
+                    "target": cards[-1],
+                    "items": weights,
+                    "map": [[round(float(w), 5) for w in line] for line in lines],
+                }
+            )
     return found
 
 

@@ -70,8 +70,12 @@ class TrainerApi:
         if path == jobs and method == "POST" and body is not None:
             return self._create(body)
         if path == jobs:
-            return 200, {"kind": "TrainJobList", "apiVersion": RUNTIME["apiVersion"], "metadata": {},
-                         "items": [self._shown(job) for job in self.jobs.values()]}  # fmt: skip
+            return 200, {
+                "kind": "TrainJobList",
+                "apiVersion": RUNTIME["apiVersion"],
+                "metadata": {},
+                "items": [self._shown(job) for job in self.jobs.values()],
+            }
         if path.startswith(f"{jobs}/"):
             return self._one(method, path.rpartition("/")[2], body)
         if path == "/api/v1/namespaces/team/pods/step-pod":

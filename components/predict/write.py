@@ -60,5 +60,7 @@ def _slices(rows: int, length: int = 65_536) -> Iterator[slice]:
 
 
 WRITERS: dict[Format, Callable[[RowStore, Scores, Path], None]] = {
-    "parquet": _write_parquet, "csv": _write_csv, "challenge": _write_challenge,
-}  # fmt: skip
+    "parquet": _write_parquet,
+    "csv": _write_csv,
+    "challenge": _write_challenge,
+}

@@ -132,21 +132,39 @@ def inspect(models: Models, number: int) -> dict[str, Any]:
     decisions = {n: d for n, d in registry.book.decisions.items() if number in (d.version, d.champion)}
     run = run_of(models.server, version.run_id) if version.run_id else None
     return {
-        "registry": registry, "version": version, "metrics": metrics, "verdict": verdict, "decisions": decisions,
-        "run": run and run.url(), "report": run and run.address_of(REPORT), "mended": mended,
-    }  # fmt: skip
+        "registry": registry,
+        "version": version,
+        "metrics": metrics,
+        "verdict": verdict,
+        "decisions": decisions,
+        "run": run and run.url(),
+        "report": run and run.address_of(REPORT),
+        "mended": mended,
+    }
 
 
 def _decide(
-    registry: Registry, action: Action, number: int, reviewer: Reviewer, evidence: Mapping[str, str],
-    mended: list[str], clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> DecisionResult:  # fmt: skip
+    registry: Registry,
+    action: Action,
+    number: int,
+    reviewer: Reviewer,
+    evidence: Mapping[str, str],
+    mended: list[str],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> DecisionResult:
     book = registry.book
     decision = Decision(
-        id=uuid.uuid4().hex, after=book.head, previous=book.hashes[book.head], action=action, version=number,
-        champion=registry.champion, by=reviewer.by, note=reviewer.note, at=clock().isoformat(timespec="seconds"),
+        id=uuid.uuid4().hex,
+        after=book.head,
+        previous=book.hashes[book.head],
+        action=action,
+        version=number,
+        champion=registry.champion,
+        by=reviewer.by,
+        note=reviewer.note,
+        at=clock().isoformat(timespec="seconds"),
         evidence=evidence,
-    )  # fmt: skip
+    )
     try:
         append(registry.models, decision)
         after, _ = settle(registry.models)

@@ -64,17 +64,27 @@ class Models:
             return
 
     def create(
-        self, source: str, tags: Mapping[str, str], description: str = "", run_id: str | None = None,
+        self,
+        source: str,
+        tags: Mapping[str, str],
+        description: str = "",
+        run_id: str | None = None,
         model_id: str | None = None,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """A new version, born with its tags: one request, so there is no version without them.
 
         The request may be sent twice by a retry and then makes two: callers find their own again by a tag.
         """
         made = self.server.call(
-            "create_model_version", self.name, source, run_id=run_id, tags=dict(tags), description=description,
-            model_id=model_id, await_creation_for=0,
-        )  # fmt: skip
+            "create_model_version",
+            self.name,
+            source,
+            run_id=run_id,
+            tags=dict(tags),
+            description=description,
+            model_id=model_id,
+            await_creation_for=0,
+        )
         return int(made.version)
 
     def delete(self, number: int) -> None:

@@ -14,13 +14,28 @@ from infra.check.build import Manifest, title
 _DIGEST = re.compile(r"^\S+@sha256:[0-9a-f]{64}$")
 _SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|ACCESS_KEY|PRIVATE|CREDENTIAL|SESSION_KEY)", re.IGNORECASE)
 _CREDENTIALS_IN_URL = re.compile(r"://[^/\s:$]+:[^@\s$]+@")
-_CLUSTER_WIDE = ("Namespace", "Profile", "ClusterRole", "ClusterRoleBinding", "ClusterTrainingRuntime", "ClusterQueue",
-                 "ResourceFlavor")  # fmt: skip
+_CLUSTER_WIDE = (
+    "Namespace",
+    "Profile",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterTrainingRuntime",
+    "ClusterQueue",
+    "ResourceFlavor",
+)
 _LONG_RUNNING = ("Deployment", "StatefulSet", "InferenceService")
 _READ_ONLY = {"get", "list", "watch"}
 # The only things that an account of the pipeline may make or change.
-_WRITABLE = {"trainjobs", "workflowtaskresults", "inferenceservices",
-             "pipelines", "pipelineversions", "experiments", "runs", "jobs"}  # fmt: skip
+_WRITABLE = {
+    "trainjobs",
+    "workflowtaskresults",
+    "inferenceservices",
+    "pipelines",
+    "pipelineversions",
+    "experiments",
+    "runs",
+    "jobs",
+}
 _ASKS_THE_API = ("mmctr-rollout",)  # the only account whose pods carry a token
 _READABLE_SECRET = ["mlpipeline-minio-artifact"]  # Kubeflow's launcher reads it with the account of the step
 

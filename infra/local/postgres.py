@@ -25,8 +25,17 @@ class Postgres:
             self._own()
             self._make()
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "server.log"),
-                  "-o", options, "start")  # fmt: skip
+        self._run(
+            "pg_ctl",
+            "-D",
+            str(self.folder / "data"),
+            "-w",
+            "-l",
+            str(self.folder / "server.log"),
+            "-o",
+            options,
+            "start",
+        )
         if fresh:
             self._run("createdb", *self.address, DATABASE, password=self.password)
 
@@ -55,8 +64,20 @@ class Postgres:
             file.flush()
             if os.geteuid() == 0:
                 shutil.chown(file.name, "postgres")
-            self._run("initdb", "-D", str(self.folder / "data"), "-U", USER, "-A", "scram-sha-256",
-                      "--pwfile", file.name, "-E", "UTF8", "--locale=C")  # fmt: skip
+            self._run(
+                "initdb",
+                "-D",
+                str(self.folder / "data"),
+                "-U",
+                USER,
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                file.name,
+                "-E",
+                "UTF8",
+                "--locale=C",
+            )
 
     def _own(self) -> None:
         """PostgreSQL refuses to run as root: there it runs as the user that its package makes."""

@@ -29,14 +29,24 @@ def start_mlflow(folder: Path, port: int, database: str, variables: Mapping[str,
     """Returns once the server answers."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1",
-        "--serve-artifacts", f"--artifacts-destination=s3://{MLFLOW_BUCKET}/artifacts",
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host=127.0.0.1",
+        f"--port={port}",
+        "--workers=1",
+        "--serve-artifacts",
+        f"--artifacts-destination=s3://{MLFLOW_BUCKET}/artifacts",
         "--allowed-hosts=localhost,localhost:*,127.0.0.1,127.0.0.1:*",
-    ]  # fmt: skip
+    ]
     environment = {
-        **os.environ, **variables, "MLFLOW_BACKEND_STORE_URI": database,  # not in the command: others can read that
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
-    }  # fmt: skip
+        **os.environ,
+        **variables,
+        "MLFLOW_BACKEND_STORE_URI": database,  # not in the command: others can read that
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     environment.pop("MLFLOW_TRACKING_URI", None)
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)

@@ -70,11 +70,12 @@ class Field:
 def configuration() -> str:
     """Every field of a run's config, with the comments of its dataclass."""
     lines = [
-        "# Configuration", "",
+        "# Configuration",
+        "",
         "A run is one complete config: a [preset](presets.md), changed field by field with `--set`, for example "
         "`--set train.batch_size=4096`. A list is written `--set model.deep_widths=256,128`. A wrong field or value is "
         "refused before anything starts. The defaults below are those of the dataclasses; presets change some.",
-    ]  # fmt: skip
+    ]
     hints = typing.get_type_hints(RunConfig)
     for section in dataclasses.fields(RunConfig):
         if not dataclasses.is_dataclass(hints[section.name]):
@@ -129,19 +130,22 @@ def _type(hint: Any) -> str:
 def presets() -> str:
     """Every preset with what it changes."""
     lines = [
-        "# Presets", "",
+        "# Presets",
+        "",
         "A preset is a whole run by name: `mmctr run --preset NAME`. Listed is what differs from the "
         "[defaults](config.md), which are the 1st-place solution of the challenge.",
-    ]  # fmt: skip
+    ]
     default = to_dict(RunConfig(""))
     for name, make in PRESETS.items():
         lines += ["", f"## `{name}`", "", inspect.cleandoc(make.__doc__ or "")]
         values = to_dict(make())
         changes = [
             f"| `{section}.{field}` | `{value!r}` | `{default[section][field]!r}` |"
-            for section, inner in values.items() if isinstance(inner, dict)
-            for field, value in inner.items() if value != default[section][field]
-        ]  # fmt: skip
+            for section, inner in values.items()
+            if isinstance(inner, dict)
+            for field, value in inner.items()
+            if value != default[section][field]
+        ]
         if changes:
             lines += ["", "| field | here | default |", "|---|---|---|", *changes]
     return "\n".join(lines) + "\n"
@@ -151,12 +155,13 @@ def validation() -> str:
     """Every rule that a dataset must pass."""
     policy = ValidatePolicy()
     lines = [
-        "# Rules of validation", "",
+        "# Rules of validation",
+        "",
         "`validate` asks these before anything expensive starts. **stop** ends the run; **quarantine** moves the rows "
         "aside and goes on while they are few (`validate.max_quarantined`); **warn** goes on and tells the reviewer. A "
         "run changes a limit with `--set validate.FIELD=VALUE` and what a rule does with "
         "`--set validate.severities=RULE=warn`.",
-    ]  # fmt: skip
+    ]
     for table in dict.fromkeys(rule.table for rule in RULES):
         lines += ["", f"## {table}", "", "| rule | good data | limits | when it fails | why |", "|---|---|---|---|---|"]
         for rule in RULES:

@@ -50,13 +50,19 @@ def _of_cluster(environment: Environment) -> list[Finding]:
             Finding("cluster", "warning", str(error), "set KUBECONFIG to that of the cluster's operator"),
         ]
     inside: dict[str, Callable[[Environment, Any], Finding]] = {
-        "version": version, "controller": controller, "namespace": namespace, "queue": queue, "accounts": accounts,
+        "version": version,
+        "controller": controller,
+        "namespace": namespace,
+        "queue": queue,
+        "accounts": accounts,
         "runtime": runtime,
-    }  # fmt: skip
+    }
     if not environment.images.unbuilt():
         inside["pod"] = probe
-    return findings + [_guarded(subject, lambda check=check: check(environment, client))  # type: ignore[misc]
-                       for subject, check in inside.items()]  # fmt: skip
+    return findings + [
+        _guarded(subject, lambda check=check: check(environment, client))  # type: ignore[misc]
+        for subject, check in inside.items()
+    ]
 
 
 def _guarded(subject: str, check: Callable[[], Finding]) -> Finding:

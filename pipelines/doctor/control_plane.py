@@ -59,9 +59,11 @@ def controller(environment: Environment, client: Any) -> Finding:
     import kubernetes
 
     namespace = environment.service.system_namespace
-    data = kubernetes.client.CoreV1Api(client).read_namespaced_config_map(
-        "workflow-controller-configmap", namespace, _request_timeout=PATIENCE
-    ).data  # fmt: skip
+    data = (
+        kubernetes.client.CoreV1Api(client)
+        .read_namespaced_config_map("workflow-controller-configmap", namespace, _request_timeout=PATIENCE)
+        .data
+    )
     defaults = yaml.safe_load((data or {}).get("workflowDefaults") or "{}").get("spec", {})
     policy = defaults.get("templateDefaults", {}).get("retryStrategy", {}).get("retryPolicy", "OnFailure")
     archived = bool(yaml.safe_load((data or {}).get("artifactRepository") or "{}").get("archiveLogs"))
@@ -179,8 +181,12 @@ def accounts(environment: Environment, client: Any) -> Finding:
     service = environment.service
     user = f"system:serviceaccount:{service.namespace}:{service.service_account}"
     api, refused = kubernetes.client.AuthorizationV1Api(client), []
-    wanted = [(_TRAINER, "trainingruntimes", "get"), (_TRAINER, "clustertrainingruntimes", "get"),
-              (_TRAINER, "trainjobs", "create"), ("argoproj.io", "workflowtaskresults", "create")]  # fmt: skip
+    wanted = [
+        (_TRAINER, "trainingruntimes", "get"),
+        (_TRAINER, "clustertrainingruntimes", "get"),
+        (_TRAINER, "trainjobs", "create"),
+        ("argoproj.io", "workflowtaskresults", "create"),
+    ]
     for group, resource, verb in wanted:
         space = None if resource == "clustertrainingruntimes" else service.namespace
         attributes = {"group": group, "resource": resource, "verb": verb, "namespace": space}

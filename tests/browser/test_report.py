@@ -46,8 +46,9 @@ def test_numbers_of_metrics_json_are_visible(browser: Browser, pages: dict[str, 
         assert re.search(r"\d", text), path
     texts = {path: text for path, _, text in shown}
     assert texts["candidate.auc.value"] in (
-        f"{CASES[name]['candidate']['auc']['value']:.4f}", f"{100 * CASES[name]['candidate']['auc']['value']:.1f}%"
-    )  # fmt: skip
+        f"{CASES[name]['candidate']['auc']['value']:.4f}",
+        f"{100 * CASES[name]['candidate']['auc']['value']:.1f}%",
+    )
     assert texts["rows"] == "4,000"
 
 

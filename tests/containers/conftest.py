@@ -23,8 +23,18 @@ def base_image() -> Iterator[str]:
 def cpu_image(base_image: str) -> str:
     environment = {**os.environ, "BASE_IMAGE": base_image, "PIP_OPTIONS": "--no-index"}
     engine.wheels()
-    build = [sys.executable, str(engine.ROOT / "infra/images/build.py"), "--engine", "docker", "--target", "cpu",
-             "--tag", "test", "--", "--network=none"]  # fmt: skip
+    build = [
+        sys.executable,
+        str(engine.ROOT / "infra/images/build.py"),
+        "--engine",
+        "docker",
+        "--target",
+        "cpu",
+        "--tag",
+        "test",
+        "--",
+        "--network=none",
+    ]
     # The classic builder: BuildKit comes as a plugin that is not everywhere.
     environment["DOCKER_BUILDKIT"] = "0"
     made = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)

@@ -34,8 +34,17 @@ def running_docker() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="mmctr-docker-"))
     before = os.environ.get("DOCKER_HOST")
     os.environ["DOCKER_HOST"] = f"unix://{folder}/socket"
-    command = ["dockerd", "--host", os.environ["DOCKER_HOST"], "--data-root", str(data_root()), "--exec-root",
-               str(folder / "exec"), "--pidfile", str(folder / "pid")]  # fmt: skip
+    command = [
+        "dockerd",
+        "--host",
+        os.environ["DOCKER_HOST"],
+        "--data-root",
+        str(data_root()),
+        "--exec-root",
+        str(folder / "exec"),
+        "--pidfile",
+        str(folder / "pid"),
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:

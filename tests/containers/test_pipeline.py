@@ -57,10 +57,16 @@ def test_the_run_goes_through(run: "tuple[Path, subprocess.CompletedProcess[str]
 def test_every_step_before_the_gate_left_what_it_promises(run: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     root, _ = run
     promised = {
-        "ingest/dataset/lineage.json", "fetch-champion/champion/champion.json", "validate/validation/verdict.json",
-        "decide/freshness/freshness.json", "embed/embeddings/item_info.parquet", "train/training/model.safetensors",
-        "evaluate/evaluation/metrics.json", "gate/decision/verdict.json", "gate/decision/report.html",
-    }  # fmt: skip
+        "ingest/dataset/lineage.json",
+        "fetch-champion/champion/champion.json",
+        "validate/validation/verdict.json",
+        "decide/freshness/freshness.json",
+        "embed/embeddings/item_info.parquet",
+        "train/training/model.safetensors",
+        "evaluate/evaluation/metrics.json",
+        "gate/decision/verdict.json",
+        "gate/decision/report.html",
+    }
     made = {str(path.relative_to(path.parents[2])) for path in root.glob("*/*/*/*")}
     assert promised <= made
 

@@ -27,9 +27,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> EmbedConfig:
     bert, clip = (tmp_path_factory.mktemp(name) for name in ("bert", "clip"))
     return replace(
         EmbedConfig(dimension=8, text_batch=4, image_batch=4, flush_items=8, threads=1),
-        text_encoder="bert", text_weights=str(save_tiny_bert(bert)),
-        image_encoder="clip-vit", image_weights=str(save_tiny_clip(clip)),
-    )  # fmt: skip
+        text_encoder="bert",
+        text_weights=str(save_tiny_bert(bert)),
+        image_encoder="clip-vit",
+        image_weights=str(save_tiny_clip(clip)),
+    )
 
 
 @pytest.fixture(params=["local", "s3"])

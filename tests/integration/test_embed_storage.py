@@ -20,8 +20,11 @@ def test_a_prefix_is_a_store(bucket: str) -> None:
     assert list(store.listing().items()) == [("y/a.bin", 3), ("y/b.bin", 2)]
     assert list(store.listing("y/b")) == ["y/b.bin"]
     assert (store.get("y/a.bin"), store.exists("y/a.bin"), store.exists("y"), store.exists("x")) == (
-        b"123", True, False, False,
-    )  # fmt: skip
+        b"123",
+        True,
+        False,
+        False,
+    )
     store.rename("y/a.bin", "z/a.bin")
     assert store.get("z/a.bin") == b"123"
     with pytest.raises(MissingBlobError, match=r"y/a\.bin does not exist"):

@@ -67,8 +67,14 @@ def test_the_doctor_finds_them_well(services: dict[str, str], tmp_path: Path) ->
     (tmp_path / ".dvc/config").write_text("[core]\n    remote = s3\n['remote \"s3\"']\n    url = s3://mmctr-dvc\n")
     program = "from pipelines.cli import main; main()"
     environment = {**os.environ, **services, "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run([sys.executable, "-c", program, "doctor"], cwd=tmp_path, env=environment, check=False,
-                         capture_output=True, text=True)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", program, "doctor"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     for line in (
         "data         s3://mmctr-dvc was written, read and cleaned",
@@ -77,8 +83,14 @@ def test_the_doctor_finds_them_well(services: dict[str, str], tmp_path: Path) ->
     ):
         assert line in run.stdout
     environment["AWS_SECRET_ACCESS_KEY"] = "wrong"
-    run = subprocess.run([sys.executable, "-c", program, "doctor"], cwd=tmp_path, env=environment, check=False,
-                         capture_output=True, text=True)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", program, "doctor"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 1
     assert "check AWS_ENDPOINT_URL and the AWS_ variables" in run.stdout
 
@@ -106,8 +118,11 @@ def test_the_database_comes_back_from_a_backup(services: dict[str, str], tmp_pat
     there = {"/scratch/mlflow.dump": str(dump), "$(DATABASE_URL)": url}
     command = [replaced(part, there) for part in pod["initContainers"][0]["command"]]
     subprocess.run([find_program(command[0]), *command[1:]], check=True, capture_output=True)
-    here = {"/etc/backup": str(K8S / "base"), "/scratch/mlflow.dump": str(dump),
-            "$(BACKUPS)": "s3://mmctr-mlflow/backups"}  # fmt: skip
+    here = {
+        "/etc/backup": str(K8S / "base"),
+        "/scratch/mlflow.dump": str(dump),
+        "$(BACKUPS)": "s3://mmctr-mlflow/backups",
+    }
     script = [replaced(part, here) for part in pod["containers"][0]["command"]]
     environment = {**os.environ, **services, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, *script[1:]], env=environment, check=True, capture_output=True, text=True)
@@ -149,8 +164,12 @@ def mlflow_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "mlflow.server.auth:authenticate_request_basic_auth\n"
     )
     values = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
-    values |= {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_FLASK_SERVER_SECRET_KEY": "k" * 32,
-               "MLFLOW_AUTH_CONFIG_PATH": str(auth), "ARTIFACTS": str(folder / "artifacts")}  # fmt: skip
+    values |= {
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "k" * 32,
+        "MLFLOW_AUTH_CONFIG_PATH": str(auth),
+        "ARTIFACTS": str(folder / "artifacts"),
+    }
     command = [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], part) for part in container["command"]]
     command = [part.replace("--port=5000", f"--port={port}").replace("0.0.0.0", "127.0.0.1") for part in command]
     environment = {**os.environ, **values}

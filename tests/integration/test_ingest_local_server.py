@@ -71,9 +71,7 @@ def test_what_it_prints_gives_a_remote_that_push_and_ingest_use(
     assert git(clone, "status", "--porcelain", "--", "data.dvc", ".dvc") == ""  # nothing to commit for it
 
 
-def test_it_ends_on_ctrl_c_and_leaves_nothing(
-    printed: tuple[str, "subprocess.Popen[str]"], tmp_path: Path
-) -> None:  # fmt: skip
+def test_it_ends_on_ctrl_c_and_leaves_nothing(printed: tuple[str, "subprocess.Popen[str]"], tmp_path: Path) -> None:
     _, process = printed
     assert list(tmp_path.glob("mmctr-s3-*"))
     process.send_signal(signal.SIGINT)

@@ -82,9 +82,7 @@ def test_push_and_pull_at_two_revisions(pushed: Path, tmp_path: Path) -> None:
         assert lineage.remote == f"s3://{BUCKET}/data"
 
 
-def test_a_url_instead_of_the_revisions_own_remote(
-    pushed: Path, tmp_path: Path, s3: S3Server
-) -> None:  # fmt: skip
+def test_a_url_instead_of_the_revisions_own_remote(pushed: Path, tmp_path: Path, s3: S3Server) -> None:
     other = s3.make_bucket()
     client = s3.client()
     for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
@@ -144,9 +142,7 @@ def test_a_corrupt_object(pushed: Path, tmp_path: Path, s3: S3Server) -> None:
 
 
 @contextlib.contextmanager
-def _killed_within_an_object(
-    pushed: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[threading.Event]:  # fmt: skip
+def _killed_within_an_object(pushed: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Kills the server once the first bytes of the largest object have come; the event is set then."""
     fetch, killed = Remote.fetch, threading.Event()
     large = md5_file(pushed / "data" / "ballast.bin")
@@ -188,9 +184,7 @@ def test_a_server_killed_in_the_middle_and_back_again(
     assert _train_rows(tmp_path / "out") == 120
 
 
-def test_a_server_that_stays_away(
-    pushed: Path, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_a_server_that_stays_away(pushed: Path, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with _killed_within_an_object(pushed, s3, monkeypatch):
         with pytest.raises(StepError, match=r"can't be fetched from s3://.*: check the endpoint and the network"):
             ingest(str(pushed), "two", tmp_path / "out", tmp_path / "cache", patience=IMPATIENT)
@@ -229,9 +223,7 @@ def test_a_killed_pull_leaves_nothing_half(pushed: Path, tmp_path: Path) -> None
     assert _train_rows(tmp_path / "out") == 120
 
 
-def test_sixteen_pulls_at_once_share_one_cache(
-    pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_sixteen_pulls_at_once_share_one_cache(pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch, fetched = Remote.fetch, []
 
     def counted(self: Remote, name: str, path: Path, on_bytes: Any) -> None:

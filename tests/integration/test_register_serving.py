@@ -120,9 +120,22 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 def test_mlflow_models_serve_answers_raw_rows(registered: Models, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "serve.log"
     command = [
-        sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/served@champion", "--env-manager", "local",
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        "models:/served@champion",
+        "--env-manager",
+        "local",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts `uvicorn` by that name
     environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": registered.server.uri}
     environment.pop("PYTHONPATH", None)

@@ -57,8 +57,9 @@ def environment() -> dict[str, str]:
 
 
 def mmctr(workspace: Path, data: Path, *more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command(workspace, data, *more), env=environment(), cwd=ROOT, text=True, capture_output=True,
-                          timeout=600)  # fmt: skip
+    return subprocess.run(
+        command(workspace, data, *more), env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=600
+    )
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +143,10 @@ def test_a_killed_training_continues_from_its_checkpoint(whole: list[dict[str, A
         if event["kind"] == "progress" and event["name"].startswith("train epoch"):
             first.setdefault(event["cell"], event["name"])
     assert first == {
-        "inverted, seed 1": "train epoch 2", "right, seed 2": "train epoch 1", "inverted, seed 2": "train epoch 1",
-    }  # fmt: skip
+        "inverted, seed 1": "train epoch 2",
+        "right, seed 2": "train epoch 1",
+        "inverted, seed 2": "train epoch 1",
+    }
 
 
 @pytest.mark.usefixtures("whole")

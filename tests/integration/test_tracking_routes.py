@@ -98,19 +98,38 @@ def state(client: Client) -> dict[str, bytes]:
 def fields(name: str) -> dict[str, Any]:
     """One body for all routes: MLflow ignores what a route does not know."""
     return {
-        "name": name, "version": "1", "alias": "CHAMPION", "key": DECISION, "value": "1:0", "new_name": "renamed",
-        "description": "rewritten", "stage": "Archived", "source": "models:/mmctr/1", "run_id": "0" * 32,
-        "tags": [{"key": DECISION, "value": "1:0"}], "username": "promoter", "password": "a-stolen-password-1",
-        "is_admin": True, "resource_type": "registered_model", "resource_id": name, "permission": "MANAGE",
-        "registered_model_name": name, "role_id": 1, "url": "https://example.org", "events": [], "webhook_id": "1",
-    }  # fmt: skip
+        "name": name,
+        "version": "1",
+        "alias": "CHAMPION",
+        "key": DECISION,
+        "value": "1:0",
+        "new_name": "renamed",
+        "description": "rewritten",
+        "stage": "Archived",
+        "source": "models:/mmctr/1",
+        "run_id": "0" * 32,
+        "tags": [{"key": DECISION, "value": "1:0"}],
+        "username": "promoter",
+        "password": "a-stolen-password-1",
+        "is_admin": True,
+        "resource_type": "registered_model",
+        "resource_id": name,
+        "permission": "MANAGE",
+        "registered_model_name": name,
+        "role_id": 1,
+        "url": "https://example.org",
+        "events": [],
+        "webhook_id": "1",
+    }
 
 
 def attempts() -> Iterator[tuple[str, bytes, str]]:
     """Query, body and content type: the victim named in either place, and each of them beside the account's own."""
     own, other = fields(OWN), fields(VICTIM)
-    in_query = {name: urlencode({k: v for k, v in of.items() if isinstance(v, str)}) for name, of in
-                (("own", own), ("other", other))}  # fmt: skip
+    in_query = {
+        name: urlencode({k: v for k, v in of.items() if isinstance(v, str)})
+        for name, of in (("own", own), ("other", other))
+    }
     body = json.dumps(other).encode()
     twice = json.dumps(json.dumps(other)).encode()  # MLflow still reads JSON that old clients encoded twice
     both = json.dumps({**own, **other}).encode().replace(b'"name": "mmctr"', b'"name": "readers-own", "name": "mmctr"')
@@ -165,9 +184,20 @@ def test_only_listed_routes_are_open(guarded: MlflowServer, table: list[tuple[st
             if b"is not open to this account" not in answer and status not in (401, 404, 405):
                 opened.add(re.sub(r"^/(ajax-)?api/\d\.\d", "", path))
     for family in (
-        "users/create", "users/permissions", "roles", "webhooks", "gateway", "v1/traces", "jobs", "assistant",
-        "transition-stage", "rename", "mcp", "scorers", "datasets/create",
-    ):  # fmt: skip
+        "users/create",
+        "users/permissions",
+        "roles",
+        "webhooks",
+        "gateway",
+        "v1/traces",
+        "jobs",
+        "assistant",
+        "transition-stage",
+        "rename",
+        "mcp",
+        "scorers",
+        "datasets/create",
+    ):
         assert not [path for path in opened if family in path], family
     assert {"/mlflow/runs/log-batch", "/mlflow/registered-models/alias"} <= opened
 

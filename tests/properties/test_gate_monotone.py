@@ -79,11 +79,13 @@ def test_a_stricter_policy_never_passes_more(pair: Any, policy: GatePolicy, shar
     metrics, _ = pair
     fields = dict(policy.__dict__)
     fields |= {
-        "minimum_rows": fields["minimum_rows"] + 100, "delta": fields["delta"] * share,
-        "calibration_ceiling": fields["calibration_ceiling"] * share, "slice_epsilon": fields["slice_epsilon"] * share,
+        "minimum_rows": fields["minimum_rows"] + 100,
+        "delta": fields["delta"] * share,
+        "calibration_ceiling": fields["calibration_ceiling"] * share,
+        "slice_epsilon": fields["slice_epsilon"] * share,
         "auc_floor": fields["auc_floor"] + (1 - fields["auc_floor"]) * more,
         "baseline_margin": fields["baseline_margin"] + more / 10,
-    }  # fmt: skip
+    }
     strict = decide(metrics, checked_data(), GatePolicy(**fields))
     mild = decide(metrics, checked_data(), policy)
     assert mild["passed"] or not strict["passed"]

@@ -23,9 +23,11 @@ seeds = st.integers(0, 1000)
 @st.composite
 def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
     vocabulary = Vocabulary(
-        items=draw(st.integers(2, 30)), tags=draw(st.integers(2, 9)), levels=draw(st.integers(2, 11)),
+        items=draw(st.integers(2, 30)),
+        tags=draw(st.integers(2, 9)),
+        levels=draw(st.integers(2, 11)),
         content=draw(st.integers(1, 9)),
-    )  # fmt: skip
+    )
     length = draw(st.integers(1, 12))
     config: ModelConfig = replace(
         BASE,

@@ -20,10 +20,17 @@ def decide(book: Book, version: int, approves: bool) -> Decision | None:
     if book.status.get(version):
         return None
     return Decision(
-        id=f"{book.head}-{version}", after=book.head, previous=book.hashes[book.head],
-        action="approve" if approves else "reject", version=version, champion=book.champion,
-        by="someone", note="so", at="2026-11-20T05:00:00+00:00", evidence={},
-    )  # fmt: skip
+        id=f"{book.head}-{version}",
+        after=book.head,
+        previous=book.hashes[book.head],
+        action="approve" if approves else "reject",
+        version=version,
+        champion=book.champion,
+        by="someone",
+        note="so",
+        at="2026-11-20T05:00:00+00:00",
+        evidence={},
+    )
 
 
 steps = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans(), st.booleans()), max_size=40)
@@ -64,9 +71,17 @@ def test_a_changed_or_removed_decision_is_noticed_once_another_follows(
     entries = play(steps)
     last = fold(entries).head
     later = Decision(
-        id="later", after=last, previous=fold(entries).hashes[last], action="reject", version=99,
-        champion=fold(entries).champion, by="someone", note="so", at="2026-11-20T06:00:00+00:00", evidence={},
-    )  # fmt: skip
+        id="later",
+        after=last,
+        previous=fold(entries).hashes[last],
+        action="reject",
+        version=99,
+        champion=fold(entries).champion,
+        by="someone",
+        note="so",
+        at="2026-11-20T06:00:00+00:00",
+        evidence={},
+    )
     number = data.draw(st.sampled_from(sorted(fold(entries).decisions) or [0]))
     entries[len(entries) + 1] = later.text()
     if number == 0:

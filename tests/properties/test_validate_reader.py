@@ -87,10 +87,18 @@ VALUES = {
     "struct": (st.fixed_dictionaries({"a": SMALL}), pa.struct([("a", pa.int64())])),
 }
 USUAL = {
-    "user_id": "int64", "item_id": "int64", "item_seq": "ints", "likes_level": "int8", "views_level": "int64",
-    "label": "int64", "item_title": "string", "item_tags": "ints", "txt_emb_BERT": "floats",
-    "img_emb_CLIPRN50": "floats", "item_emb_d128": "floats",
-}  # fmt: skip
+    "user_id": "int64",
+    "item_id": "int64",
+    "item_seq": "ints",
+    "likes_level": "int8",
+    "views_level": "int64",
+    "label": "int64",
+    "item_title": "string",
+    "item_tags": "ints",
+    "txt_emb_BERT": "floats",
+    "img_emb_CLIPRN50": "floats",
+    "item_emb_d128": "floats",
+}
 
 
 @st.composite

@@ -20,9 +20,18 @@ from model.ranker import Ranker
 
 ITEMS, TAGS, CONTENT = 40, 12, 8
 TINY = ModelConfig(
-    embedding_dim=4, content_dim=4, history_length=6, ffn_dim=8, last_k=2, cross_layers=1, deep_widths=(8,),
-    head_widths=(4,), transformer_dropout=0.0, deep_dropout=0.0, layers=1,
-)  # fmt: skip
+    embedding_dim=4,
+    content_dim=4,
+    history_length=6,
+    ffn_dim=8,
+    last_k=2,
+    cross_layers=1,
+    deep_widths=(8,),
+    head_widths=(4,),
+    transformer_dropout=0.0,
+    deep_dropout=0.0,
+    layers=1,
+)
 
 
 def tiny_ranker(seed: int = 1) -> Ranker:
@@ -73,9 +82,17 @@ def make_candidate(
     for path, value in contents.items():
         (root / path).write_text(json.dumps(value))
     lineage = Lineage(
-        repository="https://git.example.org/clicks.git", revision="main", data_commit="a" * 40, data_md5="b" * 32,
-        files={}, size=12345, remote="s3://clicks", code_commit="d" * 40, code_changed=False, lock_sha256="e" * 64,
+        repository="https://git.example.org/clicks.git",
+        revision="main",
+        data_commit="a" * 40,
+        data_md5="b" * 32,
+        files={},
+        size=12345,
+        remote="s3://clicks",
+        code_commit="d" * 40,
+        code_changed=False,
+        lock_sha256="e" * 64,
         image=None,
-    )  # fmt: skip
+    )
     lineage.write(root / "lineage")
     return candidate

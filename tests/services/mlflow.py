@@ -51,13 +51,29 @@ def running_mlflow(
     folder.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), folder / "mlflow.log"
     command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", backend, "--artifacts-destination", artifacts,
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *options,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        backend,
+        "--artifacts-destination",
+        artifacts,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        *options,
+    ]
     environment = {
-        **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
-        "OMP_NUM_THREADS": "1", **(env or {}),
-    }  # fmt: skip
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_NUM_THREADS": "1",
+        **(env or {}),
+    }
     environment.pop("MLFLOW_TRACKING_URI", None)
     with log.open("wb") as out:
         process = subprocess.Popen(

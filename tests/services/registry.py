@@ -15,9 +15,13 @@ from components.tracking.tags import CHAMPION, COMPARED_WITH, GATE, NO_CHAMPION,
 
 
 def make_version(
-    models: Models, scratch: Path, compared_with: str = NO_CHAMPION, passed: bool | None = True,
-    rules: list[dict[str, Any]] | None = None, **tags: str | None,
-) -> int:  # fmt: skip
+    models: Models,
+    scratch: Path,
+    compared_with: str = NO_CHAMPION,
+    passed: bool | None = True,
+    rules: list[dict[str, Any]] | None = None,
+    **tags: str | None,
+) -> int:
     """A pending version whose package holds placeholder files and a verdict with `rules`; `tags` override."""
     run = run_for(f"package-{passed}-{scratch.name}", "review", models.server)
     package = scratch / f"package-{passed}" / "artifacts" / "package"
@@ -59,10 +63,17 @@ def with_champions(models: Models, scratch: Path) -> int:
     for champion, number in ((None, 1), (1, 2)):
         book = read(models, [])
         decision = Decision(
-            id=str(number), after=book.head, previous=book.hashes[book.head], action="approve", version=number,
-            champion=champion, by="Ada", note="before the test", at="2026-11-20T05:00:00+00:00",
+            id=str(number),
+            after=book.head,
+            previous=book.hashes[book.head],
+            action="approve",
+            version=number,
+            champion=champion,
+            by="Ada",
+            note="before the test",
+            at="2026-11-20T05:00:00+00:00",
             evidence={"package_sha256": models.version(number).tags[PACKAGE_HASH]},
-        )  # fmt: skip
+        )
         append(models, decision)
     settle(models)
     return waiting

@@ -48,12 +48,21 @@ def suite(tmp_path: Path) -> Path:
 
 def run_tests(suite: Path, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """With no program on the PATH."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": str(suite / "empty"),
-                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}  # fmt: skip
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": str(suite / "empty"),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        **variables,
+    }
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options], cwd=suite, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        cwd=suite,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])

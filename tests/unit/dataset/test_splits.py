@@ -20,11 +20,15 @@ def write(folder: Path, users: np.ndarray, labelled_test: bool, clicked: np.ndar
     return folder
 
 
-@pytest.mark.parametrize("users", [
-    pytest.param(np.arange(2000) // 4, id="numbered"), pytest.param(np.arange(2000) // 4 * 1000, id="thousands"),
-    pytest.param(-(np.arange(2000) // 4) - 1, id="negative"),
-    pytest.param(np.random.default_rng(1).integers(-(2**63), 2**63, 500).repeat(4), id="any-64-bits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "users",
+    [
+        pytest.param(np.arange(2000) // 4, id="numbered"),
+        pytest.param(np.arange(2000) // 4 * 1000, id="thousands"),
+        pytest.param(-(np.arange(2000) // 4) - 1, id="negative"),
+        pytest.param(np.random.default_rng(1).integers(-(2**63), 2**63, 500).repeat(4), id="any-64-bits"),
+    ],
+)
 def test_without_labels_in_test_the_users_of_valid_are_halved(tmp_path: Path, users: np.ndarray) -> None:
     folder, faulty = write(tmp_path, users, labelled_test=False), {"valid": [0, 7], "train": [1]}
     rows = set(range(2000))

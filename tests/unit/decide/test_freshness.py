@@ -84,20 +84,38 @@ def test_what_changed_or_is_unknown_is_trained(
 
 
 CALM: dict[str, float | None] = {
-    "likes-drift": 0.1, "views-drift": 0.0, "tags-drift": 0.02, "items-drift": 0.0,
-    "length-drift": 0.01, "label-rate-drift": 0.0, "unseen-items-drift": 0.02, "embedding-drift": 0.1,
-}  # fmt: skip
+    "likes-drift": 0.1,
+    "views-drift": 0.0,
+    "tags-drift": 0.02,
+    "items-drift": 0.0,
+    "length-drift": 0.01,
+    "label-rate-drift": 0.0,
+    "unseen-items-drift": 0.02,
+    "embedding-drift": 0.1,
+}
 
 
 @pytest.mark.parametrize(
     ("drift", "broken", "train", "reason"),
     [
-        pytest.param({}, "", False, "likes drifted by a PSI of 0.100 from champion 3, not above 0.2; within their "
-                     "limits: length, label rate, unseen items, embedding", id="near"),
-        pytest.param({"tags-drift": 0.31}, "", True,
-                     "tags drifted by a PSI of 0.310 from champion 3, above 0.2", id="far"),
-        pytest.param({"items-drift": 0.0, "unseen-items-drift": 0.8}, "unseen-items-drift", True, "unseen items "
-                     "differs by 0.800 from champion 3, allowed is <= 0.3 (some_warn)", id="new-items-at-PSI-0"),
+        pytest.param(
+            {},
+            "",
+            False,
+            "likes drifted by a PSI of 0.100 from champion 3, not above 0.2; within their "
+            "limits: length, label rate, unseen items, embedding",
+            id="near",
+        ),
+        pytest.param(
+            {"tags-drift": 0.31}, "", True, "tags drifted by a PSI of 0.310 from champion 3, above 0.2", id="far"
+        ),
+        pytest.param(
+            {"items-drift": 0.0, "unseen-items-drift": 0.8},
+            "unseen-items-drift",
+            True,
+            "unseen items differs by 0.800 from champion 3, allowed is <= 0.3 (some_warn)",
+            id="new-items-at-PSI-0",
+        ),
         pytest.param({"length-drift": 0.9}, "length-drift", True, "length differs by 0.900", id="lengths"),
         pytest.param({"label-rate-drift": 0.4}, "label-rate-drift", True, "label rate differs", id="label-rate"),
         pytest.param({"embedding-drift": 0.4}, "embedding-drift", True, "embedding differs", id="embedding"),
@@ -105,7 +123,7 @@ CALM: dict[str, float | None] = {
         pytest.param({"likes-drift": None}, "", True, "could not be measured: likes-drift", id="not-measured"),
         pytest.param({"unseen-items-drift": None}, "", True, "measured: unseen-items-drift", id="unseen-not-measured"),
     ],
-)  # fmt: skip
+)
 def test_new_data_is_trained_on_when_it_drifted(
     tmp_path: Path, drift: dict[str, float | None], broken: str, train: bool, reason: str
 ) -> None:

@@ -22,9 +22,17 @@ from model.items import ItemTable
 from model.ranker import Ranker
 
 SMALL = ModelConfig(
-    embedding_dim=8, history_length=20, ffn_dim=8, layers=1, last_k=4, cross="low-rank", cross_rank=4,
-    cross_layers=1, deep_widths=(16,), head_widths=(8,),
-)  # fmt: skip
+    embedding_dim=8,
+    history_length=20,
+    ffn_dim=8,
+    layers=1,
+    last_k=4,
+    cross="low-rank",
+    cross_rank=4,
+    cross_layers=1,
+    deep_widths=(16,),
+    head_widths=(8,),
+)
 
 
 MANIFEST = {"imputed": {"text": [3], "image": [3, 4]}, "imputed_counts": {"text": 1, "image": 2}, "tag_names": []}

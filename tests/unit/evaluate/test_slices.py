@@ -20,9 +20,13 @@ def test_history_buckets_hold_every_row_once() -> None:
     slices = history_slices(lengths, EvaluateConfig().history_edges)
     np.testing.assert_array_equal(sum(s.mask.astype(int) for s in slices), np.ones(101))
     assert {s.name: (lengths[s.mask].min(), lengths[s.mask].max()) for s in slices} == {
-        "no click yet": (0, 0), "1–4 clicks": (1, 4), "5–9 clicks": (5, 9), "10–19 clicks": (10, 19),
-        "20–49 clicks": (20, 49), "50 or more clicks": (50, 100),
-    }  # fmt: skip
+        "no click yet": (0, 0),
+        "1–4 clicks": (1, 4),
+        "5–9 clicks": (5, 9),
+        "10–19 clicks": (10, 19),
+        "20–49 clicks": (20, 49),
+        "50 or more clicks": (50, 100),
+    }
 
 
 @pytest.mark.parametrize(
@@ -43,8 +47,13 @@ def test_popularity_holds_every_level_once() -> None:
     slices = popularity_slices(levels)
     np.testing.assert_array_equal(sum(s.mask.astype(int) for s in slices), np.ones(11))
     assert [s.name for s in slices] == [
-        "unknown", "least viewed (levels 1–2)", "levels 3–4", "levels 5–6", "levels 7–8", "most viewed (levels 9–10)",
-    ]  # fmt: skip
+        "unknown",
+        "least viewed (levels 1–2)",
+        "levels 3–4",
+        "levels 5–6",
+        "levels 7–8",
+        "most viewed (levels 9–10)",
+    ]
 
 
 def test_tags_that_most_rows_carry_and_padding_is_none() -> None:

@@ -58,8 +58,12 @@ def test_every_kind_of_slice_is_there(folders: Folders, tmp_path: Path) -> None:
     slices = run(folders, tmp_path / "out")["slices"]
     groups = {part["group"] for part in slices}
     assert groups == {
-        "Length of history", "Popularity of the item", "Item in training", "Tag of the item", "Content of the item",
-    }  # fmt: skip
+        "Length of history",
+        "Popularity of the item",
+        "Item in training",
+        "Tag of the item",
+        "Content of the item",
+    }
     rows = {group: sum(part["rows"] for part in slices if part["group"] == group) for group in groups}
     assert {rows[group] for group in groups - {"Tag of the item"}} == {600}
     assert all(part["rows"] > 0 for part in slices)

@@ -82,9 +82,20 @@ def test_a_rule_that_fails_alone_is_named(rule: str, metrics: Any, policy: GateP
         (FIRST, GatePolicy(), "clean"),
         (unreadable_champion(BETTER, "x"), GatePolicy(unreadable_champion="absolute-only"), "clean"),
     ],
-    ids=["better", "superior", "warned", "just enough rows", "as good", "as good, by rows", "slice a little worse",
-         "slice worse by chance", "slice worse by an open amount", "first model", "unreadable champion let pass"],
-)  # fmt: skip
+    ids=[
+        "better",
+        "superior",
+        "warned",
+        "just enough rows",
+        "as good",
+        "as good, by rows",
+        "slice a little worse",
+        "slice worse by chance",
+        "slice worse by an open amount",
+        "first model",
+        "unreadable champion let pass",
+    ],
+)
 def test_what_passes(metrics: Any, policy: GatePolicy, status: str) -> None:
     assert failing(metrics, policy, status) == []
 
@@ -104,8 +115,12 @@ def test_every_rule_is_reported_with_its_numbers() -> None:
 def test_all_that_fails_is_told_not_just_the_first() -> None:
     policy = GatePolicy(auc_floor=0.99, minimum_rows=10**6, calibration_ceiling=0.0)
     assert failing(WORSE, policy) == [
-        "minimum_rows", "auc_floor", "calibration_ceiling", "non_inferiority", "no_slice_worse",
-    ]  # fmt: skip
+        "minimum_rows",
+        "auc_floor",
+        "calibration_ceiling",
+        "non_inferiority",
+        "no_slice_worse",
+    ]
 
 
 def test_the_first_model_meets_absolute_rules_only_and_the_verdict_says_so() -> None:

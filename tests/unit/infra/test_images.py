@@ -89,6 +89,8 @@ def test_the_dockerfile_ends_as_a_numbered_user_and_copies_the_source_last() -> 
         (stage,) = [stage for stage in stages if re.match(rf"\S+ AS {name}\n", stage)]
         instructions = [line for line in stage.splitlines()[1:] if line and not line.startswith("#")]
         assert instructions[-4:] == [
-            "COPY components /app/components", "COPY studies /app/studies", "COPY pipelines /app/pipelines",
+            "COPY components /app/components",
+            "COPY studies /app/studies",
+            "COPY pipelines /app/pipelines",
             "USER 10001:10001",
-        ]  # fmt: skip
+        ]

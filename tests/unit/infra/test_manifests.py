@@ -57,9 +57,19 @@ def test_the_submitter_may_do_what_kubeflows_editor_may(built: dict[str, Objects
     """Kubeflow Pipelines 2.17.0, manifests/kustomize/base/installs/multi-user/view-edit-cluster-roles.yaml."""
     rules = find(built["prod"], "Role mmctr-submitter")["rules"]
     allowed = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
-    assert {("pipelines", "create"), ("pipelineversions", "create"), ("experiments", "create"), ("experiments", "list"),
-            ("runs", "create"), ("runs", "get"), ("runs", "terminate"), ("jobs", "create"), ("jobs", "delete"),
-            ("jobs", "disable"), ("jobs", "enable")} <= allowed  # fmt: skip
+    assert {
+        ("pipelines", "create"),
+        ("pipelineversions", "create"),
+        ("experiments", "create"),
+        ("experiments", "list"),
+        ("runs", "create"),
+        ("runs", "get"),
+        ("runs", "terminate"),
+        ("jobs", "create"),
+        ("jobs", "delete"),
+        ("jobs", "disable"),
+        ("jobs", "enable"),
+    } <= allowed
 
 
 def test_one_machine_needs_nothing_but_kubeflow_pipelines(built: dict[str, Objects]) -> None:
@@ -67,23 +77,36 @@ def test_one_machine_needs_nothing_but_kubeflow_pipelines(built: dict[str, Objec
     assert groups <= {"", "apps", "batch", "policy", "networking.k8s.io", "rbac.authorization.k8s.io"}
     requests = [
         (container["resources"]["requests"]["cpu"], container["resources"]["requests"]["memory"])
-        for m in built["dev"] if m["kind"] in ("Deployment", "StatefulSet")
+        for m in built["dev"]
+        if m["kind"] in ("Deployment", "StatefulSet")
         for container in m["spec"]["template"]["spec"]["containers"]
-    ]  # fmt: skip
+    ]
     assert sorted(requests) == [("100m", "256Mi"), ("100m", "256Mi"), ("200m", "1Gi")]
 
 
 def test_the_platform_holds_what_it_needs(built: dict[str, Objects]) -> None:
     names = {(m["kind"], m["metadata"]["name"]) for m in built["prod"]}
     assert {
-        ("Deployment", "mlflow"), ("PodDisruptionBudget", "mlflow"), ("NetworkPolicy", "mlflow"),
-        ("Role", "mmctr-trainer"), ("Role", "mmctr-rollout"), ("Role", "mmctr-reader"),
-        ("ClusterQueue", "mmctr"), ("LocalQueue", "mmctr-training"), ("Job", "mmctr-workspace"),
-        ("Role", "mmctr-submitter"), ("ClusterTrainingRuntime", "mmctr"),
-        ("InferenceService", "mmctr"), ("CronJob", "mmctr-batch"), ("CronJob", "mlflow-backup"),
-        ("PrometheusRule", "mmctr"), ("CronJob", "mmctr-rollout"), ("CronJob", "mmctr-night"),
-        ("Job", "mlflow-migrate"), ("Ingress", "mlflow"),
-    } <= names  # fmt: skip
+        ("Deployment", "mlflow"),
+        ("PodDisruptionBudget", "mlflow"),
+        ("NetworkPolicy", "mlflow"),
+        ("Role", "mmctr-trainer"),
+        ("Role", "mmctr-rollout"),
+        ("Role", "mmctr-reader"),
+        ("ClusterQueue", "mmctr"),
+        ("LocalQueue", "mmctr-training"),
+        ("Job", "mmctr-workspace"),
+        ("Role", "mmctr-submitter"),
+        ("ClusterTrainingRuntime", "mmctr"),
+        ("InferenceService", "mmctr"),
+        ("CronJob", "mmctr-batch"),
+        ("CronJob", "mlflow-backup"),
+        ("PrometheusRule", "mmctr"),
+        ("CronJob", "mmctr-rollout"),
+        ("CronJob", "mmctr-night"),
+        ("Job", "mlflow-migrate"),
+        ("Ingress", "mlflow"),
+    } <= names
 
 
 def test_every_alert_names_a_page_that_is_there(built: dict[str, Objects]) -> None:
@@ -109,9 +132,12 @@ def test_the_account_of_the_pipeline_makes_training_jobs_and_nothing_else(built:
         if verb not in ("get", "list", "watch")
     }
     assert writes == {
-        ("trainjobs", "create"), ("trainjobs", "delete"), ("trainjobs", "patch"),
-        ("workflowtaskresults", "create"), ("workflowtaskresults", "patch"),
-    }  # fmt: skip
+        ("trainjobs", "create"),
+        ("trainjobs", "delete"),
+        ("trainjobs", "patch"),
+        ("workflowtaskresults", "create"),
+        ("workflowtaskresults", "patch"),
+    }
 
 
 def options_of(words: list[str]) -> set[str]:
@@ -194,10 +220,14 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     "a tag in an init container": (put("CronJob mlflow-backup", f"{BATCH}/initContainers/0/image", "pg:17"), "digest"),
     "privileged": (put("Deployment mlflow", f"{MLFLOW}/securityContext/privileged", True), "is privileged"),
     "escalation": (drop("Deployment mlflow", f"{MLFLOW}/securityContext/allowPrivilegeEscalation"), "Escalation"),
-    "capabilities": (put("CronJob mmctr-batch", f"{BATCH}/containers/0/securityContext/capabilities", {}),
-                     "not dropped"),
-    "writable root": (drop("CronJob mmctr-batch", f"{BATCH}/containers/0/securityContext/readOnlyRootFilesystem"),
-                      "root file system is writable"),
+    "capabilities": (
+        put("CronJob mmctr-batch", f"{BATCH}/containers/0/securityContext/capabilities", {}),
+        "not dropped",
+    ),
+    "writable root": (
+        drop("CronJob mmctr-batch", f"{BATCH}/containers/0/securityContext/readOnlyRootFilesystem"),
+        "root file system is writable",
+    ),
     "root": (drop("Deployment mlflow", "spec/template/spec/securityContext/runAsNonRoot"), "may run as root"),
     "no seccomp": (drop("ClusterTrainingRuntime mmctr", f"{NODE}/securityContext/seccompProfile"), "no seccomp"),
     "host network": (put("Deployment mlflow", "spec/template/spec/hostNetwork", True), "hostNetwork"),
@@ -206,8 +236,10 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     "no memory limit": (drop("Deployment mlflow", f"{MLFLOW}/resources/limits/memory"), "limits.memory is missing"),
     "no limits in a runtime": (drop("ClusterTrainingRuntime mmctr", f"{NODE}/containers/0/resources"), "is missing"),
     "endless scratch": (put("CronJob mmctr-batch", f"{BATCH}/volumes/1/emptyDir", {}), "has no sizeLimit"),
-    "a secret's value": (put("Deployment mlflow", f"{MLFLOW}/env/2", {"name": "DB_PASSWORD", "value": "x"}),
-                       "in the open"),
+    "a secret's value": (
+        put("Deployment mlflow", f"{MLFLOW}/env/2", {"name": "DB_PASSWORD", "value": "x"}),
+        "in the open",
+    ),
     "a password in a url": (put("Deployment mlflow", f"{MLFLOW}/env/0/value", "postgresql://u:pw@db/x"), "credentials"),
     "a secret": (add(PLAIN), "a secret does not belong in git"),
     "a six-field cron": (put("CronJob mmctr-batch", "spec/schedule", "0 30 5 * * *"), "no five-field cron"),
@@ -219,25 +251,37 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     "reads any secret": (drop("Role mmctr-trainer", "rules/5/resourceNames"), "may read secrets"),
     "makes jobs": (put("Role mmctr-reader", "rules/2/verbs", ["create"]), "may make jobs"),
     "a queue for everything": (put("LocalQueue mmctr-training", "metadata/name", "default"), "captures every pod"),
-    "a resource without quota": (put("ClusterQueue mmctr", "spec/resourceGroups/0/coveredResources", ["cpu", "memory"]),
-                                 "does not cover ephemeral-storage"),
+    "a resource without quota": (
+        put("ClusterQueue mmctr", "spec/resourceGroups/0/coveredResources", ["cpu", "memory"]),
+        "does not cover ephemeral-storage",
+    ),
     "last year's queue": (put("ClusterQueue mmctr", "apiVersion", "kueue.x-k8s.io/v1beta1"), "v1beta2"),
-    "kubeflow's label": (put("Service mlflow", "metadata/labels", {"app.kubernetes.io/part-of": "mmctr"}),
-                         "which is Kubeflow's"),
-    "kubeflow's label on pods": (put("Deployment mlflow", "spec/template/metadata/labels",
-                                     {"app.kubernetes.io/part-of": "mmctr"}), "which is Kubeflow's"),
-    "a pod that MLflow does not let in": (drop("CronJob mmctr-batch",
-                                               "spec/jobTemplate/spec/template/metadata/labels/mmctr.io~1owned"),
-                                          "lack the label mmctr.io/owned"),
-    "a sidecar in a job": (drop("Job mmctr-workspace", "spec/template/metadata/labels/sidecar.istio.io~1inject"),
-                           "a job never ends"),
-    "a sidecar in a training": (drop("ClusterTrainingRuntime mmctr",
-                                     f"{NODE.removesuffix('/spec')}/metadata/labels/sidecar.istio.io~1inject"),
-                                "proxy"),
+    "kubeflow's label": (
+        put("Service mlflow", "metadata/labels", {"app.kubernetes.io/part-of": "mmctr"}),
+        "which is Kubeflow's",
+    ),
+    "kubeflow's label on pods": (
+        put("Deployment mlflow", "spec/template/metadata/labels", {"app.kubernetes.io/part-of": "mmctr"}),
+        "which is Kubeflow's",
+    ),
+    "a pod that MLflow does not let in": (
+        drop("CronJob mmctr-batch", "spec/jobTemplate/spec/template/metadata/labels/mmctr.io~1owned"),
+        "lack the label mmctr.io/owned",
+    ),
+    "a sidecar in a job": (
+        drop("Job mmctr-workspace", "spec/template/metadata/labels/sidecar.istio.io~1inject"),
+        "a job never ends",
+    ),
+    "a sidecar in a training": (
+        drop("ClusterTrainingRuntime mmctr", f"{NODE.removesuffix('/spec')}/metadata/labels/sidecar.istio.io~1inject"),
+        "proxy",
+    ),
     "a policy that shuts Kubeflow": (put("NetworkPolicy deny-ingress", "spec/podSelector", {}), "pods of others"),
     "a volume of root's": (remove("Job mmctr-workspace"), "no job makes it writable"),
-    "a volume without a group": (drop("Job mmctr-workspace", "spec/template/spec/securityContext/fsGroup"),
-                                 "no job makes it writable"),
+    "a volume without a group": (
+        drop("Job mmctr-workspace", "spec/template/spec/securityContext/fsGroup"),
+        "no job makes it writable",
+    ),
     "reads secrets": (put("Role mmctr-reader", "rules/0/resources", ["secrets"]), "may read secrets"),
     "makes pods": (put("Role mmctr-trainer", "rules/2/verbs", ["create"]), "may create events, pods"),
     "writes cluster-wide": (put("ClusterRole mmctr-runtime-reader", "rules/0/verbs", ["patch"]), "may patch"),
@@ -252,21 +296,27 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     "unknown core field": (put("Deployment mlflow", "spec/replica", 2), "replica"),
     "wrong core type": (put("Deployment mlflow", "spec/replicas", "two"), "replicas"),
     "unknown runtime field": (put("ClusterTrainingRuntime mmctr", "spec/mlPolicy/nodes", 2), "nodes: unknown field"),
-    "unknown pod field in a runtime": (put("ClusterTrainingRuntime mmctr", f"{NODE}/nodeSelectors", {}),
-                                       "nodeSelectors"),
+    "unknown pod field in a runtime": (
+        put("ClusterTrainingRuntime mmctr", f"{NODE}/nodeSelectors", {}),
+        "nodeSelectors",
+    ),
     "wrong runtime type": (put("ClusterTrainingRuntime mmctr", "spec/mlPolicy/numNodes", "2"), "numNodes"),
     "unknown serving field": (put("InferenceService mmctr", "spec/predictor/minReplica", 1), "minReplica"),
     "unknown serving container field": (put("InferenceService mmctr", "spec/predictor/containers/0/imag", "x"), "imag"),
     "wrong serving type": (put("InferenceService mmctr", "spec/predictor/minReplicas", "2"), "minReplicas"),
     "unknown queue field": (put("ClusterQueue mmctr", "spec/quota", 1), "quota"),
     "wrong queueing": (put("ClusterQueue mmctr", "spec/queueingStrategy", "LIFO"), "queueingStrategy"),
-    "wrong quota": (put("ClusterQueue mmctr", "spec/resourceGroups/0/flavors/0/resources/0/nominalQuota", "lots"),
-                    "lots"),
+    "wrong quota": (
+        put("ClusterQueue mmctr", "spec/resourceGroups/0/flavors/0/resources/0/nominalQuota", "lots"),
+        "lots",
+    ),
     "unknown alert field": (put("PrometheusRule mmctr", "spec/groups/0/rules/0/severity", "x"), "severity"),
     "an alert without expression": (drop("PrometheusRule mmctr", "spec/groups/0/rules/0/expr"), "expr"),
-    "a kind nobody knows": (add({"apiVersion": "x/v1", "kind": "Gadget", "metadata": {"name": "a", "namespace": "b"}}),
-                            "no schema for this kind"),
-}  # fmt: skip
+    "a kind nobody knows": (
+        add({"apiVersion": "x/v1", "kind": "Gadget", "metadata": {"name": "a", "namespace": "b"}}),
+        "no schema for this kind",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

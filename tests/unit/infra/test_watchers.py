@@ -71,11 +71,14 @@ def test_serving_follows_the_champion_there_and_back() -> None:
         ({}, 1, "has no outcome yet"),
         ({"mmctr.outcome": "skipped"}, 0, "skipped"),
         ({"mmctr.outcome": "registered"}, 0, "registered"),
-        ({"mmctr.outcome": "failed", "mmctr.failed_step": "train", "mmctr.failure": "the loss is nan"}, 1,
-         "failed in train: the loss is nan"),
+        (
+            {"mmctr.outcome": "failed", "mmctr.failed_step": "train", "mmctr.failure": "the loss is nan"},
+            1,
+            "failed in train: the loss is nan",
+        ),
         ({"mmctr.outcome": "killed"}, 1, "killed in no step"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_night_fails_the_job(tags: dict[str, str] | None, status: int, message: str) -> None:
     code, said = night.judge(tags, 26.0)
     assert (code, message in said) == (status, True), said

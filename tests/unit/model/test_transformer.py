@@ -58,9 +58,14 @@ def test_it_is_torchs_encoder_over_item_and_target(
 ) -> None:
     block, items_UD, history_BL, target_BD = case(
         replace(
-            BASE, heads=heads, target_concat=target_concat, position=position, last_k=last_k, max_pool=max_pool  # type: ignore[arg-type]
+            BASE,
+            heads=heads,
+            target_concat=target_concat,
+            position=position,  # type: ignore[arg-type]
+            last_k=last_k,
+            max_pool=max_pool,
         )
-    )  # fmt: skip
+    )
     real_BL = history_BL != 0
     z_BLM = items_UD[history_BL]
     if target_concat:

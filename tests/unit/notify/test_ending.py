@@ -108,7 +108,7 @@ CASES: list[tuple[Callable[[Path], None], str, str, str]] = [
     (timed_out_without_a_word, "RUNNING", "FAILED", "the run failed in train: its time limit of 1e-05 min ended it"),
     (run_terminated, "RUNNING", "KILLED", "the run was killed in train: it was ended from outside after 0 min"),
     (launcher_killed, "RUNNING", "KILLED", "the run was killed in train: neither it nor a step after it left a word"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("night", "state", "status", "message"), CASES, ids=[case[0].__name__ for case in CASES])

@@ -37,9 +37,12 @@ def write_rows(folder: Path, items: int = ITEMS, seed: int = 0, levels: int = 11
     folder.mkdir(exist_ok=True)
     histories = [random.integers(1, items, random.integers(0, 9)).tolist() for _ in range(ROWS)]
     table = {
-        "user_id": np.arange(ROWS) // 3, "item_id": random.integers(1, items, ROWS), "item_seq": histories,
-        "likes_level": random.integers(0, levels, ROWS), "views_level": random.integers(0, levels, ROWS),
-    }  # fmt: skip
+        "user_id": np.arange(ROWS) // 3,
+        "item_id": random.integers(1, items, ROWS),
+        "item_seq": histories,
+        "likes_level": random.integers(0, levels, ROWS),
+        "views_level": random.integers(0, levels, ROWS),
+    }
     pq.write_table(pa.table(table), folder / "test.parquet")
     return folder
 

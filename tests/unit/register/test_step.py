@@ -55,9 +55,14 @@ def test_a_version_is_born_with_its_lineage(first: dict[str, Any], models: Model
     assert read_json(tmp_path / "registration" / "registration.json") == first
     assert models.aliases() == {CHALLENGER: 1}
     expected = {
-        "mmctr.data_commit": "a" * 40, "mmctr.data_md5": "b" * 32, "mmctr.gate": "pass", "mmctr.compared_with": "none",
-        "mmctr.pipeline_run": "run-1", "validation_status": "pending", "mmctr.image": "none: a local run",
-    }  # fmt: skip
+        "mmctr.data_commit": "a" * 40,
+        "mmctr.data_md5": "b" * 32,
+        "mmctr.gate": "pass",
+        "mmctr.compared_with": "none",
+        "mmctr.pipeline_run": "run-1",
+        "validation_status": "pending",
+        "mmctr.image": "none: a local run",
+    }
     assert expected.items() <= version.tags.items()
     assert {"mmctr.config_sha256", "mmctr.embeddings_sha256", "mmctr.code_commit"} <= set(version.tags)
     assert version.description == "AUC 0.8010, the first one, from run-1"

@@ -56,12 +56,22 @@ def _places(digits: str) -> int:
 
 def test_the_numbers_that_matter_are_there() -> None:
     paths = {path for path, _, _ in Reader(page_of(BETTER)).numbers}
-    cards = [f"{card}.{name}" for card in ("candidate", "champion.scores") for name in (
-        "auc.value", "grouped_auc.value", "log_loss", "calibration_error", "operating_point.precision")]  # fmt: skip
+    cards = [
+        f"{card}.{name}"
+        for card in ("candidate", "champion.scores")
+        for name in ("auc.value", "grouped_auc.value", "log_loss", "calibration_error", "operating_point.precision")
+    ]
     rest = [
-        "rows", "users", "items", "left_out_rows", "oracle.auc", "comparison.users.value", "comparison.rows.value",
-        "baselines.item_click_rate.auc.value", "baselines.history_blind.auc.value",
-    ]  # fmt: skip
+        "rows",
+        "users",
+        "items",
+        "left_out_rows",
+        "oracle.auc",
+        "comparison.users.value",
+        "comparison.rows.value",
+        "baselines.item_click_rate.auc.value",
+        "baselines.history_blind.auc.value",
+    ]
     slices = [f"slices.{n}.difference.value" for n, part in enumerate(BETTER["slices"]) if part["measured"]]
     assert {*cards, *rest, *slices} <= paths
 

@@ -111,9 +111,13 @@ def test_no_model_yet_is_no_error(workspace: Path) -> None:
     ids=["unknown version", "no author", "no data", "unknown format"],
 )
 def test_wrong_use_is_one_line_and_its_exit_code(
-    workspace: Path, arguments: list[str], code: int, words: str, monkeypatch: pytest.MonkeyPatch,
+    workspace: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(sys, "argv", ["mmctr", *arguments, "--workspace", str(workspace)])
     with pytest.raises(SystemExit) as left:
         main()
@@ -147,9 +151,10 @@ def test_a_rule_that_does_not_apply_is_not_passed(workspace: Path) -> None:
 
 def test_show_names_the_report_and_the_run(ruled: Models, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = dict(
-        line.split("  ", 1) for line in mmctr(workspace, "review", "show", "1", "--name", "ruled").stdout.splitlines()
+        line.split("  ", 1)
+        for line in mmctr(workspace, "review", "show", "1", "--name", "ruled").stdout.splitlines()
         if line.startswith(("report  ", "run  "))
-    )  # fmt: skip
+    )
     assert Path(lines["report"]).read_text() == "<p>decide</p>"
     assert f"MLflow run {ruled.version(1).run_id} in " in lines["run"]
     assert "report  n/a" in mmctr(workspace, "review", "show", "1").stdout
@@ -194,12 +199,15 @@ def test_a_name_with_markup_is_shown_as_it_is(workspace: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["review", "list"], ["review", "show", "1"], ["review", "approve", "1", *say("Ada")],
-        ["review", "reject", "1", *say("Ada")], ["rollback", *say("Ada")],
+        ["review", "list"],
+        ["review", "show", "1"],
+        ["review", "approve", "1", *say("Ada")],
+        ["review", "reject", "1", *say("Ada")],
+        ["rollback", *say("Ada")],
         ["predict", "--data", "/", "--out", "scores"],
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
-)  # fmt: skip
+)
 def test_without_a_registry_nothing_is_made(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,9 +231,14 @@ def test_without_a_registry_nothing_is_made(
     ids=["while it checks", "before it is written", "after it is written"],
 )
 def test_ctrl_c_says_whether_the_decision_was_taken(
-    workspace: Path, tmp_path: Path, interrupted: str, before: bool, status: str, words: str,
+    workspace: Path,
+    tmp_path: Path,
+    interrupted: str,
+    before: bool,
+    status: str,
+    words: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     models = Models(connect(tracking_uri(workspace)), tmp_path.name)
     make_version(models, tmp_path)
     real = getattr(components.review.decide, interrupted)

@@ -11,9 +11,17 @@ from components.tracking.decisions import Action, Decision, TamperedError, fold,
 def write(entries: dict[int, str], after: int, action: Action, version: int, champion: int | None) -> int:
     previous = text_hash(entries[after]) if after else ""
     decision = Decision(
-        id=f"id-{len(entries)}", after=after, previous=previous, action=action, version=version, champion=champion,
-        by="Ada", note="because", at="2026-11-20T05:00:00+00:00", evidence={},
-    )  # fmt: skip
+        id=f"id-{len(entries)}",
+        after=after,
+        previous=previous,
+        action=action,
+        version=version,
+        champion=champion,
+        by="Ada",
+        note="because",
+        at="2026-11-20T05:00:00+00:00",
+        evidence={},
+    )
     number = len(entries) + 1
     entries[number] = decision.text()
     return number
@@ -87,7 +95,7 @@ def changed(text: str, **fields: object) -> str:
         pytest.param(lambda e: e.update({3: changed(e[3], champion=9)}), "names the champion 9", id="invented"),
         pytest.param(lambda e: e.update({4: changed(e[3], after=17)}), "decision 4 follows a decision 17", id="forged"),
     ],
-)  # fmt: skip
+)
 def test_tampering_is_named(entries: dict[int, str], tamper: object, found: str) -> None:
     assert callable(tamper)
     tamper(entries)

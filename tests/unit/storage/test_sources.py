@@ -23,11 +23,15 @@ def project(tmp_path: Path) -> Path:
         pytest.param(("components.embed.step",), "components/dataset/images.py", True, id="of-another-room"),
         pytest.param(("components.embed.step",), "components/embed/__init__.py", True, id="its-package"),
         pytest.param(("components.batches.scoring",), "model/transformer.py", True, id="three-imports-away"),
-        pytest.param(("components.validate.step", "components.embed.step"), "components/embed/vision.py", True,
-                     id="of-the-second-module"),
+        pytest.param(
+            ("components.validate.step", "components.embed.step"),
+            "components/embed/vision.py",
+            True,
+            id="of-the-second-module",
+        ),
         pytest.param(("components.embed.step",), "components/report/page.py", False, id="not-imported"),
     ],
-)  # fmt: skip
+)
 def test_the_key_follows_the_files_that_are_imported(
     project: Path, modules: tuple[str, ...], changed: str, covered: bool
 ) -> None:
@@ -45,10 +49,14 @@ def test_every_form_of_import_is_followed(tmp_path: Path) -> None:
         "one/__init__.py": "",
         "one/start.py": "import json\nimport one.plain\nfrom one import name\nfrom .near import VALUE\n"
         "def later():\n    from one.inside.deep import thing\n",
-        "one/plain.py": "", "one/name.py": "", "one/near.py": "VALUE = 1\n", "one/apart.py": "",
-        "one/inside/__init__.py": "from ..above import VALUE\n", "one/inside/deep.py": "import one.start\n",
+        "one/plain.py": "",
+        "one/name.py": "",
+        "one/near.py": "VALUE = 1\n",
+        "one/apart.py": "",
+        "one/inside/__init__.py": "from ..above import VALUE\n",
+        "one/inside/deep.py": "import one.start\n",
         "one/above.py": "VALUE = 1\n",
-    }  # fmt: skip
+    }
     for name, text in sources.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

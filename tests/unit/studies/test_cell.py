@@ -37,8 +37,10 @@ def test_a_slice_that_is_small_or_of_one_class_has_a_size_and_no_auc() -> None:
     masks = {"none": parts < 0, "small": parts < 49, "enough": parts < 50, "clicks": labels == 1}
     found = sliced(labels, scores, masks)
     assert [(part["name"], part["rows"], part["auc"] is None) for part in found] == [
-        ("small", 49, True), ("enough", 50, False), ("clicks", 150, True),
-    ]  # fmt: skip
+        ("small", 49, True),
+        ("enough", 50, False),
+        ("clicks", 150, True),
+    ]
     assert found[1]["auc"] == auc(labels[:50], scores[:50])
 
 
@@ -49,8 +51,11 @@ def test_items_are_told_apart_by_how_often_train_shows_them(tmp_path: Path) -> N
     found = measured(np.linspace(0, 1, 400), rows, train_items)
     by_name = {part["name"]: part["rows"] for part in found["slices"]["items"]}
     items = rows.item
-    assert by_name == {"unseen": int((items > 3).sum()), "rare (1-9)": int(np.isin(items, [1, 3]).sum()),
-                       "known": int((items == 2).sum())}  # fmt: skip
+    assert by_name == {
+        "unseen": int((items > 3).sum()),
+        "rare (1-9)": int(np.isin(items, [1, 3]).sum()),
+        "known": int((items == 2).sum()),
+    }
     assert found["auc"] == auc(rows.label, np.linspace(0, 1, 400))
     assert found["grouped_auc"] is None, "every user of these rows has one row"
 

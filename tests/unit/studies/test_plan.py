@@ -86,9 +86,13 @@ def test_the_ablation_holds_the_papers_rows_and_figures() -> None:
     assert all(found[f"{name} - no content"].content == () for name in ("din", "full"))
     papers = {arm.name: arm.paper for arm in made.arms if arm.paper}
     assert papers == {
-        "full": 0.9776, "din": 0.8577, "din - no content": 0.9326, "without transformer": 0.9688,
-        "without transformer - no content": 0.9741, "without cross": 0.9632,
-    }  # fmt: skip
+        "full": 0.9776,
+        "din": 0.8577,
+        "din - no content": 0.9326,
+        "without transformer": 0.9688,
+        "without transformer - no content": 0.9741,
+        "without cross": 0.9632,
+    }
     by_k = [arm for arm in made.arms if "k" in arm.factors]
     assert [arm.config.model.last_k for arm in by_k] == [1, 4, 8, 16, 32]
     assert {arm.config.model.history_length for arm in by_k} == {32}
@@ -123,8 +127,13 @@ def test_alignment_is_a_full_grid_beside_a_bar_without_content() -> None:
 def test_levels_stand_in_every_place() -> None:
     places = {(made.row_levels, made.item_levels) for made in models("levels").values()}
     assert places == {
-        (False, "none"), (True, "none"), (False, "target"), (False, "history"), (True, "history"), (True, "both"),
-    }  # fmt: skip
+        (False, "none"),
+        (True, "none"),
+        (False, "target"),
+        (False, "history"),
+        (True, "history"),
+        (True, "both"),
+    }
 
 
 def test_guidance_turns_its_losses_on() -> None:

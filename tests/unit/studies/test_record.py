@@ -21,11 +21,17 @@ from studies.record import Record
 BASE = preset("study")
 INPUTS = Inputs("key", "code", "d", "v", "e", "t", "m", "test", "", {}, {})
 FIGURES = {
-    "auc": 0.8, "log_loss": 0.5, "grouped_auc": None, "split": "test",
+    "auc": 0.8,
+    "log_loss": 0.5,
+    "grouped_auc": None,
+    "split": "test",
     "training": {"training": "abc", "parameters": 10, "seconds": 1.5, "epochs": 2, "best_epoch": 1},
     "curves": [{"epoch": 0, "step": 9, "valid_auc": 0.7}, {"epoch": 1, "step": 18, "valid_auc": 0.75}],
-    "slices": {"history": [{"name": "50+", "rows": 60, "auc": 0.9}], "items": [{"name": "known", "rows": 3, "auc": None}]},  # noqa: E501
-}  # fmt: skip
+    "slices": {
+        "history": [{"name": "50+", "rows": 60, "auc": 0.9}],
+        "items": [{"name": "known", "rows": 3, "auc": None}],
+    },
+}
 
 
 @pytest.fixture(scope="module")

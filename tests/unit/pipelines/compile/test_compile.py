@@ -227,7 +227,11 @@ def test_git_is_given_the_secrets_name_and_password(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cret=with=signs")
     helper = {key: value.replace(GIT_FOLDER, str(tmp_path)) for key, value in Git("git-token").variables().items()}
     filled = subprocess.run(
-        ["git", "credential", "fill"], input="protocol=https\nhost=git.example.com\n\n", text=True, check=True,
-        capture_output=True, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **helper},
-    )  # fmt: skip
+        ["git", "credential", "fill"],
+        input="protocol=https\nhost=git.example.com\n\n",
+        text=True,
+        check=True,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **helper},
+    )
     assert {"username=robot", "password=s3cret=with=signs"} <= set(filled.stdout.splitlines())

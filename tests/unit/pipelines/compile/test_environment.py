@@ -68,7 +68,7 @@ DIGEST = "@sha256:" + "a" * 64
         ("git", {"secret": "git", "kind": "cookie"}, "git.kind = 'cookie'"),
         ("certificates", {"config_map": "ca", "file": "a/b"}, "certificates.file = 'a/b'"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_named_with_the_file(tmp_path: Path, path: str, value: Any, message: str) -> None:
     file = edited(tmp_path, path, value)
     with pytest.raises(StepError, match=f"edited.yaml.*{message}"):

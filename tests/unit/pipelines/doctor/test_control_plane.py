@@ -32,8 +32,15 @@ def impatient(environment: Environment, client: Any) -> Finding:
     return probe(environment, client, wait=lambda _: None, seconds=4.0)
 
 
-CHECKS = [control_plane.version, control_plane.controller, control_plane.namespace, control_plane.queue,
-          control_plane.accounts, control_plane.runtime, impatient]  # fmt: skip
+CHECKS = [
+    control_plane.version,
+    control_plane.controller,
+    control_plane.namespace,
+    control_plane.queue,
+    control_plane.accounts,
+    control_plane.runtime,
+    impatient,
+]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -71,35 +78,101 @@ NOT_READ = "written /workspace\nfatal: Authentication failed for 'https://git.ex
 BROKEN: list[tuple[str, Callable[[KubernetesApi], None], Any, str, str, str]] = [
     ("an old server", server("2.16.1"), control_plane.version, "error", "2.16.1", "2.17 or later"),
     ("a nightly build", server("master"), control_plane.version, "warning", "master", "2.17 or later"),
-    ("kubeflow's own retry policy", lambda api: api.set_controller(SHIPPED), control_plane.controller, "error",
-     "OnError", "retryPolicy: Always"),
-    ("no profile", put(SPACE, {"metadata": {"name": "mmctr-prod"}}), control_plane.namespace, "error",
-     "not made by a Profile", "overlays/prod/profile.yaml"),
-    ("an overwritten label", put(SPACE, {"metadata": {"labels": {**PROFILE, "app.kubernetes.io/part-of": "mmctr"}}}),
-     control_plane.namespace, "error", "not made by a Profile", "profile.yaml"),
-    ("no artifact repository", put(f"{SPACE}/configmaps", listed("kfp-launcher", "metadata-grpc-configmap")),
-     control_plane.namespace, "error", "config map artifact-repositories", "Profile controller"),
-    ("no store credentials", put(f"{SPACE}/secrets", listed("mmctr-s3", "mmctr-mlflow-trainer")),
-     control_plane.namespace, "error", "secret mlpipeline-minio-artifact", "says how each is made"),
-    ("a queue for everything", put(QUEUES, listed("default", "mmctr-training")), control_plane.queue, "error",
-     "LocalQueue named default", "rename it"),
+    (
+        "kubeflow's own retry policy",
+        lambda api: api.set_controller(SHIPPED),
+        control_plane.controller,
+        "error",
+        "OnError",
+        "retryPolicy: Always",
+    ),
+    (
+        "no profile",
+        put(SPACE, {"metadata": {"name": "mmctr-prod"}}),
+        control_plane.namespace,
+        "error",
+        "not made by a Profile",
+        "overlays/prod/profile.yaml",
+    ),
+    (
+        "an overwritten label",
+        put(SPACE, {"metadata": {"labels": {**PROFILE, "app.kubernetes.io/part-of": "mmctr"}}}),
+        control_plane.namespace,
+        "error",
+        "not made by a Profile",
+        "profile.yaml",
+    ),
+    (
+        "no artifact repository",
+        put(f"{SPACE}/configmaps", listed("kfp-launcher", "metadata-grpc-configmap")),
+        control_plane.namespace,
+        "error",
+        "config map artifact-repositories",
+        "Profile controller",
+    ),
+    (
+        "no store credentials",
+        put(f"{SPACE}/secrets", listed("mmctr-s3", "mmctr-mlflow-trainer")),
+        control_plane.namespace,
+        "error",
+        "secret mlpipeline-minio-artifact",
+        "says how each is made",
+    ),
+    (
+        "a queue for everything",
+        put(QUEUES, listed("default", "mmctr-training")),
+        control_plane.queue,
+        "error",
+        "LocalQueue named default",
+        "rename it",
+    ),
     ("no kueue", without(QUEUES), control_plane.queue, "ok", "no Kueue here", ""),
-    ("no namespaced runtimes", attribute("refused", {"get trainingruntimes"}), control_plane.accounts, "error",
-     "may not get trainingruntimes", "kubectl apply -k infra/k8s/overlays/prod"),
-    ("no runtime", without(RUNTIME), control_plane.runtime, "warning",
-     "needs a ClusterTrainingRuntime mmctr; there is none", "Kubeflow Trainer"),
-    ("a volume of root's", attribute("log", NOT_WRITTEN), impatient, "error", "user 10001 can't write to /workspace",
-     "run the job that prepares it"),
-    ("a private repository", attribute("log", NOT_READ), impatient, "error", "Authentication failed",
-     "git and certificates"),
-    ("an image that does not arrive",
-     lambda api: api.__dict__.update(phase="Pending", waiting={"reason": "ImagePullBackOff", "message": "denied"}),
-     impatient, "error", "ImagePullBackOff: denied", "image_pull_secrets"),
-]  # fmt: skip
+    (
+        "no namespaced runtimes",
+        attribute("refused", {"get trainingruntimes"}),
+        control_plane.accounts,
+        "error",
+        "may not get trainingruntimes",
+        "kubectl apply -k infra/k8s/overlays/prod",
+    ),
+    (
+        "no runtime",
+        without(RUNTIME),
+        control_plane.runtime,
+        "warning",
+        "needs a ClusterTrainingRuntime mmctr; there is none",
+        "Kubeflow Trainer",
+    ),
+    (
+        "a volume of root's",
+        attribute("log", NOT_WRITTEN),
+        impatient,
+        "error",
+        "user 10001 can't write to /workspace",
+        "run the job that prepares it",
+    ),
+    (
+        "a private repository",
+        attribute("log", NOT_READ),
+        impatient,
+        "error",
+        "Authentication failed",
+        "git and certificates",
+    ),
+    (
+        "an image that does not arrive",
+        lambda api: api.__dict__.update(phase="Pending", waiting={"reason": "ImagePullBackOff", "message": "denied"}),
+        impatient,
+        "error",
+        "ImagePullBackOff: denied",
+        "image_pull_secrets",
+    ),
+]
 
 
-@pytest.mark.parametrize(("change", "check", "level", "found", "remedy"), [c[1:] for c in BROKEN],
-                         ids=[c[0] for c in BROKEN])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "check", "level", "found", "remedy"), [c[1:] for c in BROKEN], ids=[c[0] for c in BROKEN]
+)
 def test_what_is_not_as_documented_is_named_with_its_remedy(
     change: Callable[[KubernetesApi], None],
     check: Callable[[Environment, Any], Finding],

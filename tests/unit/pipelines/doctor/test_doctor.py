@@ -87,9 +87,13 @@ def server(statuses: dict[str, int], date: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("search", "level", "remedy"),
-    [(200, "ok", ""), (401, "error", "MLFLOW_TRACKING_PASSWORD"), (403, "error", "--allowed-hosts"),
-     (500, "error", "the server's log")],
-)  # fmt: skip
+    [
+        (200, "ok", ""),
+        (401, "error", "MLFLOW_TRACKING_PASSWORD"),
+        (403, "error", "--allowed-hosts"),
+        (500, "error", "the server's log"),
+    ],
+)
 def test_an_mlflow_server_that_does_not_know_us_is_an_error(search: int, level: str, remedy: str) -> None:
     with server({"/health": 200, "/api/2.0/mlflow/experiments/search": search}) as address:
         finding = servers.mlflow({"MLFLOW_TRACKING_URI": address})

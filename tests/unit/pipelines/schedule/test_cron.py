@@ -20,14 +20,20 @@ FRIDAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
         ("0 0 4 1 * ?", "at 04:00:00 UTC on day 1 of the month", "2026-12-01T04:00:00"),
         ("0 0 4 1 JAN,JUL *", "at 04:00:00 UTC on day 1 of the month in January and July", "2027-01-01T04:00:00"),
         ("0 0 0 1,15 * SUN", "at 00:00:00 UTC on day 1 and 15 of the month or Sunday", "2026-11-22T00:00:00"),
-        ("0 0 4 */10 * MON", "at 04:00:00 UTC on day 1, 11, 21 and 31 of the month, if that is Monday",
-         "2026-12-21T04:00:00"),
+        (
+            "0 0 4 */10 * MON",
+            "at 04:00:00 UTC on day 1, 11, 21 and 31 of the month, if that is Monday",
+            "2026-12-21T04:00:00",
+        ),
         ("0 0 4 29 2 *", "at 04:00:00 UTC on day 29 of the month in February", "2028-02-29T04:00:00"),
         ("0 0 9-9 * * *", "at 09:00:00 UTC every day", "2026-11-21T09:00:00"),
-        ("0 15 8-18 * * 1-5", "at second 0 of minute 15 of hour 8 to 18 UTC on Monday to Friday",
-         "2026-11-20T12:15:00"),
+        (
+            "0 15 8-18 * * 1-5",
+            "at second 0 of minute 15 of hour 8 to 18 UTC on Monday to Friday",
+            "2026-11-20T12:15:00",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_expression_is_said_in_words_and_in_times(cron: str, words: str, first: str) -> None:
     clock = Cron(cron)
     assert clock.words() == words

@@ -77,9 +77,13 @@ def loops(model: Ranker, rows: RowStore, layer: int) -> dict[str, float]:
 
 
 NAMES = {
-    "bits": "entropy_bits", "share": "entropy_share", "same": "same_tag_attention", "same_items": "same_tag_items",
-    "new": "newest_quarter", "old": "oldest_quarter",
-}  # fmt: skip
+    "bits": "entropy_bits",
+    "share": "entropy_share",
+    "same": "same_tag_attention",
+    "same_items": "same_tag_items",
+    "new": "newest_quarter",
+    "old": "oldest_quarter",
+}
 
 
 @pytest.mark.parametrize(
@@ -194,8 +198,9 @@ def test_a_table_without_tags_has_no_preference(rows: RowStore) -> None:
 def dataset(tmp_path: Path) -> Path:
     """Titles for all but item 3; covers for the even ones, one of them damaged."""
     ids = [i for i in range(1, VOCABULARY.items) if i != 3]
-    pq.write_table(pa.table({"item_id": ids, "item_title": [f"film {i}" for i in ids]}),
-                   tmp_path / "item_feature.parquet")  # fmt: skip
+    pq.write_table(
+        pa.table({"item_id": ids, "item_title": [f"film {i}" for i in ids]}), tmp_path / "item_feature.parquet"
+    )
     (tmp_path / "item_images").mkdir()
     for item in ids[1::2]:
         Image.new("RGB", (300, 200), (item, 0, 0)).save(tmp_path / "item_images" / f"{item}.jpg")

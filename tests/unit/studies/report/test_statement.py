@@ -17,16 +17,28 @@ def compared(*verdicts: str, study: str = "levels") -> Json:
     names = ["a", "b", "c", "d", "e", "f", "g", "h"][: len(verdicts)]
     found = results(study)
     found["arms"] = [
-        {**found["arms"][0], "name": name, "paper": None, "factors": {},
-         "auc": {"mean": 0.8 + d, "sd": 0.001, "low": 0.79 + d, "high": 0.81 + d, "by_seed": [0.8 + d] * 3}}
+        {
+            **found["arms"][0],
+            "name": name,
+            "paper": None,
+            "factors": {},
+            "auc": {"mean": 0.8 + d, "sd": 0.001, "low": 0.79 + d, "high": 0.81 + d, "by_seed": [0.8 + d] * 3},
+        }
         for name, d in [("base", 0.0), *((n, sizes[v]) for n, v in zip(names, verdicts, strict=True))]
-    ]  # fmt: skip
+    ]
     found["comparisons"] = [
-        {"arm": name, "against": "base", "difference": sizes[verdict], "low": sizes[verdict] - 0.004,
-         "high": sizes[verdict] + 0.004, "p": 0.001, "p_holm": 0.5 if verdict == "inconclusive" else 0.00001,
-         "verdict": verdict}
+        {
+            "arm": name,
+            "against": "base",
+            "difference": sizes[verdict],
+            "low": sizes[verdict] - 0.004,
+            "high": sizes[verdict] + 0.004,
+            "p": 0.001,
+            "p_holm": 0.5 if verdict == "inconclusive" else 0.00001,
+            "verdict": verdict,
+        }
         for name, verdict in zip(names, verdicts, strict=True)
-    ]  # fmt: skip
+    ]
     found.update(reference="base", views=[])
     found["data"]["rows"]["used"] = found["data"]["rows"]["train"]
     return found
@@ -35,14 +47,21 @@ def compared(*verdicts: str, study: str = "levels") -> Json:
 @pytest.mark.parametrize(
     ("verdict", "sentence"),
     [
-        ("better", "“a” is better than “base”: AUC 0.8100 against 0.8000, +0.0100 (95% +0.0060 to +0.0140, "
-                   "Holm p < 0.0001)."),
-        ("worse", "“a” is worse than “base”: AUC 0.7800 against 0.8000, −0.0200 (95% −0.0240 to −0.0160, "
-                  "Holm p < 0.0001)."),
-        ("inconclusive", "Whether “a” is better or worse than “base” is inconclusive: AUC 0.8010 against 0.8000, "
-                         "+0.0010 (95% −0.0030 to +0.0050, Holm p 0.5000)."),
+        (
+            "better",
+            "“a” is better than “base”: AUC 0.8100 against 0.8000, +0.0100 (95% +0.0060 to +0.0140, Holm p < 0.0001).",
+        ),
+        (
+            "worse",
+            "“a” is worse than “base”: AUC 0.7800 against 0.8000, −0.0200 (95% −0.0240 to −0.0160, Holm p < 0.0001).",
+        ),
+        (
+            "inconclusive",
+            "Whether “a” is better or worse than “base” is inconclusive: AUC 0.8010 against 0.8000, "
+            "+0.0010 (95% −0.0030 to +0.0050, Holm p 0.5000).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_comparison_is_one_sentence(verdict: str, sentence: str) -> None:
     assert statement(compared(verdict)) == [sentence]
 
@@ -159,15 +178,19 @@ def test_attention_says_that_padding_got_nothing_only_when_it_did() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"seeds": [1]},
-         "Every comparison is called inconclusive because the study has one seed: another start of the same training "
-         "could turn a difference round. Run it with --seeds 3 or more."),
+        (
+            {"seeds": [1]},
+            "Every comparison is called inconclusive because the study has one seed: another start of the same "
+            "training could turn a difference round. Run it with --seeds 3 or more.",
+        ),
         ({"failed": [{"arm": "a", "seed": 1, "message": ""}]}, "1 training failed and is not in these numbers."),
-        ({"failed": [{"arm": "a", "seed": s, "message": ""} for s in (1, 2)]},
-         "2 trainings failed and are not in these numbers."),
+        (
+            {"failed": [{"arm": "a", "seed": s, "message": ""} for s in (1, 2)]},
+            "2 trainings failed and are not in these numbers.",
+        ),
     ],
     ids=["one seed", "one failure", "two failures"],
-)  # fmt: skip
+)
 def test_limits_are_told_last(changes: Json, sentence: str) -> None:
     assert statement({**compared("better"), **changes})[-1] == sentence
 

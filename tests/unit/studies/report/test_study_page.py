@@ -154,8 +154,12 @@ def test_a_line_is_drawn_for_few_arms_and_a_table_alone_for_many(pages: dict[str
 def test_slices_are_coloured_by_their_side_of_the_reference(pages: dict[str, str]) -> None:
     found = CASES["mask"]
     right, inverted = (arm["slices"]["history"] for arm in found["arms"])
-    tones = {path: tone for tone, path in re.findall(
-        r'<td class="(\w+)" style="--heat: \d+%"><data data-metric="([^"]+)"', pages["mask"])}  # fmt: skip
+    tones = {
+        path: tone
+        for tone, path in re.findall(
+            r'<td class="(\w+)" style="--heat: \d+%"><data data-metric="([^"]+)"', pages["mask"]
+        )
+    }
     assert tones
     for n, (mine, theirs) in enumerate(zip(inverted, right, strict=True)):
         if mine["auc"] is not None:
@@ -193,8 +197,17 @@ def test_attention_on_padding_is_marked_as_a_fault() -> None:
 
 def test_where_it_comes_from_is_told(pages: dict[str, str]) -> None:
     text = " ".join(" ".join(Reader(pages["mask"]).text).split())
-    for fact in ("movielens-100k, 1,682 items", "40,000 of 80,000 train rows", "7,031 test rows", "1, 2, 3",
-                 "train.max_epochs=4", "2026-11-20", "0bdaf99", "AMD EPYC, 2 cores, 23.5 GB", "ab" * 32):  # fmt: skip
+    for fact in (
+        "movielens-100k, 1,682 items",
+        "40,000 of 80,000 train rows",
+        "7,031 test rows",
+        "1, 2, 3",
+        "train.max_epochs=4",
+        "2026-11-20",
+        "0bdaf99",
+        "AMD EPYC, 2 cores, 23.5 GB",
+        "ab" * 32,
+    ):
         assert fact in text
 
 

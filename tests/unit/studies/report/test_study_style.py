@@ -24,9 +24,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def mixed(front: str, behind: str, share: float) -> str:
-    channels = [
-        share * int(front[i : i + 2], 16) + (1 - share) * int(behind[i : i + 2], 16) for i in (1, 3, 5)
-    ]  # fmt: skip
+    channels = [share * int(front[i : i + 2], 16) + (1 - share) * int(behind[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(channel):02x}" for channel in channels)
 
 
