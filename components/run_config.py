@@ -15,15 +15,15 @@ from model.config import ModelConfig
 
 @dataclass(frozen=True)
 class RunConfig:
-    preset: str
-    model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    validate: ValidatePolicy = field(default_factory=ValidatePolicy)
-    embed: EmbedConfig = field(default_factory=EmbedConfig)
-    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    gate: GatePolicy = field(default_factory=GatePolicy)
-    registered_name: str = "mmctr"
-    experiment: str = "mmctr"
+    preset: str  # the preset that the config started from
+    model: ModelConfig = field(default_factory=ModelConfig)  # the ranker
+    train: TrainConfig = field(default_factory=TrainConfig)  # the training
+    validate: ValidatePolicy = field(default_factory=ValidatePolicy)  # rules that the data must pass
+    embed: EmbedConfig = field(default_factory=EmbedConfig)  # how items become vectors
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)  # how the candidate is measured
+    gate: GatePolicy = field(default_factory=GatePolicy)  # what a candidate must show
+    registered_name: str = "mmctr"  # name of the model in the MLflow registry
+    experiment: str = "mmctr"  # MLflow experiment that the runs belong to
 
     @property
     def recipe(self) -> Recipe:

@@ -36,10 +36,10 @@ SIZES = (
 class Vocabulary:
     """How many rows each embedding needs, the padding row 0 included, and the width of the frozen content."""
 
-    items: int
-    tags: int
-    levels: int
-    content: int
+    items: int  # rows of the item table
+    tags: int  # distinct tags
+    levels: int  # distinct likes and views levels
+    content: int  # width of the frozen content; 0: the items have none
 
     def __post_init__(self) -> None:
         for field in ("items", "tags", "levels"):
@@ -49,50 +49,50 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One ranker. The defaults are the 1st-place solution at the challenge's size, with its padding mask right."""
+    """One ranker. The defaults are the challenge's 1st-place solution at full size, with the padding mask corrected."""
 
     # Item encoder
     embedding_dim: int = 64  # width of the embeddings of ids, tags and levels
-    embedding_std: float = 1e-4  # of the first values of every embedding
-    content: tuple[ContentUse, ...] = ("concat",)  # empty: no content at all
+    embedding_std: float = 1e-4  # standard deviation of the first values of every embedding
+    content: tuple[ContentUse, ...] = ("concat",)  # how the content vector is used; empty: not at all
     content_norm: ContentNorm = "raw"  # how the content is normalised before the map
-    content_map: ContentMap = "linear"  # the learned map between content and its place in the item's vector
+    content_map: ContentMap = "linear"  # learned map from the normalised content to the item's vector
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
-    item_levels: ItemLevels = "none"  # which items carry their likes and views level
-    row_levels: bool = True  # likes and views level of the row
+    item_levels: ItemLevels = "none"  # which items carry their likes and views level as features
+    row_levels: bool = True  # whether the row's likes and views level are features
 
-    # Interest
-    history_length: int = 100  # the newest items kept
+    # History
+    history_length: int = 100  # the model reads this many newest items of a history
     interest: Interest = "transformer"  # how the history becomes one vector
-    target_attention: TargetAttention = "none"  # beside the interest
-    target_concat: bool = True  # the transformer reads each history item joined with the target
-    position: Position = "none"  # whether the transformer knows the place of an item in the history
+    target_attention: TargetAttention = "none"  # a second summary of the history, weighted by the target
+    target_concat: bool = True  # whether the transformer reads each history item joined with the target
+    position: Position = "none"  # whether the transformer knows the position of an item in the history
     layers: int = 2  # of the transformer
-    heads: int = 1  # of the transformer; for `recency` the number of weighted sums
+    heads: int = 1  # attention heads of the transformer; for `recency`, the number of weighted sums
     ffn_dim: int = 256  # width inside a transformer layer
     transformer_dropout: float = 0.2  # share of values dropped in training
-    last_k: int = 16  # newest outputs of the transformer that are kept
-    max_pool: bool = True  # also keep the maximum over all outputs
-    attention_widths: tuple[int, ...] = (512, 256)  # of the DIN attention's network
-    mask: Mask = "right"  # `inverted` is the published code's slip, kept for comparison
+    last_k: int = 16  # outputs of the transformer that are kept as they are, those of the newest items
+    max_pool: bool = True  # whether the maximum over all outputs is kept as well
+    attention_widths: tuple[int, ...] = (512, 256)  # hidden layers of the network that weighs history items in DIN
+    mask: Mask = "right"  # `inverted` repeats an error of the published code, for comparison
 
-    # Interaction and head
-    cross: Cross = "full"  # products of features by DCNv2, with whole or low-rank matrices
-    cross_layers: int = 3  # each raises the degree of the products by one
-    cross_rank: int = 64  # of the low-rank matrices
-    deep_widths: tuple[int, ...] = (1024, 512, 256)  # layers of the deep network
+    # Feature interactions and the score
+    cross: Cross = "full"  # products of features (DCNv2), with full or low-rank matrices
+    cross_layers: int = 3  # each layer raises the degree of the products by one
+    cross_rank: int = 64  # rank of the low-rank matrices
+    deep_widths: tuple[int, ...] = (1024, 512, 256)  # hidden layers of the deep network
     deep_dropout: float = 0.2  # share of values dropped in training
-    head_widths: tuple[int, ...] = (64, 32)  # layers between both networks and the score
+    head_widths: tuple[int, ...] = (64, 32)  # hidden layers between the cross and deep networks and the score
 
-    # Content as the start of the id embedding, as its guide, as codes and as a similarity histogram
-    init_std: float = 0.1  # of id embeddings that start at the content
-    align_temperature: float = 0.1  # of the contrastive loss
-    distil_id_temperature: float = 0.1  # the lower, the more the nearest items alone count
-    distil_content_temperature: float = 0.1  # the same for the content's similarities
-    code_kind: CodeKind = "residual"  # how the content is quantised
-    code_levels: int = 3  # codes of an item
-    codebook_size: int = 256  # values that each code can take
-    similarity_bins: int = 16  # of the histogram
+    # Settings of the uses of content other than `concat`
+    init_std: float = 0.1  # standard deviation of id embeddings that start at the content (`init`)
+    align_temperature: float = 0.1  # temperature of the contrastive loss (`align`)
+    distil_id_temperature: float = 0.1  # temperature of the ids' similarities (`distil`); low: only the nearest count
+    distil_content_temperature: float = 0.1  # temperature of the content's similarities (`distil`)
+    code_kind: CodeKind = "residual"  # how the content is turned into codes (`codes`)
+    code_levels: int = 3  # number of codes that an item has
+    codebook_size: int = 256  # number of values that a code can take
+    similarity_bins: int = 16  # bins of the similarity histogram (`similarity`)
 
     def __post_init__(self) -> None:
         for use in self.content:

@@ -33,8 +33,8 @@ class Git:
     `key`: keys `ssh-privatekey` (a deploy key) and `known_hosts`, as in the type kubernetes.io/ssh-auth.
     """
 
-    secret: str
-    kind: Literal["password", "key"] = "password"
+    secret: str  # name of the Kubernetes secret
+    kind: Literal["password", "key"] = "password"  # what the secret holds
 
     def __post_init__(self) -> None:
         check_name("git.secret", self.secret, "secret")
@@ -63,8 +63,8 @@ class Git:
 class Certificates:
     """A config map with one file that holds every certificate authority to trust, the public ones too if needed."""
 
-    config_map: str
-    file: str = "ca.crt"
+    config_map: str  # name of the Kubernetes config map
+    file: str = "ca.crt"  # key in it that holds the certificates (PEM)
 
     def __post_init__(self) -> None:
         check_name("certificates.config_map", self.config_map, "config map")

@@ -34,8 +34,10 @@ def _match(field: str, value: str, pattern: re.Pattern[str], allowed: str) -> No
 
 @dataclass(frozen=True)
 class Images:
-    cpu: str
-    gpu: str
+    """The images that the steps run in."""
+
+    cpu: str  # of most steps, by digest
+    gpu: str  # of the steps that can use a GPU: encode-shard, train and evaluate
 
     def __post_init__(self) -> None:
         for kind in ("cpu", "gpu"):
@@ -54,8 +56,8 @@ class Images:
 class Variable:
     """A plain environment variable of every step."""
 
-    name: str
-    value: str
+    name: str  # must not look like that of a secret
+    value: str  # the same for every step
 
     def __post_init__(self) -> None:
         _match("variables.name", self.name, _VARIABLE, "an environment variable's name")
@@ -67,10 +69,10 @@ class Variable:
 class SecretVariable:
     """An environment variable that Kubernetes fills from a key of a secret: the value is never seen here."""
 
-    variable: str
-    secret: str
-    key: str
-    optional: bool = False
+    variable: str  # name that the steps see
+    secret: str  # name of the Kubernetes secret
+    key: str  # key in the secret that holds the value
+    optional: bool = False  # whether steps start if the secret is missing
 
     def __post_init__(self) -> None:
         _match("secrets.variable", self.variable, _VARIABLE, "an environment variable's name")
@@ -81,8 +83,8 @@ class SecretVariable:
 class Volume:
     """A claim that outlives the runs: the workspace with its caches and checkpoints."""
 
-    claim: str
-    path: str
+    claim: str  # name of the PersistentVolumeClaim
+    path: str  # absolute path at which every step sees it
 
     def __post_init__(self) -> None:
         check_name("volumes.claim", self.claim, "PersistentVolumeClaim")
@@ -92,15 +94,19 @@ class Volume:
 
 @dataclass(frozen=True)
 class Label:
-    key: str
-    value: str
+    """A label that a node must have."""
+
+    key: str  # of the node's label
+    value: str  # of the node's label
 
 
 @dataclass(frozen=True)
 class Toleration:
-    key: str
-    effect: str
-    value: str | None = None  # none: whatever the taint's value is
+    """A taint of nodes on which the steps may run all the same."""
+
+    key: str  # of the taint
+    effect: str  # NoSchedule, PreferNoSchedule or NoExecute
+    value: str | None = None  # of the taint; none: any value
 
     def __post_init__(self) -> None:
         if self.effect not in _EFFECTS:
@@ -109,17 +115,17 @@ class Toleration:
 
 @dataclass(frozen=True)
 class StepResources:
-    """What the named steps may use. Requests equal limits: a step that is never throttled nor evicted first."""
+    """What each of the named steps may use. Kubernetes reserves all of it, so that a step is not evicted first."""
 
-    steps: tuple[str, ...]
-    cpu: str
-    memory: str
-    timeout_minutes: int
-    gpus: int = 0
-    accelerator: str = "nvidia.com/gpu"
-    retries: int = 2
-    node_selector: tuple[Label, ...] = ()
-    tolerations: tuple[Toleration, ...] = ()
+    steps: tuple[str, ...]  # names of steps of the pipeline; each step is in exactly one group
+    cpu: str  # cores, as a Kubernetes quantity: 500m or 4
+    memory: str  # as a Kubernetes quantity: 8Gi
+    timeout_minutes: int  # a try that takes longer is ended
+    gpus: int = 0  # GPUs that the step needs
+    accelerator: str = "nvidia.com/gpu"  # Kubernetes resource name of the GPU
+    retries: int = 2  # further tries after the first
+    node_selector: tuple[Label, ...] = ()  # labels that the node must have
+    tolerations: tuple[Toleration, ...] = ()  # taints that the node may have
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -135,8 +141,8 @@ class StepResources:
 class Backoff:
     """Waits between the tries of a step: `seconds`, times `factor` after each."""
 
-    seconds: int = 60
-    factor: int = 2  # Argo reads whole numbers only
+    seconds: int = 60  # wait before the second try
+    factor: int = 2  # each further wait is longer by this factor; Argo reads whole numbers only
 
     def __post_init__(self) -> None:
         at_least("backoff.seconds", self.seconds, 1)
@@ -148,6 +154,7 @@ class Backoff:
 
 
 Mode = Literal["multi-user", "single-user"]
+Training = Literal["step", "trainjob"]
 
 
 @dataclass(frozen=True)
@@ -158,14 +165,14 @@ class Service:
     ignores the namespace of a request and runs everything in its own.
     """
 
-    host: str  # of the Kubeflow Pipelines API
-    mode: Mode
-    namespace: str
-    service_account: str
-    experiment: str
-    system_namespace: str = "kubeflow"  # where Kubeflow Pipelines itself runs
-    public_url: str = ""  # of its pages, for links that people open; empty: the host
-    request_seconds: int = 30  # how long one request may take before it counts as lost
+    host: str  # address of the Kubeflow Pipelines API
+    mode: Mode  # which kind of installation it is
+    namespace: str  # where the runs go
+    service_account: str  # Kubernetes account that the steps run as
+    experiment: str  # Kubeflow experiment that the runs belong to
+    system_namespace: str = "kubeflow"  # namespace of Kubeflow Pipelines itself
+    public_url: str = ""  # address of its pages in links that people open; empty: the host
+    request_seconds: int = 30  # a request to the API that takes longer counts as lost
 
     def __post_init__(self) -> None:
         for field in ("host", "public_url"):
@@ -186,35 +193,35 @@ class Service:
 
 @dataclass(frozen=True)
 class DataSource:
-    """The parameters of the pipeline that are a matter of the place, not of the experiment."""
+    """Where the data and the workspace are on this cluster."""
 
-    repository: str
-    revision: str
-    workspace: str
+    repository: str  # git address of the repository whose data.dvc names the data
+    revision: str  # branch, tag or commit that is read unless a run names another
+    workspace: str  # folder on a volume with the caches and checkpoints
 
 
 @dataclass(frozen=True)
 class Environment:
-    name: str
-    service: Service
-    images: Images
-    source: DataSource
-    resources: tuple[StepResources, ...]
-    training: Literal["step", "trainjob"] = (
-        "step"  # where `train` computes: in its own pod, or in a TrainJob that waits
-    )
-    run_timeout_hours: int = 24
-    keep_days: int = 14  # of a finished run's pods and logs; its artifacts and records stay
-    backoff: Backoff = Backoff()
-    user_id: int = 10001  # the one that the image is built for
-    scratch_size: str = "16Gi"  # of the writable folder that TMPDIR names
-    shared_memory_size: str = "8Gi"  # of /dev/shm in the steps that have a GPU; it counts as memory of the step
-    image_pull_secrets: tuple[str, ...] = ()
-    git: Git | None = None
-    certificates: Certificates | None = None
-    variables: tuple[Variable, ...] = ()
-    secrets: tuple[SecretVariable, ...] = ()
-    volumes: tuple[Volume, ...] = ()
+    """One cluster. The file holds all of these that have no default; nothing is inherited from another file."""
+
+    name: str  # as in `--env NAME`
+    service: Service  # the Kubeflow installation
+    images: Images  # container images
+    source: DataSource  # repository and workspace
+    resources: tuple[StepResources, ...]  # what each step may use
+    training: Training = "step"  # `train` computes in its own pod, or in a TrainJob that it starts and follows
+    run_timeout_hours: int = 24  # a run that takes longer is ended
+    keep_days: int = 14  # days after which a finished run's pods and logs are removed; artifacts and records stay
+    backoff: Backoff = Backoff()  # waits between the tries of a step
+    user_id: int = 10001  # user that the steps run as; the image is built for this one
+    scratch_size: str = "16Gi"  # size of the temporary folder of a step (TMPDIR)
+    shared_memory_size: str = "8Gi"  # size of /dev/shm in steps with a GPU; it counts as memory of the step
+    image_pull_secrets: tuple[str, ...] = ()  # secrets with which Kubernetes pulls the images
+    git: Git | None = None  # secret for a private git server
+    certificates: Certificates | None = None  # certificates of a private authority
+    variables: tuple[Variable, ...] = ()  # plain environment variables of every step
+    secrets: tuple[SecretVariable, ...] = ()  # environment variables that are filled from secrets
+    volumes: tuple[Volume, ...] = ()  # volumes that every step sees
 
     def __post_init__(self) -> None:
         at_least("run_timeout_hours", self.run_timeout_hours, 1)
@@ -225,7 +232,7 @@ class Environment:
         for secret in self.image_pull_secrets:
             check_name("image_pull_secrets", secret, "secret")
         named = [step for group in self.resources for step in group.steps]
-        one_of("training", self.training, ("step", "trainjob"))
+        one_of("training", self.training, get_args(Training))
         if self.training == "trainjob" and any(group.gpus for group in self.resources if "train" in group.steps):
             raise ValueError(
                 "resources.gpus of the step 'train': must be 0 with training: trainjob, or the step would hold GPUs "

@@ -18,37 +18,37 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class EmbedConfig:
-    # Encoders: names of components/embed/registry.py. Weights: a local folder, s3://…, or a hub name.
-    text_encoder: TextEncoderName = "minilm"
-    text_weights: str = ""  # empty: where the registry says
-    text_revision: str = ""  # the hash (a prefix will do) that the weights must have; a commit for a hub name
-    text_columns: tuple[str, ...] = ("item_title",)  # joined in this order
-    image_encoder: ImageEncoderName = "efficientnet-lite0"  # none leaves pictures out
-    image_weights: str = ""  # empty: where the registry says
+    # Encoders. Weights are read from a local folder, an s3:// address or a name on the Hugging Face hub
+    text_encoder: TextEncoderName = "minilm"  # turns titles into vectors; `none` leaves texts out
+    text_weights: str = ""  # where its weights are; empty: where components/embed/registry.py says
+    text_revision: str = ""  # hash that the weights must have, or its beginning; for a hub name, a commit
+    text_columns: tuple[str, ...] = ("item_title",)  # columns of item_feature that are joined, in this order
+    image_encoder: ImageEncoderName = "efficientnet-lite0"  # turns pictures into vectors; `none` leaves pictures out
+    image_weights: str = ""  # as text_weights
     image_revision: str = ""  # as text_revision
-    use_precomputed: bool = True  # take txt_emb_BERT and img_emb_CLIPRN50 as they are, where the data has them
-    existing: Existing = "auto"  # an item_info in the data: auto takes it where there is nothing to encode
+    use_precomputed: bool = True  # use the columns txt_emb_BERT and img_emb_CLIPRN50 as they are, if the data has them
+    existing: Existing = "auto"  # use item_info.parquet of the data? `auto` does if there is nothing to encode
 
     # Fusion
-    dimension: int = 128  # numbers of an item's vector
-    fusion: Fusion = "pca"  # how text and image become one vector
-    standardise: Standardise = "modality"  # what is brought to equal variance first
-    projection: ProjectionPolicy = "fit"  # fit one, or keep the champion's, so that vectors stay comparable
+    dimension: int = 128  # numbers in an item's vector
+    fusion: Fusion = "pca"  # how the text vector and the image vector become one
+    standardise: Standardise = "modality"  # what gets equal variance before that: each feature or each modality
+    projection: ProjectionPolicy = "fit"  # fit a new one, or keep the champion's, so that vectors stay comparable
 
-    # Bad input: `impute` stands the modality's mean in, up to a share of items; `fail` stops at the first
-    bad_input: BadInput = "impute"  # what happens to an item that cannot be read
-    bad_input_limit: float = 0.01  # share of items
-    pixel_limit: int = 50_000_000  # an image with more is refused before it is decoded
+    # Items that can't be read
+    bad_input: BadInput = "impute"  # for an item that can't be read, use the mean vector, or fail at the first
+    bad_input_limit: float = 0.01  # largest share of items that may get the mean vector
+    pixel_limit: int = 50_000_000  # an image with more pixels is refused before it is decoded
 
     # Execution
-    shards: int = 1  # pods that encode side by side on Kubeflow
-    text_batch: int = 16  # fixed batch shapes keep an item's vector independent of its batch mates
-    image_batch: int = 4  # on two cores 4 is fastest; a GPU wants 256
-    precision: Precision = "float32"  # of the encoders
-    device: Device = "auto"  # auto takes CUDA where there is one
-    threads: int = 0  # batches encoded side by side on CPU, each on one core; 0 takes every core
-    decoders: int = 2  # threads that decode images ahead of the encoder
-    flush_items: int = 4096  # vectors written to the cache at once: what a kill can cost
+    shards: int = 1  # pods on Kubeflow that encode at the same time, each a part of the items
+    text_batch: int = 16  # texts encoded together; always as many, so that a vector depends on its text alone
+    image_batch: int = 4  # images encoded together; 4 is fastest on two cores, a GPU needs about 256
+    precision: Precision = "float32"  # of the encoders' arithmetic
+    device: Device = "auto"  # `auto` takes a CUDA device if there is one
+    threads: int = 0  # batches that the processor encodes at the same time, each on one core; 0: as many as cores
+    decoders: int = 2  # threads that decode images before the encoder needs them
+    flush_items: int = 4096  # vectors written to the cache at once; a killed run loses at most these
 
     def __post_init__(self) -> None:
         for field, allowed in _CHOICES.items():

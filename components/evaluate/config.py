@@ -7,22 +7,22 @@ from model.checks import at_least, between
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    batch_size: int = 4096  # rows scored at once
-    confidence: float = 0.95  # of every interval
-    bootstrap_samples: int = 400  # draws of users for the intervals
-    seed: int = 1  # of the bootstrap and of the trained baseline
-    calibration_bins: int = 15  # groups of rows with similar scores
-    operating_share: float = 0.1  # the share of rows shown: the best scored ones
+    batch_size: int = 4096  # rows scored together
+    confidence: float = 0.95  # of every confidence interval
+    bootstrap_samples: int = 400  # random draws of users from which the intervals are computed
+    seed: int = 1  # of the bootstrap and of the baseline that is trained for comparison
+    calibration_bins: int = 15  # groups of rows with similar scores, in which predicted and true rates are compared
+    operating_share: float = 0.1  # share of rows, the best scored, at which precision and recall are computed
 
     # Slices
-    slice_rows: int = 200  # a smaller slice is named, never measured
-    slice_class_rows: int = 20  # clicks, and non-clicks, that a slice needs
-    history_edges: tuple[int, ...] = (1, 5, 10, 20, 50)  # first length of each bucket
-    top_tags: int = 8  # the most frequent tags that get a slice
+    slice_rows: int = 200  # a slice with fewer rows is listed but not measured
+    slice_class_rows: int = 20  # clicks, and also non-clicks, that a slice needs to be measured
+    history_edges: tuple[int, ...] = (1, 5, 10, 20, 50)  # history lengths at which a new slice begins
+    top_tags: int = 8  # number of most frequent tags that get a slice
 
     # Baselines
-    ctr_smoothing: float = 20.0  # rows at the mean rate that each item starts with
-    baseline_rows: int = 200_000  # training rows that the history-blind baseline sees at most
+    ctr_smoothing: float = 20.0  # an item's click rate starts at the mean rate, as if seen in this many rows
+    baseline_rows: int = 200_000  # at most this many training rows are used for the baseline without history
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "slice_rows", "slice_class_rows", "calibration_bins"):

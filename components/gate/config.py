@@ -13,20 +13,20 @@ Unreadable = Literal["fail", "absolute-only"]
 
 @dataclass(frozen=True)
 class GatePolicy:
-    # Absolute: these hold for the first model too
-    minimum_rows: int = 1000  # measured rows
-    auc_floor: float = 0.6  # least AUC
-    calibration_ceiling: float = 0.05  # expected calibration error
-    data: DataStatus = "quarantined"  # the worst outcome of validate that still passes
+    # Absolute rules, which hold for the first model too
+    minimum_rows: int = 1000  # rows on which the candidate must have been measured
+    auc_floor: float = 0.6  # smallest AUC
+    calibration_ceiling: float = 0.05  # largest expected calibration error
+    data: DataStatus = "quarantined"  # worst result of the validation with which a candidate still passes
     baseline_margin: float = 0.0  # AUC that the candidate must surely have above the item's click rate
 
     # Against the champion
-    comparison: Comparison = "non-inferior"  # not worse by delta, or surely better
+    comparison: Comparison = "non-inferior"  # `non-inferior`: at most delta worse than the champion; `superior`: better
     delta: float = 0.005  # AUC that a non-inferior candidate may lose
-    alpha: float = 0.05  # one-sided: certainty is 1 - alpha
-    unit: Unit = "users"  # what is drawn at random: rows of one user are not independent
+    alpha: float = 0.05  # one-sided error probability of every test
+    unit: Unit = "users"  # what the tests treat as independent; rows of one user are not
     slice_epsilon: float = 0.02  # AUC that a slice may lose
-    unreadable_champion: Unreadable = "fail"  # fail, or judge by the absolute rules alone
+    unreadable_champion: Unreadable = "fail"  # if the champion can't be scored: fail, or check the absolute rules only
 
     def __post_init__(self) -> None:
         at_least("gate.minimum_rows", self.minimum_rows, 0)

@@ -14,37 +14,38 @@ IdOptimizer = Literal["adam", "rowwise"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The defaults are the paper's: Adam 5e-4, batch 128, patience 5, gradient clip 10, LR x0.1 without gain."""
+    """The defaults are the paper's: Adam with learning rate 5e-4, batches of 128, patience 5, gradient clip 10, and a
+    tenth of the learning rate after each epoch without a gain."""
 
-    seed: int = 1  # of the first weights, the order of rows and dropout
-    batch_size: int = 128  # global: over all ranks and accumulation steps
-    accumulate: int = 1  # parts that a rank's share of a batch is computed in, to save memory
-    learning_rate: float = 5e-4  # at the start
-    weight_decay: float = 0.0  # of AdamW; row-wise tables shrink only the rows that a step touched
-    id_optimizer: IdOptimizer = "adam"  # of the id and tag tables; `rowwise` keeps 4 bytes a row and skips idle rows
-    gradient_clip: float = 10.0  # largest norm of the gradient
-    max_epochs: int = 100  # passes over train at most
-    patience: int = 5  # epochs without a better valid AUC before stopping
-    learning_rate_decay: float = 0.1  # factor after each epoch without gain
+    seed: int = 1  # decides the first weights, the order of the rows and dropout
+    batch_size: int = 128  # rows of one optimizer step, over all processes and parts together
+    accumulate: int = 1  # parts in which each process computes its share of a batch; more parts need less memory
+    learning_rate: float = 5e-4  # of the first epoch
+    weight_decay: float = 0.0  # of AdamW; with `rowwise`, the id and tag rows that a step does not use do not shrink
+    id_optimizer: IdOptimizer = "adam"  # of the id and tag tables; `rowwise` keeps 4 bytes a row, Adam 8 bytes a weight
+    gradient_clip: float = 10.0  # a gradient with a larger norm is scaled down to it
+    max_epochs: int = 100  # passes over the training rows at most
+    patience: int = 5  # training stops after this many epochs without a better valid AUC
+    learning_rate_decay: float = 0.1  # the rate is multiplied by this after each epoch without a better valid AUC
 
     # Beyond binary cross-entropy
-    pairwise_weight: float = 0.0  # share of the in-batch pairwise loss; BCE keeps the rest
-    embedding_l2: float = 0.0  # on the embeddings that a batch touched, each once
-    align_weight: float = 0.0  # of the contrastive loss, when model.content holds "align"
-    distil_weight: float = 0.0  # of the relational distillation, when model.content holds "distil"
+    pairwise_weight: float = 0.0  # weight of the pairwise loss within a batch; binary cross-entropy has the rest
+    embedding_l2: float = 0.0  # L2 penalty on the embeddings that a step uses, each counted once
+    align_weight: float = 0.0  # weight of the contrastive loss, if model.content holds `align`
+    distil_weight: float = 0.0  # weight of the relational distillation, if model.content holds `distil`
 
     # Where and how
-    launcher: Launcher = "inline"  # how processes are started
-    processes: int = 1  # a node
-    nodes: int = 1  # pods of a TrainJob
-    runtime: str = "mmctr"  # the ClusterTrainingRuntime of a TrainJob
-    queue: str = "mmctr-training"  # the Kueue LocalQueue that a TrainJob waits in; empty: none
-    device: Device = "auto"  # auto takes CUDA where there is one
-    precision: Precision = "float32"  # of the products; weights stay float32
-    compile: bool = False  # compile the interest module with torch.compile
-    checkpoint_minutes: float = 10.0  # between two checkpoints
-    checkpoint_steps: int = 0  # 0: by minutes alone
-    restarts: int = 3  # of a job that lost a process, each from its last checkpoint
+    launcher: Launcher = "inline"  # start the processes here, with torchrun, or as a TrainJob on the cluster
+    processes: int = 1  # per machine
+    nodes: int = 1  # machines (pods) of a TrainJob
+    runtime: str = "mmctr"  # ClusterTrainingRuntime that a TrainJob uses
+    queue: str = "mmctr-training"  # Kueue LocalQueue that a TrainJob waits in; empty: no queue
+    device: Device = "auto"  # `auto` takes a CUDA device if there is one
+    precision: Precision = "float32"  # of the matrix products; the weights stay float32
+    compile: bool = False  # compile the part that reads the history with torch.compile
+    checkpoint_minutes: float = 10.0  # time between two checkpoints
+    checkpoint_steps: int = 0  # steps between two checkpoints; 0: only checkpoint_minutes counts
+    restarts: int = 3  # how often a training that lost a process starts again from its last checkpoint
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "accumulate", "max_epochs", "patience", "processes", "nodes"):
@@ -79,6 +80,6 @@ class TrainConfig:
 class Recipe:
     """All settings of a training: the preset's name, the model's settings and its own."""
 
-    preset: str
-    model: ModelConfig
-    train: TrainConfig
+    preset: str  # name of the preset
+    model: ModelConfig  # settings of the ranker
+    train: TrainConfig  # settings of the training

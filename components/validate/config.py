@@ -21,7 +21,7 @@ _UNBOUNDED = (
 
 UserPolicy = Literal["apart", "returning"]
 _ONE_VISIT = ("users-apart", "future-apart", "target-not-in-history")
-ESSENTIAL = (  # training itself refuses what breaks these
+ESSENTIAL = (  # training refuses data that breaks one of these
     "files-present",
     "files-readable",
     "columns-present",
@@ -35,68 +35,71 @@ ESSENTIAL = (  # training itself refuses what breaks these
 
 @dataclass(frozen=True)
 class ValidatePolicy:
-    """Shares lie in [0, 1]. The defaults pass the sample, MovieLens-100k and what is known of the challenge's files."""
+    """Shares are between 0 and 1. The defaults pass the sample, MovieLens-100k and, as far as they are known, the
+    challenge's files.
 
-    severities: tuple[str, ...] = ()  # overrides such as "users-apart=warn"; suite/ has the names
-    # `returning`: a log split by time, in which people come back and click the same item again. Rules that hold only
-    # where each user is in one split and clicks an item once then warn.
-    users: UserPolicy = "apart"
-    examples: int = 10  # of each failed rule, in the verdict
+    `users=returning` is for a log that is split by time and in which people come back and click the same item again.
+    The rules that assume that each user is in one split and clicks an item only once then warn instead of stopping.
+    """
+
+    severities: tuple[str, ...] = ()  # what a rule does when it fails, where that differs: "users-apart=warn"
+    users: UserPolicy = "apart"  # `returning` if users come back in later splits
+    examples: int = 10  # failing rows or items that the verdict names for each rule
 
     # Rows
-    min_rows: int = 100
-    min_history: int = 1  # clicks: fewer count as none
-    max_short_histories: float = 0.2  # a log from its first day has 2% (MovieLens); the challenge starts at 3 clicks
-    max_quarantined: float = 0.01
-    min_label_rate: float = 0.01
-    max_label_rate: float = 0.6  # the challenge has 0.25; inverted it would be 0.75
-    max_label_rate_gap: float = 0.1
-    max_level_mismatch: float = 0.01
-    min_level_agreement: float = 0.5  # a correlation; MovieLens has 0.92, where levels are as of each click
-    max_top_item: float = 0.5
-    max_top_user: float = 0.5
-    max_top_history: float = 0.5
+    min_rows: int = 100  # rows that each split needs
+    min_history: int = 1  # a history with fewer clicks counts as missing
+    max_short_histories: float = 0.2  # largest share of rows without a history; MovieLens has 2%
+    max_quarantined: float = 0.01  # largest share of a split's rows that may be moved aside
+    min_label_rate: float = 0.01  # smallest share of clicks in a split
+    max_label_rate: float = 0.6  # largest share of clicks; the challenge has 0.25, and 0.75 if labels were inverted
+    max_label_rate_gap: float = 0.1  # largest difference in the share of clicks between train and another split
+    max_level_mismatch: float = 0.01  # largest share of rows whose levels differ from those of their item
+    min_level_agreement: float = 0.5  # least correlation with the items' levels, if levels are counted up to each click
+    max_top_item: float = 0.5  # largest share of a split's rows that one item may have
+    max_top_user: float = 0.5  # largest share of a split's rows that one user may have
+    max_top_history: float = 0.5  # largest share of a split's rows that one history may have
 
     # Items
-    max_item_id: int = 20_000_000  # 128 float32 an id: a table of vectors of 10 GB
-    min_titles: float = 0.98
-    max_same_title: float = 0.5
-    min_tagged: float = 0.9
-    max_same_tags: float = 0.8
-    min_images: float = 0.9  # of all items, once there is any picture
-    min_decodable: float = 0.99  # one bad picture of many should not cost a night
-    images_decoded: int = 2000  # drawn from all, always the same ones; 0 decodes every picture
-    max_same_image: float = 0.2
-    max_zero_vectors: float = 0.05
-    max_same_vector: float = 0.2
-    max_constant_dimensions: float = 0.1
-    min_coherence: float = 3.0  # standard errors by which neighbours in a history are more alike than chance
+    max_item_id: int = 20_000_000  # the item table has a row for each id up to the largest: 10 GB at this limit
+    min_titles: float = 0.98  # smallest share of items with a title
+    max_same_title: float = 0.5  # largest share of items with the same title
+    min_tagged: float = 0.9  # smallest share of items with a tag
+    max_same_tags: float = 0.8  # largest share of items with the same tags
+    min_images: float = 0.9  # smallest share of items with a picture, if the data has any pictures
+    min_decodable: float = 0.99  # smallest share of pictures that can be decoded
+    images_decoded: int = 2000  # pictures that are decoded: a sample, the same in every run; 0 decodes all
+    max_same_image: float = 0.2  # largest share of items with the same picture
+    max_zero_vectors: float = 0.05  # largest share of vectors that are all zero
+    max_same_vector: float = 0.2  # largest share of items with the same vector
+    max_constant_dimensions: float = 0.1  # largest share of dimensions that are the same in every vector
+    min_coherence: float = 3.0  # standard errors by which items clicked in succession are more alike than chance
 
-    # Leakage. A split by time shares returning users (42% of MovieLens's in test), one by row shares nearly all.
-    max_shared_users: float = 0.8
-    max_copied_rows: float = 0.005
-    max_clicked_before: float = 0.1  # people click some things twice
+    # Leakage. A split by time shares the users who return (42% in MovieLens' test); a split by row shares nearly all
+    max_shared_users: float = 0.8  # largest share of a split's users who are also in train
+    max_copied_rows: float = 0.005  # largest share of rows whose item and history are in train under another user
+    max_clicked_before: float = 0.1  # largest share of returning users' clicks that train's histories already hold
 
-    # Shortcuts, as AUC against the label
-    max_item_ctr_auc: float = 0.97
-    max_feature_auc: float = 0.95
-    max_row_order_auc: float = 0.6
-    max_one_sided_users: float = 0.8  # of users with two rows or more, beyond chance
-    min_label_signal: float = 4.0  # standard errors of the clearest baseline from AUC 0.5; 0 allows none
+    # Shortcuts: how well a single column predicts the label, as an AUC
+    max_item_ctr_auc: float = 0.97  # largest AUC of the item's click rate alone
+    max_feature_auc: float = 0.95  # largest AUC of any single column
+    max_row_order_auc: float = 0.6  # largest AUC of the row number
+    max_one_sided_users: float = 0.8  # largest share of users with clicks only or non-clicks only, beyond chance
+    min_label_signal: float = 4.0  # standard errors by which the clearest baseline differs from AUC 0.5; 0: any will do
 
     # Drift against the champion
-    psi_warn: float = 0.25
-    psi_stop: float = 2.0
-    items_psi_warn: float = 0.5  # items come and go faster than levels do
-    items_psi_stop: float = 4.0
-    ks_warn: float = 0.15
-    ks_stop: float = 0.6
-    label_rate_warn: float = 0.05
-    label_rate_stop: float = 0.2
-    unseen_warn: float = 0.3
-    unseen_stop: float = 0.9
-    embedding_warn: float = 0.25  # of the champion's spread: 1 moves the mean by one standard deviation
-    embedding_stop: float = 1.0
+    psi_warn: float = 0.25  # PSI (population stability index) of likes, views or tags that warns
+    psi_stop: float = 2.0  # PSI of likes, views or tags that stops the run
+    items_psi_warn: float = 0.5  # PSI of the items shown that warns; items change faster than levels
+    items_psi_stop: float = 4.0  # PSI of the items shown that stops the run
+    ks_warn: float = 0.15  # Kolmogorov-Smirnov distance of the history lengths that warns
+    ks_stop: float = 0.6  # Kolmogorov-Smirnov distance of the history lengths that stops the run
+    label_rate_warn: float = 0.05  # change in the share of clicks that warns
+    label_rate_stop: float = 0.2  # change in the share of clicks that stops the run
+    unseen_warn: float = 0.3  # share of rows about items unknown to the champion that warns
+    unseen_stop: float = 0.9  # share of rows about items unknown to the champion that stops the run
+    embedding_warn: float = 0.25  # shift of the vectors' mean that warns; 1 is the champion's standard deviation
+    embedding_stop: float = 1.0  # shift of the vectors' mean that stops the run
 
     def __post_init__(self) -> None:
         for field in fields(self):

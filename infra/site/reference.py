@@ -1,11 +1,12 @@
-"""The reference pages, generated from the code that they describe: commands, configuration, presets, validation."""
+"""The pages of the reference that are generated from the code."""
 
 import ast
 import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 import typer
@@ -15,7 +16,9 @@ from components.settings import to_dict
 from components.validate.config import ValidatePolicy
 from components.validate.suite import RULES
 from pipelines.cli import app
+from pipelines.environment import Environment
 from pipelines.presets import PRESETS
+from pipelines.schedule.spec import ScheduleSpec
 
 
 def commands() -> str:
@@ -76,22 +79,48 @@ def configuration() -> str:
         "`--set train.batch_size=4096`. A list is written `--set model.deep_widths=256,128`. A wrong field or value is "
         "refused before anything starts. The defaults below are those of the dataclasses; presets change some.",
     ]
-    hints = typing.get_type_hints(RunConfig)
-    for section in dataclasses.fields(RunConfig):
-        if not dataclasses.is_dataclass(hints[section.name]):
-            continue
-        cls = typing.cast(type, hints[section.name])
-        lines += ["", f"## `{section.name}`", "", inspect.cleandoc(cls.__doc__ or "")]
-        heading = None
-        for field in fields_of(cls):
-            if field.heading != heading:
-                heading = field.heading
-                lines += ["", *([f"**{heading}**", ""] if heading else [])]
-                lines += ["| field | default | type or choices | meaning |", "|---|---|---|---|"]
-            lines.append(
-                f"| `{section.name}.{field.name}` | `{field.default!r}` | {field.allowed} | {_cell(field.meaning)} |"
-            )
+    sections = {name: hint for name, hint in typing.get_type_hints(RunConfig).items() if dataclasses.is_dataclass(hint)}
+    names = [field for field in fields_of(RunConfig) if field.name not in (*sections, "preset")]
+    lines += ["", "## Names", "", *_table(names, "")]
+    for section, cls in sections.items():
+        fields = fields_of(typing.cast(type, cls))
+        lines += ["", f"## `{section}`", "", inspect.cleandoc(cls.__doc__ or "")]
+        for heading, headed in groupby(fields, key=lambda field: field.heading):
+            lines += ["", *([f"**{heading}**", ""] if heading else []), *_table(headed, f"{section}.")]
     return "\n".join(lines) + "\n"
+
+
+def _table(fields: Iterable[Field], prefix: str) -> list[str]:
+    lines = ["| field | default | type or choices | meaning |", "|---|---|---|---|"]
+    for field in fields:
+        default = "required" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+        lines.append(f"| `{prefix}{field.name}` | {default} | {field.allowed} | {_cell(field.meaning)} |")
+    return lines
+
+
+def environments() -> str:
+    """Every field of an environment's and of a schedule's file."""
+    lines = [
+        "# Environments and schedules",
+        "",
+        "An environment is a file under `infra/environments/` that describes one cluster: see "
+        "[Kubeflow](../how-to/kubeflow.md). A schedule is a file under `infra/schedules/`: see "
+        "[schedules](../how-to/schedules.md).",
+    ]
+    for title, cls in {"An environment": Environment, "A schedule": ScheduleSpec}.items():
+        lines += ["", f"## {title}", "", inspect.cleandoc(cls.__doc__ or ""), "", *_table(fields_of(cls), "")]
+        for name, inner in dataclasses_in(cls):
+            lines += ["", f"### `{name}`", "", inspect.cleandoc(inner.__doc__ or ""), "", *_table(fields_of(inner), "")]
+    return "\n".join(lines) + "\n"
+
+
+def dataclasses_in(cls: type, prefix: str = "") -> Iterator[tuple[str, type]]:
+    """The dataclasses that the fields of a dataclass hold, by the names of those fields."""
+    for name, hint in typing.get_type_hints(cls).items():
+        for inner in (hint, *typing.get_args(hint)):
+            if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+                yield f"{prefix}{name}", inner
+                yield from dataclasses_in(inner, f"{prefix}{name}.")
 
 
 def fields_of(cls: type) -> list[Field]:
@@ -120,6 +149,11 @@ def fields_of(cls: type) -> list[Field]:
 
 def _type(hint: Any) -> str:
     """A type in words; a choice is the list of what may be chosen."""
+    choices = typing.get_args(hint)
+    if type(None) in choices:
+        return f"{_type(choices[0])}, or none"
+    if dataclasses.is_dataclass(hint):
+        return "several fields, see below"
     if typing.get_origin(hint) is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
@@ -182,6 +216,7 @@ def _cell(text: str) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "reference/commands.md": commands,
     "reference/config.md": configuration,
+    "reference/environments.md": environments,
     "reference/presets.md": presets,
     "reference/validation.md": validation,
 }

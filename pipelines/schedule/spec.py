@@ -19,18 +19,18 @@ _NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$")
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """When which run starts. `revision`: a branch is read anew at each start, a commit pins the data."""
+    """When a run starts, and which. A schedule that names a branch reads its newest commit at each start."""
 
-    name: str
-    environment: str
-    cron: str
-    preset: str
-    overrides: tuple[str, ...] = ()
-    revision: str | None = None  # none: the environment's
-    skip_unchanged: bool = True  # train nothing when data, config and code are the champion's
-    retrain_above_drift: float = 0.0  # above 0: train only when the data drifted further than this (PSI)
-    concurrency: int = 1
-    catch_up: bool = False  # run once for every time missed while paused, instead of once
+    name: str  # lower-case letters, digits and dashes
+    environment: str  # cluster that runs it, a file under infra/environments/
+    cron: str  # six fields, seconds first, in UTC
+    preset: str  # preset that the run starts from
+    overrides: tuple[str, ...] = ()  # changes of the preset, such as train.batch_size=4096
+    revision: str | None = None  # branch, tag or commit of the data; none: the environment's
+    skip_unchanged: bool = True  # do not train if data, config and code are those of the champion
+    retrain_above_drift: float = 0.0  # if above 0: train only if the PSI exceeds it or another drift warns
+    concurrency: int = 1  # runs of this schedule at the same time, 10 at most
+    catch_up: bool = False  # after a pause, run once for every time that was missed instead of once
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

@@ -10,17 +10,19 @@ Content = Literal["images", "columns", "item_info"]
 
 @dataclass(frozen=True)
 class SampleSpec:
-    items: int = 300
-    train_rows: int = 20_000
-    valid_rows: int = 2_500
-    test_rows: int = 5_000
-    seed: int = 1
-    content: Content = "images"  # covers in tar shards, or made-up BERT and CLIP columns, or a ready item_info
-    train_pool: float = 0.85  # share of the known items that train negatives come from
-    test_pool: float = 0.95  # the same of valid and of test, each its own draw of what exists by then
-    pool_popularity: float = 2.0  # power of popularity that pools are drawn by; 0: without regard to it
-    new_items: float = 0.08  # share of the items that nobody has seen before test
-    label_test: bool = True
+    """One generated data set."""
+
+    items: int = 300  # in the catalogue
+    train_rows: int = 20_000  # rounded down to whole users of four rows, as for the other splits
+    valid_rows: int = 2_500  # rows of valid
+    test_rows: int = 5_000  # rows of test
+    seed: int = 1  # decides everything that is drawn
+    content: Content = "images"  # covers in tar shards, or columns of BERT and CLIP vectors, or a finished item_info
+    train_pool: float = 0.85  # share of the known items that train's non-clicks are drawn from
+    test_pool: float = 0.95  # the same for valid and for test, each with a draw of its own
+    pool_popularity: float = 2.0  # power of popularity by which those items are drawn; 0 ignores popularity
+    new_items: float = 0.08  # share of the items that appear in test only
+    label_test: bool = True  # whether test has labels
 
     def __post_init__(self) -> None:
         at_least("sample.items", self.items, 30)

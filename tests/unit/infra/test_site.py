@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 import typer
 
+from components.dataset.sample.spec import SampleSpec
 from components.run_config import RunConfig
 from components.validate.suite import RULES
 from infra.site.hooks import ROOT, with_links_of_the_site
-from infra.site.reference import PAGES, fields_of, walk
+from infra.site.reference import PAGES, dataclasses_in, fields_of, walk
 from pipelines.cli import app
+from pipelines.environment import Environment
 from pipelines.presets import PRESETS
+from pipelines.schedule.spec import ScheduleSpec
+
+RUN = [RunConfig, *(cls for _, cls in dataclasses_in(RunConfig))]
+ENVIRONMENT = [Environment, *(cls for _, cls in dataclasses_in(Environment))]
 
 
 def build(config: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -85,8 +91,16 @@ def test_the_reference_names_every_command_option_field_rule_and_preset() -> Non
         value = getattr(RunConfig(""), section.name)
         if dataclasses.is_dataclass(value):
             assert all(f"`{section.name}.{field.name}`" in config for field in dataclasses.fields(value))
+    environments = PAGES["reference/environments.md"]()
+    for cls in (*ENVIRONMENT, ScheduleSpec):
+        assert all(f"| `{field.name}` |" in environments for field in dataclasses.fields(cls)), cls
     assert all(f"`{rule.name}`" in PAGES["reference/validation.md"]() for rule in RULES)
     assert all(f"## `{name}`" in PAGES["reference/presets.md"]() for name in PRESETS)
+
+
+@pytest.mark.parametrize("cls", [*RUN, *ENVIRONMENT, ScheduleSpec, SampleSpec], ids=lambda cls: cls.__name__)
+def test_a_comment_says_what_each_field_of_a_config_means(cls: type) -> None:
+    assert [field.name for field in fields_of(cls) if not field.meaning] == []
 
 
 @dataclass(frozen=True)
