@@ -19,5 +19,9 @@ def one_line(error: BaseException) -> str:
 
 
 def redacted(text: str) -> str:
-    """The text with the account and the password of every address in it replaced, before it is shown or kept."""
-    return re.sub(r"(?<=://)[^\s/?#]+@", "***@", text)
+    """The text without user, password and query of any address in it: they may be secrets. The rest still opens."""
+    return _QUERY.sub(r"\1", _ACCOUNT.sub("", text))
+
+
+_ACCOUNT = re.compile(r"(?<=://)[^\s/?#]+@")
+_QUERY = re.compile(r"(://[^\s?#]+)\?[^\s#'\"<>)]+")

@@ -11,7 +11,6 @@ import yaml
 
 from components.errors import StepError
 from components.storage.locks import alone
-from components.storage.versioning import redact
 
 DATA_FILE = "data.dvc"
 CONFIG = ".dvc/config"
@@ -40,15 +39,13 @@ def resolve(repository: str, revision: str, cache: Path) -> Revision:
     commit = _commit(git, revision)
     if commit is None:
         raise StepError(
-            f"revision {revision!r} is not in {redact(repository)}: push or fetch it, "
+            f"revision {revision!r} is not in {repository}: push or fetch it, "
             "or name another commit, tag or branch (git log --oneline -- data.dvc)"
         )
     found = Revision(git, checkout, commit, "", 0, "")
     text = found.read(DATA_FILE)
     if text is None:
-        raise StepError(
-            f"{commit[:12]} of {redact(repository)} has no {DATA_FILE}: mmctr data add data, then commit it"
-        )
+        raise StepError(f"{commit[:12]} of {repository} has no {DATA_FILE}: mmctr data add data, then commit it")
     md5, size = parse_pointer(text, commit)
     config = (found.read(CONFIG) or b"").decode("utf-8", "replace")
     return Revision(git, checkout, commit, md5, size, config)
@@ -110,8 +107,7 @@ def _clone(url: str, folder: Path) -> Path:
                     _git(partial, "symbolic-ref", "HEAD", os.fsdecode(head[1]))
                 partial.rename(mirror)
     if done.returncode:
-        said = _said(done).replace(url, redact(url))
-        raise StepError(f"{redact(url)} can't be cloned: {said}; check the address, the network and the credentials")
+        raise StepError(f"{url} can't be cloned: {_said(done)}; check the address, the network and the credentials")
     return mirror
 
 

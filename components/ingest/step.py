@@ -7,7 +7,7 @@ from components.dataset.images import image_files
 from components.dataset.layout import SPLITS, find_file
 from components.dataset.lineage import Lineage, code_facts, grouped
 from components.dataset.packing import pack_loose_images
-from components.errors import StepError
+from components.errors import StepError, redacted
 from components.ingest.manifest import ListedFile, manifest_md5, md5_file, read_manifest
 from components.ingest.objects import ObjectCache, ObjectSource, Patience, ensure_space
 from components.ingest.revision import Revision, resolve
@@ -15,7 +15,7 @@ from components.ingest.sources import Committed, LocalCache
 from components.ingest.staging import copy, link, staged
 from components.ingest.workspace import refuse_changed_data, refuse_uncommitted_pointer
 from components.process.progress import progress
-from components.storage.versioning import Remote, open_remote, redact
+from components.storage.versioning import Remote, open_remote
 
 _NEEDED = (*(f"{split}.parquet" for split in SPLITS), "item_feature.parquet")
 _WELCOME = ("item_info.parquet", "truth.json")
@@ -47,7 +47,7 @@ def ingest(
         for entry in entries:
             link(objects.path(entry.md5), folder / entry.path)
         lineage = Lineage(
-            repository=redact(repository),
+            repository=redacted(repository),
             revision=revision,
             data_commit=found.commit,
             data_md5=f"{found.data_md5}.dir",

@@ -25,9 +25,7 @@ from components.tracking.runs import TrackedRun, run_for
 from components.tracking.server import NotThereError, RegistryRefusedError
 
 CODE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
-_DESCRIPTION = (
-    "Click-through-rate rankers. A challenger waits for review; `mmctr review` decides, by hand or by webhook."
-)
+_DESCRIPTION = "Click-through-rate rankers. A challenger waits for a person's decision with `mmctr review`."
 
 
 def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out: Path) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from components.errors import StepError, one_line
+from components.errors import StepError, one_line, redacted
 
 # The first two name files in AWS's format, and such a file may say `credential_process = COMMAND`.
 _RUN_PROGRAMS = ("configpath", "credentialpath", "bearer_token_command")
@@ -96,7 +96,7 @@ def open_remote(config: str, repository: Path | None, url: str = "") -> Remote:
             raise StepError(f"the revision's .dvc/config can't be used: {one_line(error)}") from None
         except ImportError as error:
             raise StepError(f"the data's remote can't be read here: {one_line(error)}") from None
-    location = redact(str(place) if place is not None else str(settings["remote"][name_of_remote]["url"]))
+    location = redacted(str(place) if place is not None else str(settings["remote"][name_of_remote]["url"]))
     return Remote(location, place, kind(**arguments), path)
 
 
@@ -116,14 +116,6 @@ def _place(settings: Any, name: str, root: Path) -> PurePosixPath | None:
     """The remote's path inside the repository, when `.dvc/config` gives a relative one that stays within."""
     url = str(settings["remote"].get(name, {}).get("url", ""))
     return PurePosixPath(Path(url).relative_to(root)) if Path(url).is_relative_to(root) else None
-
-
-def redact(url: str) -> str:
-    """A URL as it may stand in a log: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.netloc:
-        return url
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def add(repository: Path, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """`mmctr review` and `mmctr rollback`: a person decides which version serves."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,33 +124,6 @@ def reject_version(
     with _saying_what_an_interrupt_left():
         outcome = reject(_models(name, workspace), version, Reviewer(by, note))
     _conclude(outcome)
-
-
-@review_app.command("listen")
-def listen(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0: any.")] = 8099,
-    name: Name = "mmctr",
-    workspace: Workspace = Path(".mmctr"),
-) -> None:
-    """Approve versions that get the tag `mmctr.promote` in MLflow, told by its signed webhook.
-
-    The secret that MLflow signs with stands in MMCTR_WEBHOOK_SECRET. The webhook's event is `model_version_tag.set`.
-
-    Example: `mmctr review listen --host 0.0.0.0 --port 8099`
-    """
-    import logging
-
-    from components.review.webhook import SECRET_VARIABLE, Gatekeeper, Receiver
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    gatekeeper = Gatekeeper(os.environ.get(SECRET_VARIABLE, ""))
-    receiver = Receiver(_models(name, workspace), gatekeeper, host, port)
-    Console(highlight=False).print(f"listening at {receiver.url} for {name}; stop with Ctrl-C")
-    try:
-        receiver.run()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
 
 
 def rollback(

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from components.storage.versioning import redact
+from components.errors import redacted
 from components.tracking.server import tracking_uri
 from pipelines.local import Event
 
@@ -110,7 +110,7 @@ class RunScreen:
         auc = found["metrics"]["candidate"]["auc"]
         self._say(f"AUC        {auc['value']:.4f} [dim](95% interval {auc['low']:.4f} to {auc['high']:.4f})[/dim]")
         self._say(f"report     {found['report']}")
-        self._say(f"registry   {redact(tracking_uri(self.workspace))}")
+        self._say(f"registry   {redacted(tracking_uri(self.workspace))}")
         self._say(f"took       {seconds:.0f} s")
         self._say(f"next       {self._next(verdict, registration)}")
 

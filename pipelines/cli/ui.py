@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from components.errors import StepError
+from components.errors import StepError, redacted
 from components.process.children import Child
-from components.storage.versioning import redact
 from components.tracking.server import URI_VARIABLE, sqlite_file, tracking_uri
 from pipelines.cli.options import WorkspaceOption
 from pipelines.cli.stopping import stoppable
@@ -34,7 +33,7 @@ def ui(
     address = tracking_uri(workspace)
     database = sqlite_file(address)
     if database is None:
-        print(f"{URI_VARIABLE} names a server of its own; its pages are at {redact(address)}")
+        print(f"{URI_VARIABLE} names a server of its own; its pages are at {redacted(address)}")
         return
     if not database.is_file():
         raise StepError(

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from components.errors import StepError
-from components.storage.versioning import redact
+from components.errors import StepError, redacted
 from components.tracking.server import sqlite_file
 from pipelines.doctor.finding import Finding
 
@@ -42,7 +41,7 @@ def storage(location: str | None) -> Finding:
             return Finding("data", "error", f"the DVC remote {location} is no folder", "check the url in .dvc/config")
         return Finding("data", "ok", f"the DVC remote {location} is there")
     if not location.startswith("s3://"):
-        return Finding("data", "unchecked", f"the DVC remote {redact(location)}: only S3 and folders can be checked")
+        return Finding("data", "unchecked", f"the DVC remote {redacted(location)}: only S3 and folders can be checked")
     from components.storage.objects import open_store
 
     name, store = f"mmctr-doctor-{os.getpid()}", open_store(location)
@@ -79,7 +78,7 @@ def mlflow(variables: Mapping[str, str]) -> Finding:
     address = variables.get("MLFLOW_TRACKING_URI", "")
     if not address.startswith("http"):
         return _registry_file(address)
-    shown = redact(address)
+    shown = redacted(address)
     status, _ = _get(f"{address}/health", variables)
     if status != 200:
         return Finding("MLflow", "error", f"{shown}: {_words(status)}", "start it (`make services`), or check the URI")
@@ -108,7 +107,7 @@ def _registry_file(address: str) -> Finding:
     file = sqlite_file(address or f"sqlite:///{Path('.mmctr').resolve() / 'mlflow.db'}")
     if file is None:
         remedy = "set MLFLOW_TRACKING_URI to http(s)://... or sqlite:///FILE, or unset it"
-        return Finding("MLflow", "error", f"{redact(address)} is neither a server nor a SQLite file", remedy)
+        return Finding("MLflow", "error", f"{redacted(address)} is neither a server nor a SQLite file", remedy)
     if not file.is_file():
         return Finding("MLflow", "unchecked", f"no registry yet at {file}; the first run makes it, without a server")
     try:
@@ -127,7 +126,7 @@ def clock(variables: Mapping[str, str]) -> Finding:
             _, date = _get(address, variables)
             if date:
                 theirs = email.utils.parsedate_to_datetime(date).timestamp()
-                return skew(time.time() - theirs, redact(address))
+                return skew(time.time() - theirs, redacted(address))
     return Finding("clock", "unchecked", "no server is named, or none answered, to compare with")
 
 

@@ -20,13 +20,6 @@ import pytest
 from infra.local.postgres import find_program
 from infra.local.s3 import S3Server
 
-WEBHOOKS_TO_THIS_MACHINE = {
-    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
-    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
-    "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "cGxlYXNlLWRvLW5vdC11c2UtdGhpcy1pbi1zZXJ2aWM=",
-}
 READY_SECONDS = 90  # a loaded machine of two cores takes 20
 
 
@@ -151,7 +144,7 @@ def mlflow_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflo
 def mlflow_on_postgres(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[MlflowServer]:
     """As in production: PostgreSQL behind it, artifacts on S3, and clients that know neither."""
     artifacts = f"s3://{s3.make_bucket()}/mlflow"
-    env = {**s3.writer.environment(s3.endpoint), **WEBHOOKS_TO_THIS_MACHINE}
+    env = s3.writer.environment(s3.endpoint)
     folder = tmp_path_factory.mktemp("mlflow-postgres")
     with running_postgres() as backend, running_mlflow(folder, backend, artifacts, env=env) as server:
         yield server
