@@ -86,15 +86,15 @@ def distributions(weights: Tensor, real_BL: Tensor) -> tuple[Tensor, Tensor]:
     return shares_BHL[:, :, None], (total_BH > 0)[..., None]
 
 
-def measure(shares_BHQL: Tensor, valid_BHQ: Tensor, batch: Histories) -> dict[str, Tensor]:
+def measure(shares_BHAL: Tensor, valid_BHA: Tensor, batch: Histories) -> dict[str, Tensor]:
     """A number a row, NaN where nothing is defined: the mean over its heads and real queries."""
-    queries_B = valid_BHQ.sum((1, 2)).double()
-    shares_BHQL = shares_BHQL.double() * valid_BHQ[..., None]
-    attention_BL = shares_BHQL.sum((1, 2)) / queries_B[:, None]
+    queries_B = valid_BHA.sum((1, 2)).double()
+    shares_BHAL = shares_BHAL.double() * valid_BHA[..., None]
+    attention_BL = shares_BHAL.sum((1, 2)) / queries_B[:, None]
     length_B = batch.real_BL.sum(1)
     # The inverted mask lets weight fall on padding, and an even weight on all positions is then the most possible.
     keys_B = (batch.real_BL | (attention_BL > 0)).sum(1)
-    entropy_B = -torch.xlogy(shares_BHQL, shares_BHQL).sum((1, 2, 3)) / queries_B / np.log(2)
+    entropy_B = -torch.xlogy(shares_BHAL, shares_BHAL).sum((1, 2, 3)) / queries_B / np.log(2)
     age_BL = torch.arange(batch.real_BL.shape[1] - 1, -1, -1, device=length_B.device).expand_as(batch.real_BL)
     quarter_B = (length_B + 3) // 4
     newest_BL = age_BL < quarter_B[:, None]
@@ -102,7 +102,7 @@ def measure(shares_BHQL: Tensor, valid_BHQ: Tensor, batch: Histories) -> dict[st
     same_B = batch.same_BL.sum(1)
     mixed_B = (same_B > 0) & (same_B < length_B)  # elsewhere there is nothing to prefer
     nothing = torch.full_like(entropy_B, torch.nan)
-    on_padding_BHQL = shares_BHQL.masked_fill(batch.real_BL[:, None, None], 0.0)
+    on_padding_BHAL = shares_BHAL.masked_fill(batch.real_BL[:, None, None], 0.0)
     return {
         "entropy_bits": entropy_B,
         "entropy_share": entropy_B / torch.log2(keys_B.double()),
@@ -111,8 +111,8 @@ def measure(shares_BHQL: Tensor, valid_BHQ: Tensor, batch: Histories) -> dict[st
         "newest_quarter": (attention_BL * newest_BL).sum(1),
         "oldest_quarter": (attention_BL * oldest_BL).sum(1),
         "quarter_items": quarter_B / length_B,
-        "on_padding": on_padding_BHQL.sum((1, 2, 3)) / queries_B,
-        "largest_on_padding": on_padding_BHQL.amax((1, 2, 3)),
+        "on_padding": on_padding_BHAL.sum((1, 2, 3)) / queries_B,
+        "largest_on_padding": on_padding_BHAL.amax((1, 2, 3)),
     }
 
 
@@ -160,15 +160,15 @@ def _examples(ranker: Ranker, rows: RowStore, chosen: Array, dataset: Path) -> l
     batch = read(ranker, rows, numbers)
     found = ranker.attention(batch.history_BL, batch.item_B)
     last = ranker.config.layers - 1 if isinstance(ranker.interest, InterestTransformer) else 0
-    shares_BHQL, _ = distributions(found[last], batch.real_BL)
-    heads_BQL = shares_BHQL.mean(1).cpu().numpy()
+    shares_BHAL, _ = distributions(found[last], batch.real_BL)
+    heads_BAL = shares_BHAL.mean(1).cpu().numpy()
     layer = weight_names(ranker)[last][1]
     labels = rows.label[numbers].tolist() if rows.has_labels else [None] * len(numbers)
     examples = []
     for row, number in enumerate(numbers.tolist()):
         real = batch.real_BL[row].cpu().numpy()
-        queries_QL = heads_BQL[row][real] if found[last].dim() == 4 else heads_BQL[row]
-        weights = {"rows_by_item": queries_QL[:, real], "same": batch.same_BL[row].cpu().numpy()[real]}
+        queries_AL = heads_BAL[row][real] if found[last].dim() == 4 else heads_BAL[row]
+        weights = {"rows_by_item": queries_AL[:, real], "same": batch.same_BL[row].cpu().numpy()[real]}
         items = batch.history_BL[row].cpu().numpy()[real]
         facts = {"row": number, "label": labels[row], "layer": layer, "item": int(batch.item_B[row])}
         examples.append({**facts, "history": items, **weights})

@@ -46,9 +46,9 @@ def describe(examples: list[Json], dataset: Path) -> list[Json]:
 
 
 def _described(example: Json, cards: dict[int, Json]) -> Json:
-    queries_QL = example["rows_by_item"]
-    by_item_L, newest_L = queries_QL.mean(0), queries_QL[-1]
-    has_map = len(queries_QL) == len(example["history"])
+    queries_AL = example["rows_by_item"]
+    by_item_L, newest_L = queries_AL.mean(0), queries_AL[-1]
+    has_map = len(queries_AL) == len(example["history"])
     items = [
         {**cards[int(item)], "shares_tag": bool(same), "weight": _digits(weight), "newest_query": _digits(newest)}
         for item, same, weight, newest in list(
@@ -64,7 +64,7 @@ def _described(example: Json, cards: dict[int, Json]) -> Json:
         "padding": _digits(max(0.0, 1.0 - by_item_L.sum())),
         "target": cards[example["item"]],
         "items": items,
-        "map": [[_digits(w) for w in line[-SHOWN:]] for line in queries_QL[-SHOWN:]] if has_map else None,
+        "map": [[_digits(w) for w in line[-SHOWN:]] for line in queries_AL[-SHOWN:]] if has_map else None,
     }
 
 

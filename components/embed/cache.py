@@ -62,7 +62,7 @@ class Room:
     def dimension(self) -> int:
         return int(self.shards[0].vectors.shape[1]) if self.shards else 0
 
-    def gather(self, keys: Sequence[bytes | None], into_ND: np.ndarray) -> None:
+    def gather(self, keys: Sequence[bytes | None], into_NC: np.ndarray) -> None:
         """Copies each key's vector to its row; rows without a key are left as they are."""
         rows_of: dict[int, list[tuple[int, int]]] = {}
         for target, key in enumerate(keys):
@@ -71,7 +71,7 @@ class Room:
                 rows_of.setdefault(shard, []).append((target, row))
         for shard, pairs in sorted(rows_of.items()):
             targets, rows = np.array(pairs, dtype=np.int64).T
-            into_ND[targets] = self.shards[shard].vectors[rows]
+            into_NC[targets] = self.shards[shard].vectors[rows]
 
 
 class VectorCache:

@@ -55,15 +55,15 @@ class AttentionPool(nn.Module):
         self.c_proj = nn.Linear(channels, outputs)
 
     def forward(self, map_BCHW: Tensor) -> Tensor:
-        x_BPC = map_BCHW.flatten(2).transpose(1, 2)
-        x_BPC = torch.cat([x_BPC.mean(1, keepdim=True), x_BPC], dim=1) + self.positional_embedding
+        x_BLC = map_BCHW.flatten(2).transpose(1, 2)
+        x_BLC = torch.cat([x_BLC.mean(1, keepdim=True), x_BLC], dim=1) + self.positional_embedding
         query, key, value = (
             part.unflatten(-1, (self.heads, HEAD_WIDTH)).transpose(1, 2)
-            for part in (self.q_proj(x_BPC[:, :1]), self.k_proj(x_BPC), self.v_proj(x_BPC))
+            for part in (self.q_proj(x_BLC[:, :1]), self.k_proj(x_BLC), self.v_proj(x_BLC))
         )
         pooled = scaled_dot_product_attention(query, key, value)
-        pooled_BD: Tensor = self.c_proj(pooled.transpose(1, 2).flatten(1))
-        return pooled_BD
+        pooled_BC: Tensor = self.c_proj(pooled.transpose(1, 2).flatten(1))
+        return pooled_BC
 
 
 class ClipResNet(nn.Module):

@@ -32,12 +32,12 @@ class Projection:
     matrix: np.ndarray | None  # None keeps every width
     facts: dict[str, Any]  # modalities with widths and variants, fusion, share of variance explained, …
 
-    def apply(self, vectors_ND: np.ndarray) -> np.ndarray:
+    def apply(self, vectors_NC: np.ndarray) -> np.ndarray:
         """Float64 inside, and blocks of one size, so that a row's result does not depend on the others."""
         outputs = []
-        for start in range(0, len(vectors_ND), APPLIED):
-            block = np.zeros((APPLIED, vectors_ND.shape[1]))
-            rows = vectors_ND[start : start + APPLIED]
+        for start in range(0, len(vectors_NC), APPLIED):
+            block = np.zeros((APPLIED, vectors_NC.shape[1]))
+            rows = vectors_NC[start : start + APPLIED]
             block[: len(rows)] = (rows - self.mean) * self.scale
             outputs.append((block if self.matrix is None else block @ self.matrix)[: len(rows)].astype(np.float32))
         return np.concatenate(outputs)
@@ -70,27 +70,27 @@ def load_projection(data: bytes, where: str) -> Projection:
 
 def fit_projection(blocks: Blocks, widths: Sequence[int], config: EmbedConfig) -> Projection:
     """Fits on all rows that `blocks` yields, in memory for D × D numbers and one block."""
-    count, mean_D, variance_D = _moments(blocks)
+    count, mean_C, variance_C = _moments(blocks)
     if count < 2:
         raise StepError(f"{count} items seen in train have usable vectors: a projection needs at least 2")
-    scale_D = _scales(variance_D, widths, config)
+    scale_C = _scales(variance_C, widths, config)
     facts: dict[str, Any] = {"fusion": config.fusion, "standardise": config.standardise, "fitted_on": count}
     if config.fusion == "none":
-        return Projection(mean_D, scale_D, None, {**facts, "explained_variance": 1.0})
-    matrix_DK, explained = np.zeros((sum(widths), config.dimension)), []
+        return Projection(mean_C, scale_C, None, {**facts, "explained_variance": 1.0})
+    matrix_CW, explained = np.zeros((sum(widths), config.dimension)), []
     if count <= sum(widths):
-        centred_ND = np.concatenate([(block - mean_D) * scale_D for block in blocks()]) / np.sqrt(count - 1)
-        total = float(np.square(centred_ND).sum())
+        centred_NC = np.concatenate([(block - mean_C) * scale_C for block in blocks()]) / np.sqrt(count - 1)
+        total = float(np.square(centred_NC).sum())
     else:
-        covariance_DD = _covariance(blocks, mean_D, scale_D)
-        total = float(np.trace(covariance_DD))
+        covariance_CC = _covariance(blocks, mean_C, scale_C)
+        total = float(np.trace(covariance_CC))
     for rows, outputs in _panels(widths, config):
         wanted = min(outputs.stop - outputs.start, count - 1, rows.stop - rows.start)
         if count <= sum(widths):
-            values, directions = _principal_of_few(centred_ND[:, rows], wanted)
+            values, directions = _principal_of_few(centred_NC[:, rows], wanted)
         else:
-            values, directions = _principal(covariance_DD[rows, rows], wanted)
-        matrix_DK[rows, outputs.start : outputs.start + len(values)] = directions
+            values, directions = _principal(covariance_CC[rows, rows], wanted)
+        matrix_CW[rows, outputs.start : outputs.start + len(values)] = directions
         explained.extend(values.tolist())
     # One number brings the result to a mean square of 1: the geometry stays, a network gets sane inputs.
     gain = np.sqrt(config.dimension / max(sum(explained), 1e-30))
@@ -100,7 +100,7 @@ def fit_projection(blocks: Blocks, widths: Sequence[int], config: EmbedConfig) -
         "components": len(explained),
         "spectrum": [v / sum(explained) for v in explained],
     }
-    return Projection(mean_D, scale_D, matrix_DK * gain, facts)
+    return Projection(mean_C, scale_C, matrix_CW * gain, facts)
 
 
 def fit_id(blocks: Blocks, config: EmbedConfig, inputs: list[dict[str, Any]]) -> str:
@@ -123,25 +123,25 @@ def _moments(blocks: Blocks) -> tuple[int, np.ndarray, np.ndarray]:
     return count, mean, np.asarray(squares / max(count - 1, 1))
 
 
-def _scales(variance_D: np.ndarray, widths: Sequence[int], config: EmbedConfig) -> np.ndarray:
+def _scales(variance_C: np.ndarray, widths: Sequence[int], config: EmbedConfig) -> np.ndarray:
     """Each modality brings a total variance of 1, so that the wider or louder one does not drown the other."""
-    scale_D, start = np.ones_like(variance_D), 0
+    scale_C, start = np.ones_like(variance_C), 0
     for width in widths:
         part = slice(start, start + width)
         start += width
         if config.standardise == "modality":
-            scale_D[part] = 1.0 / np.sqrt(max(float(variance_D[part].sum()), 1e-30))
+            scale_C[part] = 1.0 / np.sqrt(max(float(variance_C[part].sum()), 1e-30))
         elif config.standardise == "feature":
             # A width that never varies carries nothing: it gets no say instead of an endless one.
-            alive = variance_D[part] > 1e-12 * max(float(variance_D[part].max()), 1e-30)
-            scale_D[part] = np.where(alive, 1.0 / np.sqrt(np.where(alive, variance_D[part], 1.0) * width), 0.0)
-    return scale_D
+            alive = variance_C[part] > 1e-12 * max(float(variance_C[part].max()), 1e-30)
+            scale_C[part] = np.where(alive, 1.0 / np.sqrt(np.where(alive, variance_C[part], 1.0) * width), 0.0)
+    return scale_C
 
 
-def _covariance(blocks: Blocks, mean_D: np.ndarray, scale_D: np.ndarray) -> np.ndarray:
-    total, count = np.zeros((len(mean_D), len(mean_D))), 0
+def _covariance(blocks: Blocks, mean_C: np.ndarray, scale_C: np.ndarray) -> np.ndarray:
+    total, count = np.zeros((len(mean_C), len(mean_C))), 0
     for block in blocks():
-        centred = (block - mean_D) * scale_D
+        centred = (block - mean_C) * scale_C
         total += centred.T @ centred
         count += len(block)
     return total / max(count - 1, 1)
@@ -156,16 +156,16 @@ def _panels(widths: Sequence[int], config: EmbedConfig) -> list[tuple[slice, sli
     return [(slice(int(starts[i]), int(starts[i + 1])), slice(bounds[i], bounds[i + 1])) for i in range(len(widths))]
 
 
-def _principal(covariance_DD: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _principal(covariance_CC: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """The leading variances, and their directions as columns."""
-    values, vectors = _leading(covariance_DD, wanted)
+    values, vectors = _leading(covariance_CC, wanted)
     return values, _signed(vectors)
 
 
-def _principal_of_few(centred_ND: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _principal_of_few(centred_NC: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """The same from the N × N products, where there are fewer items than widths."""
-    values, vectors_NK = _leading(centred_ND @ centred_ND.T, wanted)
-    return values, _signed(centred_ND.T @ vectors_NK / np.sqrt(values))
+    values, vectors_NW = _leading(centred_NC @ centred_NC.T, wanted)
+    return values, _signed(centred_NC.T @ vectors_NW / np.sqrt(values))
 
 
 def _leading(symmetric: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,23 +20,23 @@ class View:
 
     def nearest(self, queries: np.ndarray, count: int = NEAREST) -> tuple[np.ndarray, np.ndarray]:
         """Positions and cosines of the nearest usable others of each query, best first; ties go to the lower id."""
-        cosine_QN = self.unit[queries] @ self.unit.T
-        cosine_QN[:, ~self.usable] = -np.inf
-        cosine_QN[np.arange(len(queries)), queries] = -np.inf
+        cosine_SN = self.unit[queries] @ self.unit.T
+        cosine_SN[:, ~self.usable] = -np.inf
+        cosine_SN[np.arange(len(queries)), queries] = -np.inf
         count = min(count, len(self.unit) - 1)
         # The best few first, then those in order: sorting thousands of cosines for five would be most of a warm run.
         best = (
-            np.sort(np.argpartition(-cosine_QN, count - 1, axis=1)[:, :count], axis=1)
+            np.sort(np.argpartition(-cosine_SN, count - 1, axis=1)[:, :count], axis=1)
             if count
             else queries[:, None][:, :0]
         )
-        cosines = np.take_along_axis(cosine_QN, best, axis=1)
+        cosines = np.take_along_axis(cosine_SN, best, axis=1)
         order = np.argsort(-cosines, axis=1, kind="stable")
         return np.take_along_axis(best, order, axis=1), np.take_along_axis(cosines, order, axis=1)
 
 
-def view(name: str, vectors_ND: np.ndarray, usable_N: np.ndarray) -> View:
-    centred = np.asarray(vectors_ND, dtype=np.float32)
+def view(name: str, vectors_NC: np.ndarray, usable_N: np.ndarray) -> View:
+    centred = np.asarray(vectors_NC, dtype=np.float32)
     if usable_N.any():
         centred = centred - centred[usable_N].mean(0)
     return View(name, centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12), usable_N)

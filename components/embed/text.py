@@ -77,9 +77,9 @@ class TextEncoder:
 
     @torch.inference_mode()
     def embed(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        hidden_BLD = self.network(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state.float()
+        hidden_BLC = self.network(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state.float()
         weight_BL1 = mask_BL.unsqueeze(-1).float()
-        vectors: Tensor = (hidden_BLD * weight_BL1).sum(1) / weight_BL1.sum(1)
+        vectors: Tensor = (hidden_BLC * weight_BL1).sum(1) / weight_BL1.sum(1)
         return torch.nn.functional.normalize(vectors, dim=-1) if self.preprocessing.normalise else vectors
 
 

@@ -23,10 +23,10 @@ def vectors(rows: int, seed: int = 0) -> np.ndarray:
     return mixed.astype(np.float32)
 
 
-def in_blocks(rows_ND: np.ndarray, size: int = 7) -> Blocks:
+def in_blocks(rows_NC: np.ndarray, size: int = 7) -> Blocks:
     def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, len(rows_ND), size):
-            yield rows_ND[start : start + size]
+        for start in range(0, len(rows_NC), size):
+            yield rows_NC[start : start + size]
 
     return blocks
 

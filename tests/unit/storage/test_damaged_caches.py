@@ -39,9 +39,9 @@ def read_vectors(folder: Path) -> bytes:
             if lacking:
                 encoded = [CachedVector(key, np.frombuffer(key, np.uint8)[:8] + np.float32(value)) for key in lacking]
                 vectors.put(variant, encoded, 8)
-            into_ND = np.zeros((len(KEYS), 8), np.float32)
-            vectors.room(variant).gather(KEYS, into_ND)
-            found.append(into_ND.tobytes())
+            into_NC = np.zeros((len(KEYS), 8), np.float32)
+            vectors.room(variant).gather(KEYS, into_NC)
+            found.append(into_NC.tobytes())
         for fit in ("projections/a", "projections/b"):
             kept = vectors.recall(fit)
             if kept is None:
