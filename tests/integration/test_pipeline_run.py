@@ -1,34 +1,16 @@
 """The whole pipeline, as a user runs it: `mmctr run` in processes of their own, on a small data set."""
 
-import json
-import os
 import re
 import shutil
-import signal
-import sqlite3
 import subprocess
-import sys
-import time
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from components.dataset.sample import SIZES, write_sample
+from tests.local_run import query, walk
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).parents[2]
-# Two epochs on 1,500 rows learn next to nothing: here the pipeline is tested, not the model.
-SETTINGS = (
-    "train.max_epochs=2",
-    "gate.auc_floor=0.4",
-    "gate.minimum_rows=100",
-    "gate.calibration_ceiling=1",
-    "gate.baseline_margin=-1",
-)
-QUICK = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +23,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workspace")
-
-
-def command(workspace: Path, data: Path, *more: str) -> list[str]:
-    program = "from pipelines.cli import main; main()"
-    return [sys.executable, "-c", program, "run", "--data", str(data), "--workspace", str(workspace), *QUICK, *more]
-
-
-def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {
-        "PYTHONPATH": str(ROOT),
-        "COLUMNS": "200",
-    }
-
-
-def walk(workspace: Path, data: Path, *more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(workspace, data, *more), env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=900
-    )
-
-
-def query(workspace: Path, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(workspace / "mlflow.db")) as database:
-        return database.execute(sql).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -127,73 +86,7 @@ def test_a_failed_step_is_named_with_its_cause_and_registers_nothing(tmp_path: P
     assert query(tmp_path, "select status from runs") == [("FAILED",)]  # the exit handler had its say
 
 
-@pytest.mark.parametrize(
-    ("sign", "step", "status"),
-    [
-        pytest.param(signal.SIGINT, "train", 130, id="Ctrl-C"),
-        pytest.param(signal.SIGHUP, "validate", 129, id="the terminal is closed"),
-        pytest.param(signal.SIGKILL, "train", -9, id="kill -9"),
-    ],
-)
-def test_whatever_ends_the_command_ends_every_step(
-    tmp_path: Path, data: Path, sign: signal.Signals, step: str, status: int
-) -> None:
-    # The command leaves SIGHUP ignored where it finds it so, as under nohup, and these tests may themselves run there.
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    process = subprocess.Popen(
-        command(tmp_path, data), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    signal.signal(signal.SIGHUP, before)
-    events = _wait_for_step(tmp_path, step)
-    _wait_until(lambda: len(_processes_of(events)) >= 3)
-    process.send_signal(sign)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "Traceback" not in errors
-    _wait_until(lambda: not _processes_of(events))
-    assert '"register"' not in events.read_text()
-    scratch = events.with_name("tmp")
-    if sign == signal.SIGKILL:
-        assert any(scratch.iterdir()), "the test needs the temporary files that a killed run leaves"
-        done = walk(tmp_path, data)
-        assert "mmctr version 1, alias challenger" in done.stdout
-        assert query(tmp_path, "select count(*) from model_versions") == [(1,)]
-    else:
-        assert "the same command goes on from there" in output
-    assert not scratch.exists()
-
-
 def test_a_gate_that_fails_has_an_exit_status_of_its_own(workspace: Path, data: Path) -> None:
     failed = walk(workspace, data, "--set", "gate.auc_floor=0.999")
     assert failed.returncode == 3, failed.stdout + failed.stderr
     assert "gate       fail: nothing is registered" in failed.stdout
-
-
-def _wait_for_step(workspace: Path, name: str) -> Path:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        for events in workspace.glob("runs/*/events.jsonl"):
-            lines = [json.loads(line) for line in events.read_text().splitlines()]
-            if any(line["kind"] == "step" and line["name"] == name for line in lines):
-                return events
-        time.sleep(0.1)
-    raise AssertionError(f"{name} did not start")
-
-
-def _processes_of(events: Path) -> list[int]:
-    """Every process, in whatever session, that was started for the run of this events file."""
-    found = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if str(events).encode() in environ.read_bytes():
-                found.append(int(environ.parent.name))
-        except OSError:  # it ended meanwhile
-            continue
-    return found
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
