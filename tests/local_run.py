@@ -1,9 +1,12 @@
 """`mmctr run` in processes of its own, on a small data set, as a user starts it."""
 
+import json
 import os
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -40,3 +43,45 @@ def walk(workspace: Path, data: Path, *more: str) -> "subprocess.CompletedProces
 def query(workspace: Path, sql: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(workspace / "mlflow.db")) as database:
         return database.execute(sql).fetchall()
+
+
+def steps_started(events: Path) -> dict[str, float]:
+    """When each step of a run began, in seconds since 1970."""
+    whole = [line for line in events.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    found = [json.loads(line) for line in whole]
+    return {
+        str(event["name"]): float(event["time"])
+        for event in found
+        if event["kind"] == "step" and event["state"] == "started"
+    }
+
+
+def wait_for_step(workspace: Path, name: str, alive: Callable[[], bool] = lambda: True) -> Path:
+    """Returns the events file of the newest run once the step has begun."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        for events in sorted(workspace.glob("runs/*/events.jsonl"), reverse=True)[:1]:
+            if name in steps_started(events):
+                return events
+        assert alive(), f"the run ended before {name} began"
+        time.sleep(0.05)
+    raise AssertionError(f"{name} did not start")
+
+
+def processes_of(events: Path) -> list[int]:
+    """Every process, in whatever session, that was started for the run of this events file."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if str(events).encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(0.05)
