@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.dataset.footers import READ_ERRORS, first_line
 from components.dataset.layout import HISTORY, ITEM, LABEL, LIKES, USER, VIEWS
 from components.errors import StepError
 from components.process.progress import progress
@@ -26,11 +27,11 @@ from components.storage.verified import made_once, require
 
 Array = npt.NDArray[Any]
 
-FORMAT = 3  # part of the cache key: raise it when the layout below or the meaning of an id changes
+FORMAT = 4  # part of the cache key: raise it when the layout below or the meaning of an id changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
-LARGEST_ID = 2**31 - 1  # in a history it stands for all larger ids as well, which four bytes can't hold: none is known
+LARGEST_ID = 2**31 - 1  # stands for all larger ids as well, which four bytes can't hold: none of them is known
 
 RECORD = np.dtype(
     [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("likes", "u1"), ("views", "u1"), ("label", "u1")]
@@ -167,7 +168,7 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
         progress(f"convert {parquet.name}", file.metadata.num_rows, "rows") as bar,
     ):
         np.zeros(1, FILES["history"]).tofile(history_file)
-        for numbers, table in _tables(file, columns, excluded):
+        for numbers, table in _tables(file, parquet, columns, excluded):
             records, history = _columns(table, numbers, end_of_history, parquet)
             records.tofile(records_file)
             history.tofile(history_file)
@@ -181,15 +182,25 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
     return max_item
 
 
-def _tables(file: pq.ParquetFile, columns: list[str], excluded: Array) -> Iterator[tuple[Array, pa.Table]]:
+def _tables(
+    file: pq.ParquetFile, parquet: Path, columns: list[str], excluded: Array
+) -> Iterator[tuple[Array, pa.Table]]:
     """The kept rows, a read at a time, with their numbers in the file."""
     first_row = 0
-    for batch in file.iter_batches(batch_size=ROWS_A_READ, columns=columns, use_threads=False):
+    batches = file.iter_batches(batch_size=ROWS_A_READ, columns=columns, use_threads=False)
+    while (batch := _next_batch(batches, parquet)) is not None:
         table = pa.Table.from_batches([batch]).combine_chunks()
         rows = np.arange(first_row, first_row + table.num_rows)
         first_row += table.num_rows
         keep = np.isin(rows, excluded, assume_unique=True, invert=True)
         yield rows[keep], table if keep.all() else table.filter(pa.array(keep)).combine_chunks()
+
+
+def _next_batch(batches: Iterator[pa.RecordBatch], parquet: Path) -> pa.RecordBatch | None:
+    try:
+        return next(batches, None)
+    except READ_ERRORS as error:
+        raise StepError(f"{parquet} is damaged inside ({first_line(error)}): write or copy it again") from None
 
 
 def _columns(table: pa.Table, numbers: Array, end_of_history: int, parquet: Path) -> tuple[Array, Array]:
@@ -216,8 +227,8 @@ def _columns(table: pa.Table, numbers: Array, end_of_history: int, parquet: Path
     records["start"] = end_of_history + np.cumsum(lengths) - lengths
     records["length"] = lengths
     records["label"] = NO_LABEL
+    records["item"] = np.minimum(_numbers(table, ITEM, parquet, 2**63 - 1), LARGEST_ID)
     for name, column, top in (
-        ("item", ITEM, LARGEST_ID),
         ("likes", LIKES, 255),
         ("views", VIEWS, 255),
         ("label", LABEL, 1),

@@ -28,25 +28,40 @@ def score(
     which: npt.NDArray[Any] | None = None,
     known: npt.NDArray[np.bool_] | None = None,
 ) -> Scores:
-    """Click probabilities of all rows, or of the row numbers in `which`, in that order.
+    """Click probabilities of all rows, or of the row numbers in `which`, in that order."""
+    return probabilities(score_logits(ranker, rows, batch_size, device, which, known))
+
+
+def probabilities(logits: npt.NDArray[np.float32]) -> Scores:
+    """In float64: in float32 the logits above 16.6 all become the probability 1, where the ranker tells rows apart."""
+    return torch.sigmoid(torch.tensor(logits, dtype=torch.float64)).numpy()
+
+
+def score_logits(
+    ranker: Ranker,
+    rows: RowStore,
+    batch_size: int = 4096,
+    device: str | torch.device = "cpu",
+    which: npt.NDArray[Any] | None = None,
+    known: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[np.float32]:
+    """What the ranker says of all rows, or of the row numbers in `which`, in that order.
 
     `known` says by id which items the ranker knows; without it, all that its table has a row for.
-
-    In float64: in float32 every logit above 16.6 becomes the probability 1, and rows that the ranker tells apart tie.
     """
     device = torch.device(device)
     numbers = np.arange(len(rows)) if which is None else which
     costs = group_costs(ranker, device.type)
     collate = Collator(rows, ranker.config.history_length, ranker.vocabulary.items, costs, known)
-    probabilities = np.empty(len(numbers), dtype=np.float64)
+    logits = np.empty(len(numbers), dtype=np.float32)
     was_training = ranker.training
     ranker.eval()
     with torch.inference_mode():
         for first in range(0, len(numbers), batch_size):
             chunk = numbers[first : first + batch_size]
             batch = collate(chunk).to(device)
-            logits = score_batch(ranker, batch).double()
-            in_row_order = torch.sigmoid(logits).cpu().numpy()[np.argsort(batch.rows_B, kind="stable")]
-            probabilities[first + np.argsort(chunk, kind="stable")] = in_row_order
+            logits_B = score_batch(ranker, batch).float()
+            in_row_order = logits_B.cpu().numpy()[np.argsort(batch.rows_B, kind="stable")]
+            logits[first + np.argsort(chunk, kind="stable")] = in_row_order
     ranker.train(was_training)
-    return probabilities
+    return logits

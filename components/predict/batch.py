@@ -1,12 +1,13 @@
 """Scores every row of a split with the version at an alias, in chunks that survive a kill.
 
-Scores are appended to one file of float32 beside the output; its length says how far the work got. A chunk is a whole
+Logits are appended to one file of float32 beside the output; its length says how far the work got. A chunk is a whole
 number of batches, so that a run that was killed makes the same batches as one that was not, and the same bytes. Rows go
 through the function that `evaluate` uses.
 """
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,12 +17,13 @@ import numpy.typing as npt
 
 from components.batches.device import pick_device
 from components.batches.rows import RowStore, names_item
-from components.batches.scoring import score
-from components.dataset.layout import split_path
-from components.errors import StepError
+from components.batches.scoring import score_logits
+from components.dataset.footers import SPLITS, FileContract, read_footer
+from components.dataset.layout import ITEM, LIKES, VIEWS, split_path
+from components.errors import StepError, one_line
 from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
-from components.predict.write import WRITERS, Format
+from components.predict.write import WRITERS, Format, Scored
 from components.process.progress import progress
 from components.storage.files import sha256_file, sha256_json, write_json
 from components.storage.locks import alone
@@ -31,6 +33,7 @@ from model.checkpoint import load
 from model.checks import at_least, one_of
 
 CHUNK_BATCHES = 16  # batches between two writes
+BYTES_A_ROW = 12  # at the least: a logit while scoring, and a score in the output
 
 
 @dataclass(frozen=True)
@@ -57,25 +60,69 @@ class Predicted:
 
 def predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
     """`data` is a dataset folder, or one parquet file of rows. Two at once must not write the same output."""
+    parquet = split_path(data, config.split) if data.is_dir() else data
+    _check_out(out, parquet, _check_rows(parquet))
+    with alone(out.with_name(f".{out.name}.lock"), wait=False):
+        try:
+            return _predict(parquet, out, models, workspace, config)
+        except OSError as error:
+            raise StepError(
+                f"--out {out}: it could not be written ({error.strerror or one_line(error)}); free space or name "
+                "another file; with the same --out the next run goes on where this one stopped"
+            ) from error
+
+
+def _check_rows(parquet: Path) -> int:
+    """The number of rows; refuses files and columns that can't be scored, by the footer alone."""
+    footer = read_footer(parquet, FileContract(str(parquet), SPLITS["test"].required))
+    if footer.problems:
+        raise StepError(f"--data: {'; '.join(footer.problems)}")
+    return footer.rows
+
+
+def _check_out(out: Path, parquet: Path, rows: int) -> None:
+    """Refuses an output that can't be written, before anything is scored."""
     if out.is_dir():
         raise StepError(f"--out {out} is a folder: name the file to write, for example {out / 'scores.parquet'}")
-    with alone(out.with_name(f".{out.name}.lock"), wait=False):
-        return _predict(data, out, models, workspace, config)
+    if out.resolve() == parquet.resolve():
+        raise StepError(f"--out {out} is the file of rows itself: name another file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            free = shutil.disk_usage(out.parent).free
+    except OSError as error:
+        raise StepError(f"--out {out}: nothing can be written in {out.parent} ({error.strerror})") from None
+    if free < rows * BYTES_A_ROW:
+        raise StepError(
+            f"--out {out}: {rows:,} scores need at least {rows * BYTES_A_ROW / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB "
+            "are free there: free space or name a file on another disk"
+        )
 
 
-def _predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
+def _check_ranges(rows: RowStore, parquet: Path, levels: int) -> None:
+    """As the served model refuses them. Negative ids and ids that are too large for a column never get here."""
+    for column, values, lowest, highest in (
+        (ITEM, rows.item, 1, 2**63 - 1),
+        (LIKES, rows.likes, 0, levels - 1),
+        (VIEWS, rows.views, 0, levels - 1),
+    ):
+        wrong = np.flatnonzero((values < lowest) | (values > highest))
+        if len(wrong):
+            raise StepError(
+                f"{parquet}: {column}, row {wrong[0]}: {values[wrong[0]]}; must be a whole number from {lowest} to "
+                f"{highest}"
+            )
+
+
+def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
     version = version_at(models, config.alias)
     if version is None:
         have = ", ".join(sorted(models.aliases())) or "none yet"
         raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")
-    parquet = split_path(data, config.split) if data.is_dir() else data
     package = local_package(models, version, workspace / "cache" / "models")
     ranker = load(package / "ranker.safetensors")
     rows = RowStore.build(parquet, workspace / "cache" / "rows")
-    if len(rows) and max(int(rows.likes.max()), int(rows.views.max())) >= ranker.vocabulary.levels:
-        raise StepError(
-            f"{parquet}: levels must be 0 to {ranker.vocabulary.levels - 1}, as {models.name} was trained on"
-        )
+    _check_ranges(rows, parquet, ranker.vocabulary.levels)
     device = pick_device(config.device)
     ranker.to(device)
     known = known_items(package, ranker.vocabulary.items)
@@ -86,17 +133,17 @@ def _predict(data: Path, out: Path, models: Models, workspace: Path, config: Pre
         chunk = config.batch_size * CHUNK_BATCHES
         for start in range(resumed_at, len(rows), chunk):
             which = np.arange(start, min(start + chunk, len(rows)))
-            unfinished.append(score(ranker, rows, config.batch_size, device, which, known))
+            unfinished.append(score_logits(ranker, rows, config.batch_size, device, which, known))
             bar.advance(len(which))
-    WRITERS[config.format](rows, unfinished.scores(), out)
+    scored = Scored(parquet, unfinished.logits(), names_item(known, rows.item))
+    WRITERS[config.format](scored, out)
     unfinished.remove()
-    unknown = int((~names_item(known, rows.item)).sum())
-    return Predicted(version.number, len(rows), resumed_at, unknown, out)
+    return Predicted(version.number, len(rows), resumed_at, int((~scored.known).sum()), out)
 
 
 @dataclass
 class _Unfinished:
-    """The scores so far, in a folder beside the output that is named after what is being scored."""
+    """The logits so far, in a folder beside the output that is named after what is being scored."""
 
     folder: Path
     rows: int
@@ -110,23 +157,23 @@ class _Unfinished:
             shutil.rmtree(folder)  # of other rows, or another version
         folder.mkdir(exist_ok=True)
         write_json(folder / key, {"rows": rows})
-        file = folder / "scores.f32"
+        file = folder / "logits.f32"
         scored = file.stat().st_size // 4 if file.exists() else 0
         if file.exists():
             os.truncate(file, scored * 4)  # a kill may have cut a number in two
         return cls(folder, rows, scored)
 
-    def append(self, scores: npt.NDArray[np.float64]) -> None:
-        with (self.folder / "scores.f32").open("ab") as file:
-            file.write(scores.astype("<f4").tobytes())
+    def append(self, logits: npt.NDArray[np.float32]) -> None:
+        with (self.folder / "logits.f32").open("ab") as file:
+            file.write(logits.astype("<f4").tobytes())
             file.flush()
             os.fsync(file.fileno())
-        self.scored += len(scores)
+        self.scored += len(logits)
 
-    def scores(self) -> npt.NDArray[np.float32]:
+    def logits(self) -> npt.NDArray[np.float32]:
         if not self.rows:
             return np.zeros(0, np.float32)
-        return np.memmap(self.folder / "scores.f32", "<f4", mode="r", shape=(self.rows,))
+        return np.memmap(self.folder / "logits.f32", "<f4", mode="r", shape=(self.rows,))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)

@@ -1,9 +1,15 @@
-"""Scores as a file: parquet, CSV, or the competition's submission. The same scores are the same bytes."""
+"""Scores as a file: parquet, CSV, or the competition's submission. The same scores are the same bytes.
+
+Users and items stand as the scored rows name them, so they are read from there and not from the converted rows.
+`known_item` is false where the version has never seen the item. Sort by `logit`: probabilities close to 1 are equal
+where their logits are not.
+"""
 
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,40 +18,76 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.batches.rows import RowStore
+from components.batches.rows import ROWS_A_READ
+from components.batches.scoring import probabilities
 from components.dataset.layout import ITEM, USER
 from components.storage.files import atomic_path
 
 Format = Literal["parquet", "csv", "challenge"]
-Scores = npt.NDArray[np.float32]
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # whenever it is written
 
 
-def _write_parquet(rows: RowStore, scores: Scores, out: Path) -> None:
-    schema = pa.schema({"row": pa.int64(), USER: pa.int64(), ITEM: pa.int64(), "score": pa.float32()})
+@dataclass(frozen=True)
+class Scored:
+    """The rows of a parquet file, their logits, and whether the version knows their items."""
+
+    rows: Path
+    logits: npt.NDArray[np.float32]
+    known: npt.NDArray[np.bool_]
+
+    def tables(self) -> Iterator[pa.Table]:
+        """What is written of the rows, a part of the file at a time."""
+        start = 0
+        with pq.ParquetFile(self.rows) as file:
+            for batch in file.iter_batches(ROWS_A_READ, columns=[USER, ITEM], use_threads=False):
+                part = slice(start, start := start + batch.num_rows)
+                logits = np.asarray(self.logits[part])
+                columns = {
+                    "row": np.arange(part.start, part.stop),
+                    USER: batch.column(USER),
+                    ITEM: batch.column(ITEM),
+                    "score": probabilities(logits),
+                    "logit": logits,
+                    "known_item": self.known[part],
+                }
+                yield pa.table(columns)
+
+
+def _write_parquet(scored: Scored, out: Path) -> None:
+    with pq.ParquetFile(scored.rows) as file:
+        own = file.schema_arrow
+    schema = pa.schema(
+        {
+            "row": pa.int64(),
+            USER: own.field(USER).type,
+            ITEM: own.field(ITEM).type,
+            "score": pa.float64(),
+            "logit": pa.float32(),
+            "known_item": pa.bool_(),
+        }
+    )
     with atomic_path(out) as scratch, pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
-        for part in _slices(len(rows)):
-            number = np.arange(part.start, part.stop)
-            columns = [number, np.asarray(rows.user[part]), rows.item[part].astype(np.int64), np.asarray(scores[part])]
-            writer.write_table(pa.table(columns, schema=schema))
+        for table in scored.tables():
+            writer.write_table(table)
 
 
-def _write_csv(rows: RowStore, scores: Scores, out: Path) -> None:
+def _write_csv(scored: Scored, out: Path) -> None:
     with atomic_path(out) as scratch, scratch.open("w") as file:
-        file.write(f"row,{USER},{ITEM},score\n")
-        for part in _slices(len(rows)):
-            columns = (range(part.start, part.stop), rows.user[part], rows.item[part], scores[part])
-            file.writelines(f"{row},{user},{item},{value!s}\n" for row, user, item, value in zip(*columns, strict=True))
+        file.write(f"row,{USER},{ITEM},score,logit,known_item\n")
+        for table in scored.tables():
+            row, user, item, score, _, known = (column.to_pylist() for column in table.columns)
+            logit = table["logit"].to_numpy()
+            lines = zip(row, user, item, score, logit, known, strict=True)
+            file.writelines(f"{r},{u},{i},{s!s},{g!s},{str(k).lower()}\n" for r, u, i, s, g, k in lines)
 
 
-def _write_challenge(rows: RowStore, scores: Scores, out: Path) -> None:
+def _write_challenge(scored: Scored, out: Path) -> None:
     """A zip with `prediction.csv`, the header `ID,Task2` and rows counted from 0, as the competition's page took it."""
     with atomic_path(out) as scratch, tempfile.NamedTemporaryFile("w", dir=out.parent) as file:
         file.write("ID,Task2\n")
-        for part in _slices(len(rows)):
-            file.writelines(
-                f"{row},{value!s}\n" for row, value in zip(range(part.start, part.stop), scores[part], strict=True)
-            )
+        for table in scored.tables():
+            lines = zip(table["row"].to_pylist(), table["score"].to_pylist(), strict=True)
+            file.writelines(f"{row},{value!s}\n" for row, value in lines)
         file.flush()
         with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
             entry = zipfile.ZipInfo("prediction.csv", _ZIP_DATE)
@@ -54,12 +96,7 @@ def _write_challenge(rows: RowStore, scores: Scores, out: Path) -> None:
                 shutil.copyfileobj(source, member)
 
 
-def _slices(rows: int, length: int = 65_536) -> Iterator[slice]:
-    for start in range(0, rows, length):
-        yield slice(start, min(start + length, rows))
-
-
-WRITERS: dict[Format, Callable[[RowStore, Scores, Path], None]] = {
+WRITERS: dict[Format, Callable[[Scored, Path], None]] = {
     "parquet": _write_parquet,
     "csv": _write_csv,
     "challenge": _write_challenge,

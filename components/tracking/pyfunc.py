@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.storage.files import sha256_file
 from components.tracking.runs import TrackedRun
 from components.tracking.server import NotThereError, Server
 
@@ -34,6 +35,7 @@ def write_model(package: Path, out: Path, model_id: str | None = None, run_id: s
             artifacts={"package": str(package)},
             signature=_signature(),
             input_example=input_example(),
+            model_config={"sha256": {path.name: sha256_file(path) for path in sorted(package.iterdir())}},
             pip_requirements=requirements(),
             mlflow_model=Model(model_id=model_id, run_id=run_id),
         )
@@ -76,10 +78,10 @@ def input_example() -> Any:
 
 
 def _signature() -> Any:
+    """Inputs of any type: MLflow would turn 5.5 into the whole number 5. The model checks each value itself."""
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
-    whole = DataType.long
-    rows = [ColSpec(Array(whole), HISTORY), ColSpec(whole, ITEM), ColSpec(whole, LIKES), ColSpec(whole, VIEWS)]
+    rows = [ColSpec(AnyType(), name) for name in (HISTORY, ITEM, LIKES, VIEWS)]
     scores = [ColSpec(DataType.double, "probability"), ColSpec(DataType.boolean, "known_item")]
     return ModelSignature(inputs=Schema(rows), outputs=Schema(scores))

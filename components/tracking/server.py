@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.errors import StepError
+from components.errors import StepError, one_line
 from components.storage.locks import alone
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -136,7 +136,13 @@ def connect(uri: str | None = None) -> Server:
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # "Creating initial MLflow database tables..."
     with _alone_with_a_new(file):
-        return Server(uri, mlflow.MlflowClient(uri, uri))
+        try:
+            return Server(uri, mlflow.MlflowClient(uri, uri))
+        except Exception as error:  # MLflow's, SQLAlchemy's, a missing driver's: all say that the address is no good
+            raise StepError(
+                f"{URI_VARIABLE} = {uri}: no registry can be reached by this address ({one_line(error)[:200]}); "
+                "give a server's, such as http://127.0.0.1:5000, or leave it out for the workspace's own"
+            ) from error
 
 
 @contextmanager

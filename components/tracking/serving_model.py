@@ -6,9 +6,13 @@ imports nothing of this project and nothing is pickled. The network is `ranker.p
 An id that the model has never seen is no error, because catalogues grow faster than models: an unknown item of a
 history is left out of it, as padding is; an unknown candidate is scored as the padding item, so from the history and
 the row's levels alone, and its `known_item` is false, so that the caller may rank it by a rule of its own.
+
+What is no id and no level is refused with an MlflowException of the code INVALID_PARAMETER_VALUE, which MLflow's
+scoring server answers as a 400 with the message alone; of every other exception it shows the stack trace.
 """
 
 import base64
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -19,16 +23,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from mlflow.exceptions import MlflowException
 
 Whole = npt.NDArray[np.int64]
 HISTORY, ITEM, LIKES, VIEWS = "item_seq", "item_id", "likes_level", "views_level"
-LEVELS = 11  # 0 is unknown, 1 to 10 are deciles
+HIGHEST = {ITEM: 2**63 - 1, HISTORY: 2**63 - 1, LIKES: 10, VIEWS: 10}  # level 0 is unknown, 1 to 10 are deciles
+LOWEST = {ITEM: 1, HISTORY: 0, LIKES: 0, VIEWS: 0}  # item 0 is the padding of histories
 ROWS = 2048  # scored at once: bounds the memory of a large request
 
 
 class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow ships no types
     def load_context(self, context: Any) -> None:
         package = Path(context.artifacts["package"])
+        check_digests(package, context.model_config["sha256"])
         program = torch.export.load(str(package / "ranker.pt2"))
         self.items = next(len(t) for name, t in program.state_dict.items() if name.endswith("table.likes_N"))
         self.length = int(json.loads((package / "config.json").read_text())["model"]["history_length"])
@@ -36,8 +43,7 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
         self.network = program.module()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        item = self._whole_numbers(model_input, ITEM)
-        likes, views = self._levels(model_input, LIKES), self._levels(model_input, VIEWS)
+        item, likes, views = (whole_numbers(model_input[name].tolist(), name) for name in (ITEM, LIKES, VIEWS))
         histories = [self._known_history(row, ids) for row, ids in enumerate(model_input[HISTORY])]
         known = self._names_item(item)
         candidate = np.where(known, item, 0)
@@ -45,32 +51,46 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
         for start in range(0, len(item), ROWS):
             part = slice(start, start + ROWS)
             tensors = [padded(histories[part])] + [torch.from_numpy(c[part]) for c in (candidate, likes, views)]
-            with torch.inference_mode():
-                scores[part] = torch.sigmoid(self.network(*tensors)).numpy()
+            with torch.inference_mode():  # in float32 all logits above 16.6 would become the probability 1
+                scores[part] = torch.sigmoid(self.network(*tensors).double()).numpy()
         return pd.DataFrame({"probability": scores, "known_item": known})
 
     def _known_history(self, row: int, ids: Any) -> Whole:
-        ids = np.asarray(ids if ids is not None else [], dtype=np.int64)
-        if ids.ndim != 1 or (ids < 0).any():
-            raise ValueError(f"{HISTORY}, row {row}: must be one list of item ids, oldest first, none negative")
-        known: Whole = ids[self._names_item(ids)]
+        if not isinstance(ids, list | np.ndarray):
+            raise invalid(f"{HISTORY}, row {row}: {ids!r:.60}; must be a list of item ids, oldest first")
+        whole = whole_numbers(ids.tolist() if isinstance(ids, np.ndarray) else ids, HISTORY, row)
+        known: Whole = whole[self._names_item(whole)]
         return known[-self.length :]
 
     def _names_item(self, ids: Whole) -> npt.NDArray[np.bool_]:
         return np.asarray(self.known[np.where(ids < self.items, ids, 0)])
 
-    def _levels(self, frame: pd.DataFrame, column: str) -> Whole:
-        levels = self._whole_numbers(frame, column)
-        if (levels >= LEVELS).any():
-            raise ValueError(f"{column} = {levels.max()}: must be 0 (unknown) to {LEVELS - 1}")
-        return levels
 
-    def _whole_numbers(self, frame: pd.DataFrame, column: str) -> Whole:
-        values = frame[column].to_numpy()
-        if values.dtype.kind not in "iu" or (values < 0).any():
-            raise ValueError(f"{column}: must hold whole numbers from 0 on, none missing")
-        whole: Whole = values.astype(np.int64)
-        return whole
+def whole_numbers(values: list[Any], column: str, row: int | None = None) -> Whole:
+    """The values of a column, or of one row's history; refuses the first that is no whole number or out of range."""
+    lowest, highest = LOWEST[column], HIGHEST[column]
+    if set(map(type, values)) <= {int} and lowest <= min(values, default=lowest) <= max(values, default=0) <= highest:
+        return np.array(values, dtype=np.int64)
+    for position, value in enumerate(values):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (number and lowest <= value <= highest and value == int(value)):
+            raise invalid(
+                f"{column}, row {position if row is None else row}: {value!r:.60}; "
+                f"must be a whole number from {lowest} to {highest}"
+            )
+    return np.array([int(value) for value in values], dtype=np.int64)
+
+
+def invalid(message: str) -> MlflowException:
+    return MlflowException.invalid_parameter_value(message)
+
+
+def check_digests(package: Path, expected: dict[str, str]) -> None:
+    """Nothing of a damaged package is read. `expected` stands in `MLmodel`, by file name."""
+    for name, digest in expected.items():
+        with (package / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise MlflowException(f"{package / name} is not the file that was registered: fetch the version again")
 
 
 def known_items(manifest: Path, items: int) -> npt.NDArray[np.bool_]:

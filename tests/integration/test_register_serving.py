@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -154,12 +155,53 @@ def test_mlflow_models_serve_answers_raw_rows(registered: Models, tmp_path: Path
         assert [row["probability"] for row in answer["predictions"]] == pytest.approx(expected(), abs=1e-6)
         answer = post(url, {"dataframe_records": [{**records[0], "item_id": ITEMS + 5}]})
         assert answer["predictions"][0]["known_item"] is False
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            post(url, {"dataframe_records": [{**records[0], "likes_level": 11}]})
-        assert "likes_level = 11: must be 0 (unknown) to 10" in refused.value.read().decode()
-        refused.value.close()
+        for column, value, words in WRONG:
+            for rows in ([records[0], {**records[1], column: value}], [{**records[0], column: value}, records[1]]):
+                said = refusal(url, {"dataframe_records": rows})
+                assert re.search(words, said), (column, value, said)
+        said = refusal(url, {"dataframe_records": [{k: v for k, v in records[0].items() if k != "likes_level"}]})
+        assert "likes_level" in said
     finally:
         end_group(process)
+
+
+IDS, LEVELS = "must be a whole number from 1 to 9223372036854775807", "must be a whole number from 0 to 10"
+WRONG: list[tuple[str, Any, str]] = [
+    ("item_id", 0, rf"item_id, row \d: 0; {IDS}"),
+    ("item_id", -3, rf"item_id, row \d: -3; {IDS}"),
+    ("item_id", 5.5, rf"item_id, row \d: 5\.5; {IDS}"),
+    ("item_id", 2**63, rf"item_id, row \d: 9\.?223372036854775808(e\+18)?; {IDS}"),
+    ("item_id", 2**64 + 3, rf"item_id, row \d: 18446744073709551619; {IDS}"),
+    ("item_id", float("nan"), rf"item_id, row \d: nan; {IDS}"),
+    ("item_id", None, rf"item_id, row \d: (nan|None); {IDS}"),
+    ("item_id", "7", rf"item_id, row \d: '7'; {IDS}"),
+    ("item_id", True, rf"item_id, row \d: True; {IDS}"),
+    ("likes_level", 11, rf"likes_level, row \d: 11; {LEVELS}"),
+    ("likes_level", -1, rf"likes_level, row \d: -1; {LEVELS}"),
+    ("views_level", 99, rf"views_level, row \d: 99; {LEVELS}"),
+    ("views_level", 5.5, rf"views_level, row \d: 5\.5; {LEVELS}"),
+    ("views_level", "high", rf"views_level, row \d: 'high'; {LEVELS}"),
+    ("item_seq", [3, -1], r"item_seq, row \d: -1; must be a whole number from 0 to"),
+    ("item_seq", [3, 5.5], r"item_seq, row \d: 5\.5; must be a whole number from 0 to"),
+    ("item_seq", [3, 2**63], r"item_seq, row \d: 9223372036854775808; must be a whole number from 0 to"),
+    ("item_seq", ["3"], r"item_seq, row \d: '3'; must be a whole number from 0 to"),
+    ("item_seq", [[3]], r"item_seq, row \d: \[3\]; must be a whole number from 0 to"),
+    ("item_seq", 3, r"item_seq, row \d: 3; must be a list of item ids"),
+    ("item_seq", None, r"item_seq, row \d: (nan|None); must be a list of item ids"),
+]
+
+
+def refusal(url: str, body: dict[str, Any]) -> str:
+    """What the server says to a request that it refuses, which is never a stack trace."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(url, body)
+    said = refused.value.read().decode()
+    refused.value.close()
+    assert refused.value.code == 400, said
+    assert "Traceback" not in said
+    assert "stack_trace" not in said
+    answer: str = json.loads(said)["message"]
+    return answer
 
 
 @pytest.mark.slow

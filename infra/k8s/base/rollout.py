@@ -2,16 +2,20 @@
 
     python3 rollout.py INFERENCE_SERVICE NAMESPACE [--model mmctr]
 
-The version is pinned by its number, so that a pod that starts later serves the same model as the others. Nothing is
-changed when the numbers agree, or when there is no champion yet. Runs in the cpu image.
+The version is pinned by its number, so that a pod that starts later serves the same model as the others. Before the
+number moves, the files of the version are held against the hash that its approval recorded. Nothing is changed when the
+numbers agree, or when there is no champion yet. Runs in the cpu image.
 """
 
 import argparse
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import kubernetes
 
 from components.errors import StepError
+from components.packages.fetch import fetch_package, version_at
 from components.tracking.models import Models
 from components.tracking.server import connect
 from components.tracking.tags import CHAMPION
@@ -20,10 +24,12 @@ KIND = ("serving.kserve.io", "v1beta1")
 VARIABLE = "MODEL_VERSION"  # of the first container, whose command names the model by it
 
 
-def roll(api: Any, service: str, namespace: str, champion: int | None) -> str:
-    """Brings the service to that version; returns what was done."""
-    if champion is None:
+def roll(api: Any, service: str, namespace: str, models: Models) -> str:
+    """Brings the service to the champion; returns what was done."""
+    version = version_at(models, CHAMPION)
+    if version is None:
         return "there is no champion yet"
+    champion = version.number
     found = api.get_namespaced_custom_object(*KIND, namespace, "inferenceservices", service)
     variables = found["spec"]["predictor"]["containers"][0].get("env", [])
     index = next((index for index, variable in enumerate(variables) if variable["name"] == VARIABLE), None)
@@ -32,6 +38,8 @@ def roll(api: Any, service: str, namespace: str, champion: int | None) -> str:
     before = variables[index]["value"]
     if before == str(champion):
         return f"version {champion} is served already"
+    with tempfile.TemporaryDirectory() as scratch:
+        fetch_package(models, version, Path(scratch) / "package")  # raises unless the files are the approved ones
     path = f"/spec/predictor/containers/0/env/{index}/value"
     # The test makes the change fail if somebody else was faster.
     patch = [{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": str(champion)}]
@@ -46,8 +54,8 @@ def main() -> None:
     parser.add_argument("--model", default="mmctr")
     given = parser.parse_args()
     kubernetes.config.load_incluster_config()
-    champion = Models(connect(), given.model).aliases().get(CHAMPION)
-    print(roll(kubernetes.client.CustomObjectsApi(), given.service, given.namespace, champion))
+    models = Models(connect(), given.model)
+    print(roll(kubernetes.client.CustomObjectsApi(), given.service, given.namespace, models))
 
 
 if __name__ == "__main__":

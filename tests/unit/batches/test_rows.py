@@ -102,7 +102,9 @@ def test_padding_takes_no_space(tmp_path: Path) -> None:
         pytest.param({"item_seq": [[1], None]}, "'item_seq' holds nulls", id="null-history"),
         pytest.param({"item_seq": [[1], [None]]}, "'item_seq' holds null items", id="null-item"),
         pytest.param({"item_id": [1, None]}, "'item_id' holds 1 nulls", id="null-id"),
-        pytest.param({"item_id": [1, -4]}, "'item_id' runs from -4 to 1; allowed is 0 to 2147483647", id="negative-id"),
+        pytest.param(
+            {"item_id": [1, -4]}, "'item_id' runs from -4 to 1; allowed is 0 to 9223372036854775807", id="negative-id"
+        ),
         pytest.param(
             {"item_seq": [[0, 1], [2, -1]]},
             r"test_what.*/train\.parquet: column 'item_seq', row 1: item -1; ids are whole numbers from 0 on",

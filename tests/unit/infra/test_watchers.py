@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from components.errors import StepError
 from components.tracking.ending import concluded
+from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import connect
+from components.tracking.tags import CHAMPION
 from infra.check.build import K8S, build
+from tests.services.registry import make_version
 
 BASE = Path(__file__).parents[3] / "infra/k8s/base"
 
@@ -56,12 +60,33 @@ class Serving:
         return str(uri.replace("$(MODEL_VERSION)", values["MODEL_VERSION"]))
 
 
-def test_serving_follows_the_champion_there_and_back() -> None:
+@pytest.fixture
+def models(tmp_path: Path) -> Models:
+    """Two versions, none of them approved."""
+    registry = Models(connect(f"sqlite:///{tmp_path / 'mlflow.db'}"), "mmctr")
+    for number in ("first", "second"):
+        make_version(registry, tmp_path / number)
+    return registry
+
+
+def test_serving_follows_the_champion_there_and_back(models: Models) -> None:
     serving = Serving()
-    for champion, served in ((None, "0"), (3, "3"), (3, "3"), (4, "4"), (3, "3")):
-        rollout.roll(serving, "mmctr", "mmctr-prod", champion)
+    for champion, served in ((None, "0"), (1, "1"), (1, "1"), (2, "2"), (1, "1")):
+        if champion is not None:
+            models.set_alias(CHAMPION, champion)
+        rollout.roll(serving, "mmctr", "mmctr-prod", models)
         assert serving.model() == f"--model-uri=models:/mmctr/{served}"
     assert serving.patches == 3, "the same version twice is one change"
+
+
+def test_serving_stays_where_it_is_when_files_were_changed_after_the_approval(models: Models) -> None:
+    serving = Serving()
+    models.set_alias(CHAMPION, 1)
+    source = models.server.call("get_model_version_download_uri", "mmctr", "1")
+    next(Path(source.removeprefix("file://")).rglob("serving_model.py")).write_text("print('not approved')\n")
+    with pytest.raises(StepError, match="version 1 are not the ones that were registered or approved"):
+        rollout.roll(serving, "mmctr", "mmctr-prod", models)
+    assert serving.patches == 0
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.batches.rows import RowStore
-from components.batches.scoring import score
+from components.batches.scoring import score, score_logits
 from components.errors import StepError
 from components.packages.fetch import local_package, version_at
 from components.predict import batch as room
 from components.predict.batch import PredictConfig, Predicted, predict
-from components.predict.write import WRITERS
+from components.predict.write import WRITERS, Scored
 from components.storage.locks import alone
 from components.tracking.models import Models
 from components.tracking.server import connect
@@ -68,9 +68,8 @@ def data(workspace: Path) -> Path:
     return write_rows(workspace / "data")
 
 
-def evaluated(data: Path, cache: Path) -> npt.NDArray[np.float32]:
-    """The files of scores are float32."""
-    return score(tiny_ranker(), RowStore.build(data / "test.parquet", cache), batch_size=8).astype(np.float32)
+def evaluated(data: Path, cache: Path) -> npt.NDArray[np.float64]:
+    return score(tiny_ranker(), RowStore.build(data / "test.parquet", cache), batch_size=8)
 
 
 def test_scores_are_those_of_the_evaluation(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
@@ -89,19 +88,19 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     predict(data, tmp_path / "whole.parquet", models, workspace, SMALL)
     calls = iter(range(10))
 
-    def dying(*args: Any) -> npt.NDArray[np.float64]:
+    def dying(*args: Any) -> npt.NDArray[np.float32]:
         if next(calls) == killed_at:
             raise KilledError("kill -9")
-        return score(*args)
+        return score_logits(*args)
 
-    monkeypatch.setattr(room, "score", dying)
+    monkeypatch.setattr(room, "score_logits", dying)
     out = tmp_path / "killed.parquet"
     with pytest.raises(KilledError):
         predict(data, out, models, workspace, SMALL)
     assert not out.exists()
-    with (tmp_path / ".killed.parquet.unfinished" / "scores.f32").open("ab") as file:
+    with (tmp_path / ".killed.parquet.unfinished" / "logits.f32").open("ab") as file:
         file.write(b"\x00\x01")  # half a number, as a kill in the middle of a write leaves it
-    monkeypatch.setattr(room, "score", score)
+    monkeypatch.setattr(room, "score_logits", score_logits)
     assert predict(data, out, models, workspace, SMALL).resumed_at == killed_at * 128
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not (tmp_path / ".killed.parquet.unfinished").exists()
@@ -129,7 +128,7 @@ def test_the_competition_gets_its_file(models: Models, data: Path, workspace: Pa
         header, *lines = csv.reader(io.StringIO(archive.read("prediction.csv").decode()))
     assert header == ["ID", "Task2"]
     assert [int(line[0]) for line in lines] == list(range(ROWS))
-    written = np.array([line[1] for line in lines], dtype=np.float32)
+    written = np.array([line[1] for line in lines], dtype=np.float64)
     assert np.array_equal(written, evaluated(data, tmp_path / "rows"))
 
 
@@ -138,15 +137,18 @@ def test_csv_holds_the_same_numbers(models: Models, data: Path, workspace: Path,
         data / "test.parquet", tmp_path / "scores.csv", models, workspace, PredictConfig(batch_size=8, format="csv")
     )
     header, *lines = csv.reader((tmp_path / "scores.csv").read_text().splitlines())
-    assert header == ["row", "user_id", "item_id", "score"]
-    assert np.array_equal(np.array([line[3] for line in lines], np.float32), evaluated(data, tmp_path / "rows"))
+    assert header == ["row", "user_id", "item_id", "score", "logit", "known_item"]
+    assert np.array_equal(np.array([line[3] for line in lines], np.float64), evaluated(data, tmp_path / "rows"))
+    assert {line[5] for line in lines} == {"true"}
 
 
 def test_unknown_items_are_counted_and_scored(models: Models, workspace: Path, tmp_path: Path) -> None:
     grown = write_rows(tmp_path / "grown", items=2 * ITEMS)
     made = predict(grown, tmp_path / "scores.parquet", models, workspace, SMALL)
     table = pq.read_table(tmp_path / "scores.parquet")
-    assert made.unknown == sum(item >= ITEMS for item in table["item_id"].to_pylist()) > 0
+    unknown = [item >= ITEMS for item in table["item_id"].to_pylist()]
+    assert made.unknown == sum(unknown) > 0
+    assert table["known_item"].to_pylist() == [not one for one in unknown]
     assert np.isfinite(table["score"].to_numpy()).all()
 
 
@@ -162,12 +164,12 @@ def served(models: Models, workspace: Path, rows: Path) -> pd.DataFrame:
     version = version_at(models, "champion")
     assert version is not None
     model, package = ServingModel(), local_package(models, version, workspace / "cache" / "models")
-    model.load_context(SimpleNamespace(artifacts={"package": str(package)}))
+    model.load_context(SimpleNamespace(artifacts={"package": str(package)}, model_config={"sha256": {}}))
     return model.predict(None, pq.read_table(rows).to_pandas())
 
 
 @needs_served_model
-@pytest.mark.parametrize("item", [3, ITEMS, 2**31 - 1])
+@pytest.mark.parametrize("item", [3, ITEMS, 2**31 - 1, 2**31, 2**32 + 3, 2**63 - 1])
 @pytest.mark.parametrize(
     "history", [[2**32 + 7], [7, 2**32 + 8, 9], [2**31], [2**31 - 1], [ITEMS], [5, 2**62 + 5], [7, 9], []], ids=str
 )
@@ -182,24 +184,63 @@ def test_ids_are_read_as_the_served_model_reads_them(
     np.testing.assert_allclose(batch["score"].to_numpy(), online["probability"], rtol=1e-5)
     assert made.unknown == int((~online["known_item"]).sum()) == (item >= ITEMS)
     assert batch["item_id"].to_pylist() == [item]
+    assert batch["known_item"].to_pylist() == online["known_item"].tolist()
 
 
 @needs_served_model
-def test_a_negative_id_is_refused_as_the_served_model_refuses_it(
-    models: Models, workspace: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("item_seq", [[2], [2, -1]], "-1"),
+        ("item_id", [3, 0], "0; must be a whole number from 1 to 9223372036854775807"),
+        ("item_id", [3, -3], "-3"),
+        ("item_id", pa.array([3, 2**63], pa.uint64()), "9223372036854775808"),
+        ("likes_level", [4, 11], "11; must be a whole number from 0 to 10"),
+        ("views_level", [4, -1], "-1"),
+        ("views_level", [4, 2**40], "1099511627776"),
+    ],
+)
+def test_what_is_no_id_or_level_is_refused_by_batch_and_by_the_served_model(
+    column: str, values: Any, words: str, models: Models, workspace: Path, tmp_path: Path
 ) -> None:
-    pq.write_table(pa.table({**ROW, "item_seq": [[2, -1]]}), tmp_path / "rows.parquet")
-    with pytest.raises(StepError, match=r"rows\.parquet: column 'item_seq', row 0: item -1;"):
+    rows = {name: value * 2 for name, value in ROW.items()}
+    pq.write_table(pa.table({**rows, "item_seq": [[2], []], column: values}), tmp_path / "rows.parquet")
+    with pytest.raises(StepError, match=rf"rows\.parquet: .*{column}.*{words}"):
         predict(tmp_path / "rows.parquet", tmp_path / "scores.parquet", models, workspace, SMALL)
-    with pytest.raises(ValueError, match=r"item_seq, row 0: .* none negative"):
+    with pytest.raises(Exception, match=rf"^{column}, row 1: {words}"):  # MLflow's, which its server answers as a 400
         served(models, workspace, tmp_path / "rows.parquet")
+    assert not (tmp_path / "scores.parquet").exists()
+
+
+@needs_served_model
+def test_the_served_model_reads_no_damaged_program(models: Models, workspace: Path, tmp_path: Path) -> None:
+    from components.tracking.pyfunc import load_model, write_model
+
+    version = version_at(models, "champion")
+    assert version is not None
+    package = local_package(models, version, workspace / "cache" / "models")
+    write_model(package, tmp_path / "model")
+    with next((tmp_path / "model").rglob("ranker.pt2")).open("r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    with pytest.raises(Exception, match=r"ranker\.pt2 is not the file that was registered"):
+        load_model(tmp_path / "model")
+
+
+def test_equal_probabilities_are_told_apart_by_their_logits(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "data") / "test.parquet"
+    logits = np.linspace(30, 60, ROWS, dtype=np.float32)
+    WRITERS["parquet"](Scored(rows, logits, np.ones(ROWS, dtype=bool)), tmp_path / "scores.parquet")
+    table = pq.read_table(tmp_path / "scores.parquet")
+    assert len(np.unique(table["score"].to_numpy())) < ROWS
+    assert np.array_equal(np.argsort(table["logit"].to_numpy()), np.arange(ROWS))
 
 
 def test_what_cannot_be_scored_is_named(models: Models, workspace: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(StepError, match="no version at alias 'challenge'; there is: challenger, champion"):
         predict(data, tmp_path / "x", models, workspace, PredictConfig(alias="challenge"))
     high = write_rows(tmp_path / "high", levels=13)
-    with pytest.raises(StepError, match="levels must be 0 to 10"):
+    with pytest.raises(StepError, match=r"likes_level, row \d+: 1[12]; must be a whole number from 0 to 10"):
         predict(high, tmp_path / "x", models, workspace, SMALL)
     with pytest.raises(ValueError, match="--format = 'json': must be one of"):
         PredictConfig(format="json")  # type: ignore[arg-type]
