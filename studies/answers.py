@@ -18,10 +18,10 @@ def difference_text(found: Json) -> str:
 
 
 def mask(results: Json) -> list[str]:
-    """What the slip does is a fact of the code; where it costs most is read off the slices."""
+    """What the error in the mask does is known from the code; where it costs most is read off the slices."""
     explained = (
-        "What the slip does: padded positions are attended to and read out while real items are ignored, "
-        "except in a history that fills the whole width, of which the newest item alone is seen."
+        "What the inverted mask does: the transformer attends to padding and ignores the real items. Of a history that "
+        "fills the whole width it sees the newest item only."
     )
     found = [explained]
     arms = {arm["name"]: arm for arm in results["arms"]}
@@ -48,7 +48,8 @@ def _slice_pairs(arms: dict[str, Json], comparison: Json, kind: str) -> Iterator
 
 
 def alignment(results: Json) -> list[str]:
-    """Does content hurt, and does a norm or map mend it? Each ranker against its own arm without content."""
+    """Does content hurt, and does a normalisation or map correct that? Each ranker is compared with its own arm without
+    content."""
     factors = {arm["name"]: arm["factors"] for arm in results["arms"]}
     sentences: list[str] = []
     for bare in (name for name, place in factors.items() if place.get("norm") == "no content"):
@@ -61,7 +62,7 @@ def alignment(results: Json) -> list[str]:
             "better": f"Content as the paper joins it hurts {called}: “{bare}” is better than “{papers}”",
             "worse": f"Content as the paper joins it helps {called}: “{bare}” is worse than “{papers}”",
             "inconclusive": f"Whether content as the paper joins it hurts {called} is inconclusive: "
-            f"“{bare}” beside “{papers}”",
+            f"“{bare}” against “{papers}”",
         }
         sentences.append(f"{hurts[own['verdict']]}, {difference_text(own)}.")
         changed = [c for c in results["comparisons"] if factors[c["arm"]].get("ranker") == ranker and c["arm"] != bare]
@@ -83,7 +84,7 @@ def _mended(comparisons: list[Json], against: str, change: str) -> list[str]:
         else f"{len(worse)} of {len(ranked)} are worse"
     )
     if worse:
-        harm += f", the most “{worse[-1]['arm']}” {difference_text(worse[-1])}"
+        harm += f", the worst is “{worse[-1]['arm']}” {difference_text(worse[-1])}"
     if not better:
         top = ranked[0]
         highest = f"the highest is “{top['arm']}”, {difference_text(top)}"
@@ -94,7 +95,7 @@ def _mended(comparisons: list[Json], against: str, change: str) -> list[str]:
 
 
 def ablation(results: Json) -> list[str]:
-    """The paper's steps beside ours: its data is another, so its levels say nothing here."""
+    """Differences in the paper and here: its AUCs are of other data, so only the differences can be compared."""
     areas = {arm["name"]: (arm["auc"] or {}).get("mean") for arm in results["arms"]}
     papers = {arm["name"]: arm["paper"] for arm in results["arms"] if arm["paper"] is not None}
     reference = results["reference"]
@@ -105,7 +106,7 @@ def ablation(results: Json) -> list[str]:
         for name, paper in papers.items()
         if name != reference and (area := areas[name]) is not None
     ]
-    return [f"Steps from “{reference}”: {'; '.join(parts)}. The paper measured on other data."] if parts else []
+    return [f"Differences to “{reference}”: {'; '.join(parts)}. The paper measured on other data."] if parts else []
 
 
 def sequence_length(results: Json) -> list[str]:
@@ -130,7 +131,7 @@ def quantisation(results: Json) -> list[str]:
 
 
 def items(results: Json) -> list[str]:
-    """The highest arm on unseen, rare and known items, beside the reference. Slices carry no test."""
+    """The highest arm on unseen, rare and known items, with the reference. Slices are not tested."""
     parts = []
     by_arm = {arm["name"]: {p["name"]: p for p in (arm["slices"] or {}).get("items", [])} for arm in results["arms"]}
     reference = by_arm.get(results["reference"], {})
@@ -165,13 +166,13 @@ def attention(results: Json) -> list[str]:
 
 
 def last_layer(found: Json) -> Json:
-    """Of the interest itself; a target attention beside it comes after its layers."""
+    """Of the interest itself; the layers of a target attention come after it and are left out."""
     layers: list[Json] = [layer for layer in found["layers"] if layer["kind"] == found["layers"][0]["kind"]]
     return layers[-1]
 
 
 def _attention_text(layer: Json) -> str:
-    parts = [f"entropy {percent(layer['entropy_share'], 0)} of the most possible"]
+    parts = [f"entropy {percent(layer['entropy_share'], 0)} of the largest possible"]
     if layer["same_tag_attention"] is not None:
         parts.append(
             f"{percent(layer['same_tag_attention'])} on items that share a tag with the target, which are "

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from components.report.words import percent
 
 Json = dict[str, Any]
-CELL, LEFT, TOP = 21, 46, 44  # pixels of a map: a cell, and room for the numbers and covers beside and above
+CELL, LEFT, TOP = 21, 46, 44  # pixels of a map: a cell, and the room for numbers and covers on its left and above it
 STRONGEST = 0.5  # opacity of the fullest cell: the number in it stays legible in both palettes
 
 

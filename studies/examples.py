@@ -1,4 +1,4 @@
-"""Real rows beside what a ranker looks at in them: titles, covers and weights, for the report alone."""
+"""Real rows with what a ranker looks at in them: titles, covers and weights, for the report only."""
 
 import base64
 import io
@@ -83,7 +83,7 @@ def _titles(dataset: Path, items: set[int]) -> dict[int, str]:
 
 
 def cover(images: ImageFolder, item: int) -> str | None:
-    """A data URI, so that the page needs nothing beside it."""
+    """A data URI, so that the page is one file."""
     picture = read_picture(images.read(item), COVER, PIXEL_LIMIT) if item in images else None
     if picture is None or picture.pixels is None:
         return None

@@ -60,14 +60,14 @@ def ablation(base: RunConfig) -> Study:
 def mask(base: RunConfig) -> Study:
     inverted = (
         "As in the released code: the padding is read and the real items are ignored; of a history that fills all "
-        f"{base.model.history_length} places the newest item alone is read."
+        f"{base.model.history_length} places only the newest item is read."
     )
     return Study(
         "mask",
         "The padding mask, right and as released",
         "The released code inverts its padding mask. What does a ranker lose that way, and on which histories?",
         (
-            Arm("right", varied(base, mask="right"), "Attention sees the real items alone."),
+            Arm("right", varied(base, mask="right"), "Attention sees the real items only."),
             Arm("inverted", varied(base, mask="inverted"), inverted),
         ),
         reference="right",
@@ -78,11 +78,11 @@ def mask(base: RunConfig) -> Study:
 def target_concat(base: RunConfig) -> Study:
     return Study(
         "target-concat",
-        "The target beside every item of the history",
-        "Does the transformer need the target item beside each history item?",
+        "Joining the target to every item of the history",
+        "Does the transformer need the target item joined to each history item?",
         (
             Arm("with", varied(base, target_concat=True), "As in the paper."),
-            Arm("without", varied(base, target_concat=False), "The transformer reads the history alone."),
+            Arm("without", varied(base, target_concat=False), "The transformer reads the history only."),
         ),
         reference="with",
         views=("attention", "history"),
@@ -119,7 +119,9 @@ def alignment(base: RunConfig) -> Study:
         against = "" if papers == reference else papers
         factors = {"ranker": ranker, "norm": "no content", "map": "no content"}
         without = varied(base, **fields, content=())
-        arms.append(Arm(bare, without, "The bar that content must clear.", against=against, factors=factors))
+        arms.append(
+            Arm(bare, without, "Content is useful only if it does better than this.", against=against, factors=factors)
+        )
         for norm in ("raw", "standardise", "l2", "rmsnorm"):
             for kind in ("none", "linear", "gated-mlp"):
                 name = f"{ranker} {norm} {kind}"
@@ -130,8 +132,8 @@ def alignment(base: RunConfig) -> Study:
                     pairs.append((name, bare))
     return Study(
         "alignment",
-        "Frozen content beside learned embeddings",
-        "Does content hurt DIN, as the paper found, and which normalisation and map mend it?",
+        "Frozen content and learned embeddings",
+        "Does content hurt DIN, as the paper found, and which normalisation and map correct that?",
         tuple(arms),
         reference=reference,
         pairs=tuple(pairs),
@@ -165,7 +167,7 @@ def quantisation(base: RunConfig) -> Study:
         config = varied(
             base, content=("concat", "codes"), code_kind=kind, code_levels=4, codebook_size=256, embedding_dim=width
         )
-        arms.append(Arm(f"concat + {kind} 4 x 256", config, f"Codes beside content; embeddings {width} wide."))
+        arms.append(Arm(f"concat + {kind} 4 x 256", config, f"Codes and content; embeddings {width} wide."))
     return Study(
         "quantisation",
         "Semantic codes against frozen content",
@@ -210,7 +212,7 @@ def guidance(base: RunConfig) -> Study:
     return Study(
         "guidance",
         "Content that guides id embeddings",
-        "Can content teach the id embeddings instead of standing beside them, above all for new and rare items?",
+        "Can content help to learn the id embeddings, above all those of new and rare items?",
         tuple(arms),
         reference="ids and tags",
         views=("items",),

@@ -36,7 +36,7 @@ class Study:
     arms: tuple[Arm, ...]
     reference: str
     pairs: tuple[tuple[str, str], ...] = ()  # further comparisons: (arm, against)
-    views: tuple[str, ...] = ()  # what its report shows beside the table
+    views: tuple[str, ...] = ()  # what its report shows in addition to the table
 
     def __post_init__(self) -> None:
         names = self.arm_names

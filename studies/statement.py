@@ -9,11 +9,11 @@ from studies import answers
 from studies.answers import difference_text
 
 Json = dict[str, Any]
-LISTED = 5  # comparisons named one by one; of more, the outermost two
+LISTED = 5  # so many comparisons are listed in full; of more, only the first and the last
 
 
 def statement(results: Json) -> list[str]:
-    """What was found, then what keeps one from being sure."""
+    """What was found, then why it may be wrong."""
     return [*findings(results), *limits(results)]
 
 
@@ -37,7 +37,7 @@ def findings(results: Json) -> list[str]:
 
 
 def families(results: Json) -> list[str]:
-    """Comparisons by the arm that they are against: the best, the worse, and what chance could explain."""
+    """Comparisons grouped by what the arms are compared with: first better arms, then worse, then inconclusive ones."""
     sentences: list[str] = []
     by_against = sorted(results["comparisons"], key=lambda c: _order(results, c["against"]))
     for against, group in groupby(by_against, key=lambda c: str(c["against"])):
@@ -65,7 +65,7 @@ def family(results: Json, against: str, comparisons: list[Json]) -> list[str]:
     }
     better, worse, unsure = by_verdict.values()
     counted = f"{len(better)} better, {len(worse)} worse, {len(unsure)} inconclusive"
-    sentences = [f"Of {len(comparisons)} arms held against “{against}”: {counted}."]
+    sentences = [f"Of {len(comparisons)} arms compared with “{against}”: {counted}."]
     if better:
         sentences.append(f"Better than “{against}”: {listed(better)}.")
     if worse:
@@ -86,7 +86,7 @@ def listed(comparisons: Sequence[Json]) -> str:
 
 
 def limits(results: Json) -> list[str]:
-    """What a reader must hold against the sentences above."""
+    """Why a reader should be careful with the sentences above."""
     found = []
     if len(results["seeds"]) == 1:
         found.append(

@@ -94,7 +94,7 @@ def _difference(index: int, found: Json, scale: Track) -> Json:
 
 
 def papers(results: Json) -> Json | None:
-    """Steps from the reference in the paper and here: the levels are of different data and stand beside as numbers."""
+    """Differences to the reference in the paper and here. The AUCs are of different data: numbers only."""
     lines = [(n, arm) for n, arm in measured(results) if arm["paper"] is not None]
     base = next((arm for _, arm in lines if arm["name"] == results["reference"]), lines[0][1] if lines else None)
     if base is None or len(lines) < 2:

@@ -9,7 +9,7 @@ HEAD = ("arm", "AUC [95%]", "difference [95%]", "Holm p", "", "parameters", "tim
 
 
 def markdown_table(results: Json) -> list[str]:
-    """One line an arm, its difference to the arm it is held against, then the further comparisons."""
+    """One line for each arm, with its difference to the arm it is compared with; then the further comparisons."""
     paper = any(arm["paper"] is not None for arm in results["arms"])
     head = [*HEAD, *(["paper"] if paper else [])]
     lines = [_line(head), "|---" + "|---:" * (len(head) - 1) + "|"]
@@ -29,7 +29,7 @@ def markdown_table(results: Json) -> list[str]:
 
 
 def first_comparisons(results: Json) -> dict[str, Json]:
-    """Each arm's comparison with the arm it is held against: the first that names it."""
+    """The first comparison of each arm."""
     first: dict[str, Json] = {}
     for comparison in results["comparisons"]:
         first.setdefault(comparison["arm"], comparison)
@@ -52,7 +52,7 @@ def _difference(found: Json, usual: str) -> list[str]:
         text += f" [{signed(found['low'])}, {signed(found['high'])}]"
     against = "" if found["against"] == usual else f" than {found['against']}"
     if against and found["verdict"] == "inconclusive":
-        against = f" beside {found['against']}"
+        against = f" against {found['against']}"
     return [text, p_value(found["p_holm"]), f"{found['verdict']}{against}"]
 
 

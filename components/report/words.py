@@ -9,7 +9,7 @@ def fixed(value: float | None, digits: int = 4) -> str:
 
 
 def signed(value: float | None, digits: int = 4) -> str:
-    """With its sign, and a true minus: a hyphen is hard to see beside a digit."""
+    """With its sign, and a true minus: a hyphen is hard to see before a digit."""
     if value is None:
         return "–"
     text = f"{value:+.{digits}f}"

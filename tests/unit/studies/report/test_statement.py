@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def compared(*verdicts: str, study: str = "levels") -> Json:
-    """Arms a, b, c ... held against `base`, with differences that suit the verdicts."""
+    """Arms a, b, c ... compared with `base`, with differences that suit the verdicts."""
     sizes = {"better": 0.01, "worse": -0.02, "inconclusive": 0.001}
     names = ["a", "b", "c", "d", "e", "f", "g", "h"][: len(verdicts)]
     found = results(study)
@@ -68,7 +68,7 @@ def test_one_comparison_is_one_sentence(verdict: str, sentence: str) -> None:
 
 def test_a_family_is_counted_and_its_arms_named() -> None:
     sentences = statement(compared("better", "worse", "inconclusive", "better"))
-    assert sentences[0] == "Of 4 arms held against “base”: 2 better, 1 worse, 1 inconclusive."
+    assert sentences[0] == "Of 4 arms compared with “base”: 2 better, 1 worse, 1 inconclusive."
     assert sentences[1].startswith("Better than “base”: “a” +0.0100 (95% +0.0060 to +0.0140, Holm p < 0.0001); “d”")
     assert sentences[2].startswith("Worse than “base”: “b” −0.0200")
     assert sentences[3].startswith("Inconclusive, chance could explain the difference: “c” +0.0010 (95% −0.0030")
@@ -77,7 +77,7 @@ def test_a_family_is_counted_and_its_arms_named() -> None:
 
 def test_the_highest_mean_is_not_called_better_when_chance_could_explain_it() -> None:
     sentences = statement(compared("inconclusive", "worse"))
-    assert sentences[0] == "Of 2 arms held against “base”: 0 better, 1 worse, 1 inconclusive."
+    assert sentences[0] == "Of 2 arms compared with “base”: 0 better, 1 worse, 1 inconclusive."
     assert not any(sentence.startswith("Better") for sentence in sentences)
     assert any(sentence.startswith("Inconclusive") and "“a” +0.0010" in sentence for sentence in sentences)
 
@@ -90,8 +90,8 @@ def test_of_many_alike_the_middle_ones_have_no_interval() -> None:
 
 def test_families_are_told_one_arm_they_are_against_at_a_time() -> None:
     told = " ".join(statement(results("ablation")))
-    assert "Of 7 arms held against “full”" in told
-    assert "Of 3 arms held against “k = 16”" in told
+    assert "Of 7 arms compared with “full”" in told
+    assert "Of 3 arms compared with “k = 16”" in told
     assert "“din” is better than “din - no content”" in told
 
 
@@ -99,7 +99,7 @@ def test_mask_is_explained_and_told_by_length_of_history() -> None:
     found = results("mask")
     told = statement(found)
     assert told[0].startswith("“inverted” is worse than “right”: AUC 0.79")
-    assert any("the newest item alone is seen" in sentence for sentence in told)
+    assert any("it sees the newest item only" in sentence for sentence in told)
     right, inverted = (arm["slices"]["history"][1]["auc"] for arm in found["arms"])
     gap = f"{inverted - right:+.4f}".replace("-", "−")
     assert any(f"not tested: {gap} at 1-4 items (812 rows)" in sentence for sentence in told)
@@ -140,12 +140,12 @@ def test_alignment_without_the_arms_that_the_question_needs_is_told_as_any_study
     assert statement(compared("better", study="alignment"))[0].startswith("“a” is better than “base”")
 
 
-def test_ablation_sets_the_papers_steps_beside_ours() -> None:
+def test_ablation_compares_the_papers_differences_with_ours() -> None:
     found = results("ablation")
     areas = {arm["name"]: arm["auc"]["mean"] for arm in found["arms"]}
     step = f"{areas['din'] - areas['full']:+.4f}".replace("-", "−")
     told = " ".join(statement(found))
-    assert f"Steps from “full”: “din” {step} here, −0.1199 in the paper" in told
+    assert f"Differences to “full”: “din” {step} here, −0.1199 in the paper" in told
     assert "The paper measured on other data." in told
 
 
@@ -233,5 +233,5 @@ def test_the_table_has_a_line_for_each_arm_and_each_further_comparison() -> None
 def test_the_table_names_the_arm_a_difference_is_against_where_it_is_not_the_reference() -> None:
     table = "\n".join(markdown_table(results("alignment")))
     assert "better than din raw linear" in table
-    assert "inconclusive beside din raw linear" in table
+    assert "inconclusive against din raw linear" in table
     assert "| 0.8577 |" in "\n".join(markdown_table(results("ablation")))
