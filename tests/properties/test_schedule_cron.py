@@ -13,9 +13,15 @@ START = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
 def values(field: Field) -> st.SearchStrategy[str]:
     number = st.integers(field.low, field.high)
     span = st.tuples(number, number).map(lambda pair: f"{min(pair)}-{max(pair)}")
-    step = st.integers(1, field.high).map(lambda gap: f"*/{gap}")
+    step = step_of(field).map(lambda gap: f"*/{gap}")
+    from_on = st.tuples(number, step_of(field)).map(lambda pair: f"{pair[0]}/{pair[1]}")
+    within = st.tuples(span, step_of(field)).map(lambda pair: f"{pair[0]}/{pair[1]}")
     listed = st.lists(number, min_size=1, max_size=3).map(lambda some: ",".join(map(str, some)))
-    return st.one_of(st.just("*"), number.map(str), span, step, listed)
+    return st.one_of(st.just("*"), number.map(str), span, step, from_on, within, listed)
+
+
+def step_of(field: Field) -> st.SearchStrategy[int]:
+    return st.integers(1, field.high)
 
 
 # Seconds and minutes are single numbers, or nearly all would be refused as too frequent.
@@ -31,6 +37,9 @@ def admits(field: str, value: int, low_of_range: int = 0) -> bool:
         low, _, high = span.partition("-")
         if span == "*":
             if not step or (value - low_of_range) % int(step) == 0:
+                return True
+        elif step:  # from the first value on, in steps, up to the last or to the end of the field
+            if int(low) <= value <= int(high or value) and (value - int(low)) % int(step) == 0:
                 return True
         elif int(low) <= value <= int(high or low):
             return True

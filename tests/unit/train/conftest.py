@@ -15,3 +15,10 @@ def inputs(tmp_path: Path) -> Artifacts:
 @pytest.fixture
 def job(inputs: Artifacts, tmp_path: Path) -> Job:
     return written_job(inputs, recipe(), tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def shared_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """For tests that change no file of it but the best weights, which each writes before it looks."""
+    folder = tmp_path_factory.mktemp("shared-job")
+    return written_job(write_inputs(folder), recipe(), folder / "work")

@@ -17,7 +17,8 @@ from tests.unit.validate.small_data import Read, Row, lines_of, read
 ITEMS = 30
 
 
-def tags(item: int) -> list[int]:
+def tags(item: int | None) -> list[int]:
+    assert item is not None
     return [item % 5 + 1]
 
 

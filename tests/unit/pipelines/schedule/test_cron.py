@@ -1,6 +1,6 @@
 """Six fields, seconds first, checked before the cluster sees them and said in words."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -41,6 +41,63 @@ def test_an_expression_is_said_in_words_and_in_times(cron: str, words: str, firs
     assert times[0].isoformat() == f"{first}+00:00"
     assert 2 <= len(times) <= 5, "29 February comes twice in nine years"
     assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize(
+    ("cron", "times"),
+    [
+        ("0 0 5/10 * * *", ["20T15:00:00", "21T05:00:00", "21T15:00:00"]),  # from 5 on, not every ten hours from 0
+        ("0 5/20 13 * * *", ["20T13:05:00", "20T13:25:00", "20T13:45:00"]),
+        ("0 0 8-20/6 * * *", ["20T14:00:00", "20T20:00:00", "21T08:00:00"]),
+        ("0 0 23/1 * * *", ["20T23:00:00", "21T23:00:00", "22T23:00:00"]),
+        ("0 0 3 * * SUN", ["22T03:00:00", "29T03:00:00"]),
+        ("0 0 3 * * 0", ["22T03:00:00", "29T03:00:00"]),
+        ("0 0 3 * * sat", ["21T03:00:00", "28T03:00:00"]),
+        ("0 0 3 22 * ?", ["22T03:00:00"]),
+        ("0 0 3 22 * MON", ["22T03:00:00", "23T03:00:00", "30T03:00:00"]),  # both given: either is enough
+        ("0 0 3 */21 * SUN", ["22T03:00:00"]),  # a star gives no day: both must hold
+        ("0 0 12 20 * *", []),  # noon of the 20th is not after itself
+        ("0 0 3 ? 11 2/2", ["21T03:00:00", "24T03:00:00", "26T03:00:00"]),  # Tuesday, Thursday, Saturday
+    ],
+)
+def test_when_it_runs_in_the_next_days(cron: str, times: list[str]) -> None:
+    found = [time.isoformat() for time in Cron(cron).times(FRIDAY, 3)]
+    assert found[: len(times)] == [f"2026-11-{time}+00:00" for time in times]
+    assert found[0] > FRIDAY.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 5/20 3 * * *", "at 03:05:00, 03:25:00 and 03:45:00 UTC every day"),
+        ("0 2/10 * * * *", "at second 0 of every 10 minutes from 2 of every hour UTC every day"),
+        ("0 0 1/5 * * *", "at second 0 of minute 0 of every 5 hours from 1 UTC every day"),
+        ("0 0 0/10 * * *", "at 00:00:00, 10:00:00 and 20:00:00 UTC every day"),
+        ("0 0,10 2-5 * * *", "at second 0 of minute 0 and 10 of hour 2 to 5 UTC every day"),
+        ("0 10,15 1,2 * * *", "at 01:10:00, 01:15:00, 02:10:00 and 02:15:00 UTC every day"),
+        ("0 0 3 1-3,5 12 *", "at 03:00:00 UTC on day 1 to 3 and 5 of the month in December"),
+        ("0 0 3 31 * 1,2", "at 03:00:00 UTC on day 31 of the month or Monday and Tuesday"),
+        ("0 0 4,6,8,10,12 * * *", "at second 0 of minute 0 of hour 4, 6, 8, 10 and 12 UTC every day"),
+    ],
+)
+def test_lists_spans_and_steps_in_words(cron: str, words: str) -> None:
+    assert Cron(cron).words() == words
+
+
+@pytest.mark.parametrize(
+    ("cron", "allowed"), [("0 */5 * * * *", True), ("0 */4 * * * *", False), ("0 0,56 * * * *", False)]
+)
+def test_two_runs_are_five_minutes_apart_at_least(cron: str, allowed: bool) -> None:
+    if allowed:
+        assert Cron(cron).text == cron
+    else:
+        with pytest.raises(ValueError, match="runs 240 s apart, sooner than a training ends"):
+            Cron(cron)
+
+
+def test_times_are_told_in_utc_whatever_zone_is_asked_from() -> None:
+    there = FRIDAY.astimezone(timezone(timedelta(hours=5)))
+    assert Cron("0 30 12 * * *").times(there, 1)[0].isoformat() == "2026-11-20T12:30:00+00:00"
 
 
 @pytest.mark.parametrize(
