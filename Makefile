@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Strict: a broken link, an unreachable page or an unknown anchor fails. With --quiet mkdocs would not count warnings.
+# --strict: a broken link, an unreachable page or an unknown anchor fails the build. Do not add --quiet: mkdocs then ignores warnings.
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
@@ -22,10 +22,10 @@ check: $(READY) ## Lint, types, import contracts, and the documentation site wit
 	$(BIN)/lint-imports
 	$(SITE)
 
-test: check ## The checks, then the tests; those whose program (Chromium, PostgreSQL) is missing are left out and named
+test: check ## The checks, then the tests; names those that it leaves out because Chromium or PostgreSQL is missing
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not containers and not slow" $(ARGS)
 
-test-browser: $(READY) ## The tests of the pages in Chromium alone; fails without Chromium
+test-browser: $(READY) ## Only the tests of the pages in Chromium; fails without Chromium
 	MMCTR_ALL_TESTS=1 $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 test-slow: $(READY) ## The tests that take minutes or install packages; not part of `make test`
@@ -48,7 +48,7 @@ images: $(READY) ## Build the cpu and gpu images (ARGS="--registry registry.exam
 services: $(READY) ## MLflow, PostgreSQL and S3 on this machine, until Ctrl-C
 	$(BIN)/python -m infra.local.up $(ARGS)
 
-s3: $(READY) ## The S3 server alone, with the DVC remote and the artifact bucket on it, until Ctrl-C
+s3: $(READY) ## Only the S3 server, with the DVC remote and the artifact bucket on it, until Ctrl-C
 	$(BIN)/python -m infra.local.s3 $(ARGS)
 
 check-infra: $(READY) ## Build every Kubernetes overlay and check each object strictly
@@ -57,7 +57,7 @@ check-infra: $(READY) ## Build every Kubernetes overlay and check each object st
 test-containers: $(READY) ## Build the cpu image and run the pipeline in it
 	$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
 
-bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path beside FuxiCTR (about an hour on two cores)
+bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path, ours and FuxiCTR's (about an hour on two cores)
 	$(BIN)/python -m benchmarks.training compare --fuxictr .mmctr/fuxictr/bin/python
 	$(BIN)/python -m benchmarks.loader --fuxictr .mmctr/fuxictr/bin/python
 	$(BIN)/python -m benchmarks.scaling ranks
@@ -65,13 +65,13 @@ bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path
 	$(BIN)/python -m benchmarks.scaling batch
 	$(BIN)/python -m benchmarks.tables
 
-# What we are measured against, in an environment of its own.
+# FuxiCTR, with which the benchmarks compare, has a virtual environment of its own.
 .mmctr/fuxictr/bin/fuxictr:
 	$(PYTHON) -m venv .mmctr/fuxictr
 	.mmctr/fuxictr/bin/pip install --quiet torch==2.13.0 fuxictr==2.3.7
 	@touch $@
 
-# torch pins its CUDA packages itself, to the digit; left out of the lock, one lock serves machines with and without a GPU.
+# The lock leaves out CUDA packages, so that it works on machines with and without a GPU: torch itself pins their exact versions.
 PIN = $(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-find-links --no-emit-index-url --python-version 3.11 \
 	$(1) | sed -E '/^(cuda-|nvidia-|triton)/d; s/\+cpu$$//' >
 
@@ -84,7 +84,7 @@ lock: $(READY) ## Pin every package anew from pyproject.toml (then commit both l
 clean: ## Remove caches and local runs (the registry in .mmctr too)
 	rm -rf .mmctr .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# One installation serves every target; it is made again only when a lock changes.
+# All targets share one virtual environment. It is made again when requirements-dev.lock or pyproject.toml changes.
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=python3.11")'
 	@echo "installing the locked requirements into .venv (about two minutes, once)"
