@@ -9,7 +9,7 @@ NOT_MADE = Path("not-made-by-an-earlier-step")  # reading below it says which fi
 
 @dataclass(frozen=True, kw_only=True)
 class Artifacts:
-    """One record instead of so many paths in a row, which could be swapped without any tool seeing it."""
+    """One record with named folders: with so many paths as positional arguments, two could be swapped unnoticed."""
 
     dataset: Path = NOT_MADE
     lineage: Path = NOT_MADE

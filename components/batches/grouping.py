@@ -1,7 +1,8 @@
 """Where to cut a batch, sorted by history length, into groups that are each computed at their own width.
 
-A narrower group saves arithmetic on padding and costs its launches. Both are counted in multiply-adds, so the best cuts
-are a shortest path over the few possible ones. What the interaction leaves out of short histories is counted alike.
+A narrower group saves arithmetic on padding, but every further group has a fixed cost. Both are counted in
+multiply-adds, and the best cuts are a shortest path over the few that are possible. The features that short histories
+leave empty are counted in the same way.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from model.transformer import InterestTransformer
 
 Array = npt.NDArray[Any]
 
-# Where a cut may lie: each length up to 16, beyond that fewer.
+# The widths at which a batch may be cut: every length up to 16, and fewer beyond.
 WIDTHS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 100, 128, 192, 256])
 
 # A group, or a step of the staircase, costs time besides its multiply-adds: 60 and more kernel launches, forward and
@@ -39,7 +40,7 @@ class GroupCosts:
 
 
 def group_costs(ranker: Ranker, device: str) -> GroupCosts | None:
-    """None where rows may not be scored apart: a batch statistic or a fixed width ties them together."""
+    """None if rows must not be scored in groups, because a statistic over the batch or a fixed width connects them."""
     model = ranker.config
     if "din" in (model.interest, model.target_attention) or model.mask != "right":
         return None

@@ -46,7 +46,7 @@ def table_from(arrays: dict[str, Array]) -> ItemTable:
 
 
 def seen_items(rows: RowStore, items: int) -> Array:
-    """Which items the rows hold, as a target or in a history. The padding is none of them."""
+    """Which items the rows hold, as a target or in a history. The padding item does not count."""
     seen = np.zeros(items, dtype=bool)
     seen[rows.item] = True
     seen[rows.history_flat] = True

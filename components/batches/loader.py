@@ -1,4 +1,4 @@
-"""Batches of ids: no feature travels, no padding is computed on, no Python runs a row.
+"""Batches of ids. They hold no features, nearly no padding, and are made without a Python loop over rows.
 
 A batch names each distinct item once; histories and targets are positions in that list. Its rows are sorted by history
 length and cut into groups, each as wide as its longest history, so that padding costs next to nothing. A loss over a
@@ -25,7 +25,7 @@ class Batch:
 
     rows_B: Array
     distinct_U: torch.Tensor
-    histories: tuple[torch.Tensor, ...]  # one [b, l] a group, of positions in distinct_U; groups follow each other
+    histories: tuple[torch.Tensor, ...]  # for each group a [b, l] array of positions in distinct_U
     item_B: torch.Tensor  # positions in distinct_U
     likes_B: torch.Tensor
     views_B: torch.Tensor
@@ -92,7 +92,7 @@ class Collator:
         )
 
     def _distinct(self, histories: list[Array], items: Array) -> tuple[Array, Array]:
-        """The ids of a batch, ascending and each once, and for every id its place there."""
+        """The ids of a batch, ascending and each once, and the position of every id in that list."""
         parts = [np.zeros(1, items.dtype), items, *(history.ravel() for history in histories)]
         if 2 * sum(map(len, parts)) < self.items:  # sorting the ids is less work than looking every item up
             ids = np.sort(np.concatenate(parts))

@@ -1,8 +1,8 @@
 """The rows of one split as memory-mapped arrays: converted from parquet once, then read in place.
 
     records   one 16-byte record a row, so that a row costs one cache miss
-    history   every history behind one another, newest item last, the padding left out
-    user      apart, because training never reads it
+    history   all histories one after another, newest item last, without padding
+    user      in a file of its own, because training never reads it
 
 Position 0 of `history` holds the padding id: a gather that reaches before the start of a row's history is sent there.
 """
@@ -124,7 +124,8 @@ def names_item(known: Array, ids: Array) -> Array:
 def known_histories(flat: Array, records: Array, known: Array) -> tuple[Array, Array]:
     """(flat, records) of these rows without the items that `known` does not mark.
 
-    They are gone from the histories; as a target they become the padding item. Catalogues grow faster than models.
+    They are removed from histories, and as a target they become the padding item: a catalogue has items that are newer
+    than the model.
     """
     lengths = records["length"].astype(np.int64)
     ends = np.cumsum(lengths)
@@ -185,7 +186,7 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
 def _tables(
     file: pq.ParquetFile, parquet: Path, columns: list[str], excluded: Array
 ) -> Iterator[tuple[Array, pa.Table]]:
-    """The kept rows, a read at a time, with their numbers in the file."""
+    """The rows that are kept, with their numbers in the file, one read at a time."""
     first_row = 0
     batches = file.iter_batches(batch_size=ROWS_A_READ, columns=columns, use_threads=False)
     while (batch := _next_batch(batches, parquet)) is not None:

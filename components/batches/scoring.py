@@ -45,7 +45,7 @@ def score_logits(
     which: npt.NDArray[Any] | None = None,
     known: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """What the ranker says of all rows, or of the row numbers in `which`, in that order.
+    """The logits of all rows, or of the row numbers in `which`, in that order.
 
     `known` says by id which items the ranker knows; without it, all that its table has a row for.
     """

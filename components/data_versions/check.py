@@ -1,4 +1,4 @@
-"""Holds a folder against the rules of validation, before it is committed or run on."""
+"""Checks a folder by the rules of validation, before it is committed or a run uses it."""
 
 from pathlib import Path
 from typing import Any

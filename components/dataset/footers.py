@@ -1,8 +1,8 @@
 """What the footers of a dataset's files say: is every file and column of the data contract there, with the right type?
 
 A Parquet footer holds the columns and the number of rows, so this takes milliseconds whatever the size of the data.
-`mmctr run --data` and `mmctr data add` ask before anything starts; the validate step holds its rules against the same
-findings.
+`mmctr run --data` and `mmctr data add` check this before anything starts, and the validate step applies its rules to
+the same findings.
 """
 
 from collections import Counter
@@ -89,7 +89,7 @@ ITEM_INFO = FileContract(  # the whole file is optional: the embed step makes it
 
 @dataclass(frozen=True)
 class Footer:
-    """One file's footer held against its contract. Empty texts and lists mean that nothing is wrong."""
+    """What one file's footer says, compared with its contract. Empty texts and lists mean that nothing is wrong."""
 
     contract: FileContract
     schema: pa.Schema | None = None

@@ -1,8 +1,9 @@
 """Reads the images of a dataset: loose files `item_images/{id}.jpg|png`, or tar shards `item_images-*.tar`.
 
-Shards are ordinary tar files (WebDataset), members named `{id}.jpg|jpeg|png`: few big files are what object stores
-and DVC move fast. They lie in the dataset folder or in its `item_images/`. Loose files win over shards, so that a
-single image can be mended without a new shard, and so do the shards that ingest packs them into.
+Shards are ordinary tar files (WebDataset), members named `{id}.jpg|jpeg|png`: object stores and DVC transfer few big
+files much faster than many small ones. They lie in the dataset folder or in its `item_images/`. If an item has an image
+in both, the loose file counts, so that a single image can be replaced without a new shard. The same holds for the
+shards into which ingest packs loose files.
 """
 
 import re
@@ -70,7 +71,7 @@ def shard_ids(shard: Path) -> list[int]:
 
 
 def image_files(dataset: Path) -> list[Path]:
-    """The shards and the loose files, for those who copy or hash them."""
+    """The shards and the loose files, to be copied or hashed."""
     return shards(dataset) + loose_images(dataset)
 
 

@@ -12,7 +12,7 @@ from components.storage.files import atomic_path
 
 
 def write_item_info(path: Path, ids: np.ndarray, tags_NT: np.ndarray, vectors_NC: np.ndarray, highest: int) -> None:
-    """Ids without an item get zero rows: they only keep row i for item i."""
+    """Ids without an item get rows of zeros, so that row i is item i."""
     tags = np.zeros((highest + 1, MAX_TAGS), dtype=np.int64)
     vectors = np.zeros((highest + 1, vectors_NC.shape[1]), dtype=np.float32)
     tags[ids], vectors[ids] = tags_NT, vectors_NC

@@ -41,5 +41,5 @@ _SPLIT_FOLDERS = ("", "MicroLens_1M_x1")  # the release keeps its splits one fol
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Where a file of the contract lies in a folder that may be the challenge's own release."""
+    """The path of a file of the contract. The folder may be the challenge's own release, which has subfolders."""
     return next((path for sub in _SPLIT_FOLDERS if (path := folder / sub / name).is_file()), None)

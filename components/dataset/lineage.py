@@ -25,12 +25,12 @@ class Lineage:
     size: int  # bytes
     remote: str  # without secrets
     code_commit: str | None  # none in an image, which has no .git
-    code_changed: bool  # the code had changes that no commit holds
+    code_changed: bool  # whether the code had uncommitted changes
     lock_sha256: str | None  # of requirements.lock
     image: str | None  # its digest, where a step runs in one: code and packages in one name
 
     def tags(self) -> dict[str, str]:
-        """For the run's record: what one would search runs by."""
+        """Tags of the run by which people search runs."""
         named = {
             "data_md5": self.data_md5,
             "data_commit": self.data_commit,
@@ -77,7 +77,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def grouped(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A hundred thousand loose images would make a lineage that nobody can read."""
+    """Loose images as one entry: a lineage with a hundred thousand of them could not be read."""
     kept = {name: facts for name, facts in files.items() if "/" not in name}
     for name, facts in files.items():
         if "/" in name:

@@ -1,4 +1,4 @@
-"""Keeps a dataset's images in few big files, apart from its tables, on the way from step to step.
+"""Packs a dataset's images into few big files, apart from its tables, for the transfer between steps.
 
 Kubeflow Pipelines copies every file of every input of a step, one request after the other (2.17.0:
 backend/src/v2/objectstore/object_store.go, DownloadBlob). So ingest packs loose images into shards and gives them an
@@ -40,7 +40,7 @@ def pack_loose_images(dataset: Path, shard_bytes: int = SHARD_BYTES) -> None:
 
 
 def take_images_apart(dataset: Path, images: Path) -> None:
-    """Moves everything that is images from the dataset's folder to a folder of its own."""
+    """Moves all images from the dataset's folder to a folder of their own."""
     if images.is_dir():
         shutil.rmtree(images)  # of an earlier try
     images.mkdir(parents=True)

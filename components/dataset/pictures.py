@@ -1,6 +1,7 @@
 """From an image file's bytes to pixels, or to the reason why there are none.
 
-Files come from outside: each oddity has a name, and nothing is decoded before its size is known.
+Files come from outside and may be anything: every kind of damage has a name, and nothing is decoded before its size is
+known.
 """
 
 import io
@@ -80,10 +81,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """16-bit greys span 0..65535; 32-bit ones and floats have no fixed white, so their own range is used."""
+    """Grey values of 16 bits are 0..65535. Those of 32 bits and floats have no fixed white, so their own range is
+    used.
+    """
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(values.min()), float(values.max()))
     if image.mode == "I" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0  # a 16-bit PNG in older Pillow's clothes
+        low, high = 0.0, 65535.0  # how older versions of Pillow present a 16-bit PNG
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0.0, 1.0) * 255.0
     return Image.fromarray(scaled.round().astype(np.uint8), "L").convert("RGB")

@@ -1,7 +1,7 @@
 """Which labelled rows choose the epoch that is kept, and which rows measure the model that came of it.
 
-Where test has labels, training stops on valid and the model is measured on test. Where it has none, valid serves both
-purposes, and then no row may serve both: the numbers would be too kind to the candidate. Its users are split in two by
+Where test has labels, training stops on valid and the model is measured on test. If it has none, valid serves both
+purposes. No row may serve both, or the candidate would look better than it is. Its users are split in two by
 a hash of their id, so each user falls into the same half in every run.
 """
 

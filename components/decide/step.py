@@ -32,7 +32,7 @@ class Freshness:
 @dataclass(frozen=True)
 class FreshnessPolicy:
     skip_unchanged: bool = False
-    retrain_above_drift: float = 0.0  # the largest PSI of a feature; 0: drift is not asked about
+    retrain_above_drift: float = 0.0  # the largest allowed PSI of a feature; 0: drift does not matter
 
     def __post_init__(self) -> None:
         at_least("retrain_above_drift", self.retrain_above_drift, 0.0)
@@ -61,7 +61,7 @@ def judge(made: Artifacts, config: Mapping[str, Any], policy: FreshnessPolicy) -
 
 
 def _changed(now: Mapping[str, Any], package: Path, config: Mapping[str, Any]) -> str:
-    """The first thing that differs, or nothing. What is not known counts as different."""
+    """The first of config, code and data that differs, or an empty text. What is not known counts as different."""
     if sha256_json(config) != sha256_json(read_json(package / "config.json")):
         return "config"
     then = _object(package / "lineage.json")

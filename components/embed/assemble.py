@@ -22,13 +22,13 @@ from components.errors import StepError
 from components.storage.files import sha256_file, write_json
 
 QUERIES_DRAWN = 5
-MARKED_LIMIT = 10_000  # ids listed in the manifest for each modality that was stood in for
+MARKED_LIMIT = 10_000  # at most so many ids are listed in the manifest for each modality whose mean they got
 
 
 def assemble_items(
     items: Items, dataset: Path, champion: Path, config: EmbedConfig, cache: VectorCache, scratch: Path, out: Path
 ) -> dict[str, Any]:
-    """Everything the cache and the columns hold, made into the step's files; no encoder runs here."""
+    """Makes the step's files from the vectors in the cache and in the data's columns; no encoder runs here."""
     seconds = _Stopwatch()
     sources = _sources(items, config, cache, scratch)
     ids = np.array(items.ids, dtype=np.int64)
@@ -71,7 +71,7 @@ def assemble_items(
 
 
 def _about(sources: Sequence[VectorBlock], ids: np.ndarray, vectors: np.ndarray) -> dict[str, Any]:
-    """The manifest's words on the vectors, and on those that are not the item's own."""
+    """What the manifest says about the vectors, and for which items they are only the mean."""
     return {
         "items": len(ids),
         "item_ids": pack_ids(ids),  # item_info has a row for each id up to the highest; these are the ids with an item
@@ -114,7 +114,9 @@ def _projection(
 
 
 def _fitted(sources: list[VectorBlock], fitting: np.ndarray, config: EmbedConfig, cache: VectorCache) -> Projection:
-    """Fits, or recalls what the same vectors gave before: on a day without news the fit would be most of the work."""
+    """Fits a projection, or takes the one that the same vectors gave before: on a day without new items, fitting would
+    take most of the time.
+    """
 
     def rows() -> Iterator[np.ndarray]:
         return blocks(sources, fitting, BLOCK)
@@ -154,7 +156,7 @@ def _must_fit(projection: Projection, sources: Sequence[VectorBlock], config: Em
 
 
 def project(sources: Sequence[VectorBlock], projection: Projection) -> np.ndarray:
-    """Every item's vector. The mean stands in for a modality that cannot be read: after centring it says nothing."""
+    """Every item's vector. A modality that cannot be read is replaced by its mean, which is zero after centring."""
     outputs, start = [], 0
     count = len(sources[0].usable)
     for start in range(0, count, BLOCK):

@@ -1,4 +1,6 @@
-"""What is done about items that cannot be read: counted by cause, then stood in for or stopped at."""
+"""What is done about items that cannot be read: they are counted by cause, and then replaced by the mean, or the run
+stops.
+"""
 
 from collections import Counter
 from typing import Any

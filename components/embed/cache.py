@@ -1,8 +1,9 @@
 """Vectors under the hash of what they were made from, in a few big files, in a local folder or on S3.
 
 A room is one encoder variant; a shard is one Arrow file in it, named by the sha256 of its bytes. Shards are only ever
-added, each in one atomic put, so that runs side by side cannot hurt each other and a killed run keeps what it flushed.
-Projections that earlier runs fitted are kept beside the rooms, with the sha256 at the end of their name.
+added, each in one atomic put, so that runs at the same time do not disturb each other and a killed run keeps what it
+has written. Projections that earlier runs fitted are in a folder next to the rooms, with the sha256 at the end of their
+name.
 
 Each file is hashed before it is used. One whose bytes do not match its name, or that belongs to another room, is named
 in the log and moved aside, and its content is made again.
@@ -45,7 +46,7 @@ class Shard:
 
 @dataclass
 class Room:
-    """What the cache knows of one variant: where each key's vector lies."""
+    """The index of one variant: in which shard and row each key's vector is."""
 
     shards: list[Shard] = field(default_factory=list)
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # key -> shard, row
@@ -75,7 +76,9 @@ class Room:
 
 
 class VectorCache:
-    """Opens rooms and adds shards. A context: what was fetched from S3 lies in a scratch folder until its end."""
+    """Opens rooms and adds shards. Use it in a `with` block: what was fetched from S3 is kept in a scratch folder until
+    its end.
+    """
 
     def __init__(self, location: str | Path) -> None:
         self.store = open_store(location)
@@ -93,7 +96,7 @@ class VectorCache:
         self._scratch.cleanup()
 
     def room(self, variant: str) -> Room:
-        """Everything that other runs and this one have put under a variant, each file verified once."""
+        """The index of everything that this run and others have stored for a variant; each file is verified once."""
         room = self._rooms.setdefault(variant, Room())
         for name, path in self._intact(f"{variant}/", ".arrow", {shard.name for shard in room.shards}):
             with pa.memory_map(str(path)) as source:

@@ -1,7 +1,8 @@
 """The vision tower of CLIP's ResNets (RN50 and its kin), read from the state dict that OpenAI and open_clip publish.
 
-Against an ordinary ResNet: three stem convolutions, average pooling before each strided step, and attention pooling
-at the end. Every width is read off the weights themselves. Shapes: B batch, C channels, P places of the last map.
+It differs from an ordinary ResNet by three stem convolutions, average pooling before each strided step, and attention
+pooling at the end. Every width is read from the weights. In the shapes, C also
+counts channels, and L the places of the last map.
 """
 
 import math
@@ -43,7 +44,9 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """The mean of the map asks; the map, and the mean itself, answer."""
+    """Attention pooling: the query is the mean of the map, and the keys are the places of the map and the mean
+    itself.
+    """
 
     def __init__(self, places: int, channels: int, outputs: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The picture that shows whether the embeddings make sense: an item and its nearest by text, by image, by both."""
+"""The picture by which a person judges the embeddings: some items with their nearest by text, by image and by both."""
 
 import textwrap
 from collections.abc import Sequence

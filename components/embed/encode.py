@@ -1,4 +1,4 @@
-"""Encodes what the cache does not hold yet: decoding ahead in threads, flushing as it goes."""
+"""Encodes what the cache does not hold yet. Threads decode images ahead, and results are written as they come."""
 
 import time
 from collections import deque
@@ -121,7 +121,7 @@ def _encode_images(
 def _good_batches(
     decoded: Iterable[Decoded], size: int, failed: Callable[[bytes, str], None]
 ) -> Iterator[list[Decoded]]:
-    """Pictures in batches; those that could not be read are told and left out."""
+    """Pictures in batches. Those that could not be read are recorded in the cache and left out."""
     batch: list[Decoded] = []
     for key, picture in decoded:
         if picture.pixels is None:
@@ -147,7 +147,7 @@ def ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], inputs: Iterable[S],
 
 
 class _Writer:
-    """Puts entries into the cache a shard at a time, and what is left even when the run breaks off."""
+    """Puts entries into the cache one shard at a time, and writes the rest also when the run is interrupted."""
 
     def __init__(self, cache: VectorCache, variant: Variant, dimension: int, flush_items: int) -> None:
         self.cache, self.variant, self.dimension, self.flush_items = cache, variant, dimension, flush_items

@@ -1,4 +1,4 @@
-"""An item_info that comes with the data: checked against the contract, then taken as it is."""
+"""An item_info that comes with the data: it is checked against the contract and then used as it is."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def takes_existing(dataset: Path, config: EmbedConfig) -> bool:
 
 
 def _has_raw(dataset: Path, config: EmbedConfig) -> bool:
-    """Whether everything that the configured encoders want to see is there."""
+    """Whether the data has everything that the configured encoders need."""
     if not item_feature_path(dataset).exists():
         return False
     columns = pq.read_schema(item_feature_path(dataset)).names

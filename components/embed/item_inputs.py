@@ -1,4 +1,4 @@
-"""The items of a dataset as the encoders will see them: one entry an id, and every oddity counted by cause."""
+"""The items of a dataset as the encoders will see them: one entry for each id, and all problems counted by cause."""
 
 from collections import Counter
 from collections.abc import Iterator

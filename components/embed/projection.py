@@ -1,6 +1,6 @@
 """From the vectors of an item's modalities to one short vector: one affine map, fitted once, kept with its hash.
 
-`out = ((text ∥ image − mean) · scale) @ matrix`. Shapes: N items, D widths of the modalities side by side, K outputs.
+`out = ((text ∥ image − mean) · scale) @ matrix`. Shapes: N items, C numbers of all modalities joined, W outputs.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from components.storage.files import atomic_path, sha256_json
 METHOD = "exact-1"  # takes the next number when the same vectors would give another projection
 BLOCK = 4096  # rows in float64 at once
 APPLIED = 512  # rows projected at once, always in this shape
-Blocks = Callable[[], Iterator[np.ndarray]]  # the fitting rows, ND float32 blocks, as often as asked
+Blocks = Callable[[], Iterator[np.ndarray]]  # yields the rows to fit on in float32 blocks; may be called several times
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def load_projection(data: bytes, where: str) -> Projection:
 
 
 def fit_projection(blocks: Blocks, widths: Sequence[int], config: EmbedConfig) -> Projection:
-    """Fits on all rows that `blocks` yields, in memory for D × D numbers and one block."""
+    """Fits on all rows that `blocks` yields. Needs memory for C × C numbers and one block."""
     count, mean_C, variance_C = _moments(blocks)
     if count < 2:
         raise StepError(f"{count} items seen in train have usable vectors: a projection needs at least 2")
@@ -124,7 +124,7 @@ def _moments(blocks: Blocks) -> tuple[int, np.ndarray, np.ndarray]:
 
 
 def _scales(variance_C: np.ndarray, widths: Sequence[int], config: EmbedConfig) -> np.ndarray:
-    """Each modality brings a total variance of 1, so that the wider or louder one does not drown the other."""
+    """Each modality gets a total variance of 1, so that the one with more or larger numbers does not dominate."""
     scale_C, start = np.ones_like(variance_C), 0
     for width in widths:
         part = slice(start, start + width)
@@ -132,7 +132,7 @@ def _scales(variance_C: np.ndarray, widths: Sequence[int], config: EmbedConfig) 
         if config.standardise == "modality":
             scale_C[part] = 1.0 / np.sqrt(max(float(variance_C[part].sum()), 1e-30))
         elif config.standardise == "feature":
-            # A width that never varies carries nothing: it gets no say instead of an endless one.
+            # A number that never varies carries no information: its scale is 0 instead of infinite.
             alive = variance_C[part] > 1e-12 * max(float(variance_C[part].max()), 1e-30)
             scale_C[part] = np.where(alive, 1.0 / np.sqrt(np.where(alive, variance_C[part], 1.0) * width), 0.0)
     return scale_C

@@ -1,4 +1,4 @@
-"""Do neighbours make sense? The nearest items by each modality, and how often they share a tag."""
+"""Are the vectors good? The nearest items by each modality, and how often they share a tag."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +50,7 @@ def spread(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def tag_agreement(views: list[View], tags_NT: np.ndarray) -> dict[str, Any]:
-    """Share of the nearest neighbours that have a tag in common with their item, beside that of random pairs."""
+    """Share of the nearest neighbours that have a tag in common with their item, and the same for random pairs."""
     tagged = np.flatnonzero(tags_NT.any(1) & np.logical_and.reduce([view.usable for view in views]))
     queries = spread(tagged, QUERIES)
     if len(queries) < 2:

@@ -20,14 +20,15 @@ class Runtime:
     workers: int  # batches under way at once
 
     def pool(self) -> ThreadPoolExecutor:
-        """Runs forward passes. On CPU each keeps to one core: no convolution is split in a way that depends on how
-        many cores there are, so a vector has the same bits on a laptop and in a wide pod."""
+        """Runs forward passes. On a processor each runs on one core. A convolution that is split over several cores
+        gives other last bits, and a vector must have the same bits on a laptop and in a pod with many cores.
+        """
         start = _one_core if self.device.type == "cpu" else None
         return ThreadPoolExecutor(self.workers, thread_name_prefix="encode", initializer=start)
 
     @property
     def window(self) -> int:
-        """Batches made ready ahead of the encoder."""
+        """The number of batches prepared before the encoder needs them."""
         return 2 * self.workers + 1
 
     def to_device(self, tensor: Tensor) -> Tensor:

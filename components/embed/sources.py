@@ -66,7 +66,7 @@ def _image_key(items: Items, item: int) -> bytes | None:
 
 @dataclass
 class VectorBlock:
-    """One modality's vectors in item order, rows that cannot be used marked."""
+    """One modality's vectors in item order, with a mark for each row that can be used."""
 
     modality: Modality
     vectors: np.ndarray
@@ -134,7 +134,7 @@ def _matrix(path: Path, rows: int, width: int) -> np.ndarray:
 
 
 def blocks(sources: list[VectorBlock], rows_N: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """The modalities side by side, the marked rows only, a block at a time."""
+    """The vectors of all modalities joined, for the marked rows only, one block at a time."""
     for start in range(0, len(rows_N), size):
         rows = np.flatnonzero(rows_N[start : start + size]) + start
         if len(rows):

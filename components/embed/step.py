@@ -1,4 +1,6 @@
-"""The embed step: `embed` in one go, or `encode_shard` many times side by side and `assemble` once."""
+"""The embed step: `embed` does everything; on Kubeflow, many `encode_shard` run at the same time, and then one
+`assemble`.
+"""
 
 import tempfile
 import time
@@ -27,7 +29,9 @@ def embed(dataset: Path, champion: Path, config: EmbedConfig, cache: str | Path,
 
 
 def encode_shard(dataset: Path, config: EmbedConfig, cache: str | Path, shard: int, shards: int) -> dict[str, Any]:
-    """Fills the cache for one part of the items. Alone in what it needs, and cheap to repeat: done work is found."""
+    """Fills the cache for one part of the items. It needs nothing from other parts, and repeating it is cheap, because
+    encoded items are found in the cache.
+    """
     if not 0 <= shard < shards:
         raise ValueError(f"shard = {shard}: must lie in [0, {shards - 1}]")
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Other people's files in the challenge's form."""
+"""Converts other data sets into the challenge's layout."""
 
 from components.dataset.importers.microlens import microlens
 from components.dataset.importers.movielens import movielens

@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 
 HISTORY = 50  # newest clicks a row keeps
 RECENT = 5_000  # clicks of all users that recent popularity is drawn from
-_TRIES = 50  # draws for one negative before it is left out
+_TRIES = 50  # a negative is left out after so many draws without success
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Examples:
 def make_examples(clicks: Clicks, rng: np.random.Generator) -> Examples:
     """Each click, and two items not clicked by that user so far: one uniform over those seen, one recently popular.
 
-    "So far" and "seen" mean strictly before the click's timestamp, and by the same user at that moment: nothing later
-    shows, and no item is both clicked and left alone. A click without a history makes no rows; where the log is too
-    young to offer an item, that row is left out.
+    "So far" and "seen" mean strictly before the click's timestamp, and by the same user at that moment: no row knows
+    anything later, and no item is both clicked and not clicked. A click without a history makes no rows. If too few
+    items were seen before a click to draw a negative, that row is left out.
     """
     click: list[int] = []
     item: list[int] = []
@@ -72,7 +72,7 @@ def make_examples(clicks: Clicks, rng: np.random.Generator) -> Examples:
 
 
 def _moments(time: Ints) -> list[tuple[int, int]]:
-    """Stretches of clicks with the same timestamp."""
+    """The clicks of each timestamp."""
     starts = np.flatnonzero(np.concatenate([[True], time[1:] != time[:-1]]))
     return list(zip(starts.tolist(), [*starts[1:].tolist(), len(time)], strict=True))
 

@@ -1,4 +1,4 @@
-"""A made-up data set in the challenge's layout whose truth is known: what the best possible model would score."""
+"""A generated data set in the challenge's layout. How it was drawn is known, and so is the best possible score."""
 
 from components.dataset.sample.spec import SIZES, SampleSpec
 from components.dataset.sample.write import write_sample

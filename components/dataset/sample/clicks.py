@@ -21,15 +21,17 @@ _STREAM = {"train": 1, "valid": 2, "test": 3}
 
 @dataclass(frozen=True)
 class Rows:
-    """Parallel arrays over rows, shuffled. The last three are the truth and its shadows, not part of the data."""
+    """Parallel arrays over rows, shuffled. The last three are what a model could know at best and in part; they are not
+    part of the data.
+    """
 
     user: Ints
     item: Ints
     history: Ints  # [rows, 100], padded with 0 on the left
     label: Ints
     probability: Floats  # of a click, given the user's likings, the history and how rows are drawn
-    taste: Floats  # log popularity + liking: the same without knowing the pools that negatives come from
-    likeness: Floats  # how like the history the item is: what content alone can tell
+    taste: Floats  # log popularity + liking: the same, without knowing the pools that negatives are drawn from
+    likeness: Floats  # similarity of the item to the history: what content alone can tell
 
 
 class Catalogue:
@@ -84,7 +86,7 @@ def _history_lengths(users: int, items: int) -> Ints:
 
 
 def _pool(world: World, spec: SampleSpec, split: str, rng: np.random.Generator) -> Mask:
-    """The items that negatives come from, each as likely."""
+    """The items that negatives are drawn from, all with the same probability."""
     candidates = np.flatnonzero(~world.new if split != "test" else np.ones(world.items, dtype=bool))
     share = spec.train_pool if split == "train" else spec.test_pool
     weight = world.popularity[candidates] ** spec.pool_popularity
@@ -202,7 +204,8 @@ def _probability(
     pool_mass = pool_mass - np.bincount(history_user, history_weight * history_in_pool, users)
     choices = pool.sum() - np.bincount(history_user, history_in_pool, users)  # pool items that the user may be shown
     if_clicked = weight[item] * likings[user, catalogue.kind_of_item[item]] / total[user]
-    inside = pool_mass[user] / total[user]  # chance that the click was in the pool, and so is no longer a choice
+    # The probability that the clicked item was in the pool, and therefore can't be drawn as a negative.
+    inside = pool_mass[user] / total[user]
     if_skipped = (1 - inside) / choices[user] + np.maximum(inside - if_clicked, 0.0) / (choices[user] - 1)
     if_skipped = np.where(pool[item], if_skipped, 0.0)
     return np.asarray(if_clicked / (if_clicked + NEGATIVES * if_skipped))

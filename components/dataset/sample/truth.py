@@ -1,4 +1,4 @@
-"""What could be known at best, and what simple baselines know: the AUC of each, for each split."""
+"""The AUC of the best possible score and of simple baselines, for each split."""
 
 from collections.abc import Sequence
 from typing import Any

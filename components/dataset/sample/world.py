@@ -1,4 +1,4 @@
-"""The planted truth: what items are, what users like, and who clicks what.
+"""How the data are generated: what items are, what users like, and which items they click.
 
 An item has a topic, which its title and tags tell, and a colour, shape and texture, which its cover shows. A user
 has a liking for each of them. A user's next click is item i, among those not clicked yet, with probability
@@ -38,7 +38,7 @@ class World:
     views: Ints
     titles: list[str]
     tags: list[list[int]]
-    new: npt.NDArray[np.bool_]  # nobody meets these before test
+    new: npt.NDArray[np.bool_]  # these items appear in test only
 
     @property
     def items(self) -> int:

@@ -1,4 +1,4 @@
-"""Writes a sample in the challenge's layout, row group by row group, with `truth.json` beside the data."""
+"""Writes a sample in the challenge's layout, row group by row group, and `truth.json` in the same folder."""
 
 import dataclasses
 import io
@@ -88,7 +88,7 @@ def _write_item_info(out: Path, world: World, rng: np.random.Generator) -> None:
 
 
 def _embed(world: World, attributes: tuple[int, ...], width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """What a good encoder would see of these attributes: a direction for each value, and noise."""
+    """Vectors as a good encoder would make them: one direction for each value of an attribute, and noise."""
     vectors = rng.normal(0.0, _NOISE / np.sqrt(width), (world.items, width)).astype(np.float32)
     for attribute in attributes:
         directions = rng.normal(0.0, 1 / np.sqrt(width), (ATTRIBUTES[attribute], width)).astype(np.float32)
