@@ -27,14 +27,14 @@ from components.tracking.runs import TrackedRun, run_for
 
 _SHOWN = (".json", ".html", ".png")
 _LARGEST_SHOWN = 16 * 2**20  # bytes; weights and tables stay where the pipeline keeps them
-_PATIENCE = 20.0  # seconds for the last word of a step that was asked to leave; Kubernetes kills it after 30
+_PATIENCE = 20.0  # seconds in which a step that was asked to end may record why; Kubernetes kills it after 30
 MINUTES_VARIABLE = "MMCTR_STEP_MINUTES"  # the step's time limit, where it has one
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step at work."""
+    """A step while it runs."""
 
     name: str
     config: RunConfig
@@ -90,8 +90,8 @@ def _ending_recorded(run: TrackedRun, step: str) -> Iterator[None]:
 
     Argo hands SIGTERM to Kubeflow's launcher too, which dies at once, and the container with it a second later
     (Argo Workflows 4.0.5: workflow/executor/osspecific/signal_darwin.go, Kill and Wait; Kubeflow Pipelines 2.17.0:
-    backend/src/v2/component/launcher_v2.go:707 starts this process and handles no signal). So the word is sent before
-    anything is cleaned up, and from a thread, since the signal may have interrupted a request.
+    backend/src/v2/component/launcher_v2.go:707 starts this process and handles no signal). So the record is written
+    before anything is cleaned up, and from a thread, because the signal may have interrupted a request.
     """
     start, minutes = time.time(), float(os.environ.get(MINUTES_VARIABLE) or 0)
     last_word: list[threading.Thread] = []

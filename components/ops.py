@@ -47,7 +47,7 @@ def ingest(
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
 def fetch_champion(config: str, pipeline_run: str, champion: dsl.Output[dsl.Model]) -> None:
-    """Pins the champion of this moment: every later comparison, and the approval, refers to it."""
+    """Fetches the champion of this moment: every later comparison, and the approval, refers to it."""
     from components.fetch_champion.step import fetch_champion as fetch
     from components.harness import step
 
@@ -64,7 +64,7 @@ def validate(
     champion: dsl.Input[dsl.Model],
     validation: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Stops here, before anything expensive, when the data would ruin a model."""
+    """Checks the data, and stops before anything expensive starts if they would ruin a model."""
     from pathlib import Path
 
     from components.dataset.packing import with_images
@@ -89,7 +89,7 @@ def decide(
     champion: dsl.Input[dsl.Model],
     freshness: dsl.Output[dsl.Artifact],
 ) -> bool:
-    """Asks, when a schedule wants it asked, whether there is anything to learn since the champion."""
+    """Decides whether to train, if a schedule asks for that: is there anything to learn since the champion?"""
     from dataclasses import asdict
 
     from components.artifacts import Artifacts
@@ -118,7 +118,9 @@ def encode_shard(
     images: dsl.Input[dsl.Artifact],
     encoded: dsl.Output[dsl.Artifact],
 ) -> str:
-    """Encodes one part of the items into the cache. Shards run side by side, and one that fails is repeated alone."""
+    """Encodes one part of the items into the cache. Shards run at the same time, and one that fails is repeated by
+    itself.
+    """
     import json
     from pathlib import Path
 
@@ -172,7 +174,7 @@ def train(
     embeddings: dsl.Input[dsl.Dataset],
     training: dsl.Output[dsl.Model],
 ) -> None:
-    """Trains the ranker; killed, it goes on from its last checkpoint."""
+    """Trains the ranker. After a kill it continues from its last checkpoint."""
     from pathlib import Path
 
     from components.artifacts import Artifacts
@@ -220,7 +222,7 @@ def gate(
     champion: dsl.Input[dsl.Model],
     decision: dsl.Output[dsl.Artifact],
 ) -> bool:
-    """Holds the metrics against the policy and writes the report that a person approves from."""
+    """Checks the metrics by the policy and writes the report on which a person bases the approval."""
     from components.artifacts import Artifacts
     from components.gate.step import gate as work
     from components.harness import step
@@ -254,7 +256,7 @@ def register(
     champion: dsl.Input[dsl.Model],
     registration: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Makes the candidate a model version with the alias challenger, pending a person's review."""
+    """Makes the candidate a model version with the alias challenger, which waits for a person's review."""
     from components.artifacts import Artifacts
     from components.harness import step
     from components.register.step import register as work

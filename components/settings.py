@@ -55,7 +55,7 @@ def with_overrides(config: C, overrides: list[str]) -> C:
 
 
 def closest(name: str, names: Iterable[str]) -> str:
-    """The end of a message about a name that does not exist: the likeliest one, then all there are."""
+    """The end of a message about a name that does not exist: the most similar one, then all that exist."""
     there = sorted(names)
     likely = difflib.get_close_matches(name, there, n=1)
     return (f"; did you mean {likely[0]!r}? There" if likely else "; there") + f" is {', '.join(there)}"

@@ -1,8 +1,8 @@
 """The vision tower of CLIP's ResNets (RN50 and its kin), read from the state dict that OpenAI and open_clip publish.
 
 It differs from an ordinary ResNet by three stem convolutions, average pooling before each strided step, and attention
-pooling at the end. Every width is read from the weights. In the shapes, C also
-counts channels, and L the places of the last map.
+pooling at the end. Every width is read from the weights. In the shapes, C also counts channels, and L the places of the
+last map.
 """
 
 import math

@@ -1,1 +1,3 @@
-"""Measures a candidate: how good, how surely, where, and beside the champion and two baselines on the same rows."""
+"""Measures a candidate: how good it is, how certain that is, on which rows, and compared with the champion and two
+baselines.
+"""

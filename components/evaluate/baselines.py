@@ -1,7 +1,7 @@
 """What a model must beat to be worth its cost: two scores that never look at a user.
 
-A high AUC says little by itself: where negatives are drawn from a pool of their own, an item's past click rate
-alone goes a long way. Both baselines learn from train only.
+A high AUC says little by itself: if negatives are drawn from a pool of their own, an item's past click rate alone ranks
+well. Both baselines learn from train only.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Impressions:
 
 
 def history_blind(train: Impressions, test: Impressions, smoothing: float, rows: int, seed: int) -> Floats:
-    """Gradient boosted trees on the item's levels, click rate and number of rows: all but the user's history.
+    """Gradient boosted trees on the item's levels, click rate and number of rows, without the user's history.
 
     A row's own label must not sit in its own feature, so in training the rate of a row comes from the other folds.
     """

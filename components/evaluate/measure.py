@@ -63,7 +63,7 @@ def measure(
 def scorecard(
     labels: Ints, users: Ints, scores: Floats, bootstrap: Bootstrap, model: int, config: EvaluateConfig
 ) -> dict[str, Any]:
-    """Everything that is said of one model alone."""
+    """All measures of one model by itself."""
     rate = float(labels.mean())
     loss = log_loss(labels, scores)
     guess = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
@@ -105,7 +105,9 @@ def operating_point(labels: Ints, scores: Floats, share: float, confidence: floa
 
 
 def roc_points(labels: Ints, scores: Floats) -> list[list[float]]:
-    """(false alarms, clicks found), thinned to what an eye can tell apart."""
+    """(share of non-clicks, share of clicks) above each threshold, thinned to as many points as an eye can
+    distinguish.
+    """
     order = np.argsort(-scores, kind="stable")
     last_of_tie = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
     found = np.r_[0.0, np.cumsum(labels[order])[last_of_tie]]

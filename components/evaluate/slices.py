@@ -27,7 +27,7 @@ class Slice:
 
 
 def history_slices(lengths: Ints, edges: Sequence[int]) -> list[Slice]:
-    """`edges` are the first lengths of the buckets; what lies below the first edge is a bucket too."""
+    """`edges` are the first lengths of the buckets; lengths below the first edge are a bucket too."""
     bounds = [0, *edges]
     slices = [
         Slice("Length of history", _lengths(low, high - 1), (lengths >= low) & (lengths < high))
@@ -37,7 +37,7 @@ def history_slices(lengths: Ints, edges: Sequence[int]) -> list[Slice]:
 
 
 def popularity_slices(views_levels: Ints) -> list[Slice]:
-    """The item's views level: deciles of popularity, two a slice, so that each holds enough rows."""
+    """By the item's views level, a decile of popularity. Two levels form a slice, so that each has enough rows."""
     slices = [Slice("Popularity of the item", "unknown", views_levels == 0)]
     names = {1: "least viewed (levels 1–2)", 9: "most viewed (levels 9–10)"}
     for low in (1, 3, 5, 7, 9):

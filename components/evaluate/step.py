@@ -1,4 +1,4 @@
-"""evaluate: how good the candidate is, how sure that is, and how it stands beside the champion and the baselines."""
+"""evaluate: how good the candidate is, how certain that is, and how it compares with the champion and the baselines."""
 
 import tempfile
 from pathlib import Path
@@ -106,7 +106,7 @@ def _slices(
 
 
 def _imputed_slices(item: Ints, manifest: dict[str, Any]) -> list[Slice]:
-    """None where the manifest lists only the first of many: half a list would put rows on the wrong side."""
+    """None if the manifest lists only the first of many items: with half a list, rows would be in the wrong slice."""
     listed = manifest["imputed"]
     if any(len(listed[modality]) < count for modality, count in manifest["imputed_counts"].items()):
         return []
@@ -135,7 +135,9 @@ def _check(rows: RowStore, split: str) -> None:
 
 
 def _oracle(dataset: Path, split: str) -> dict[str, Any] | None:
-    """A made-up sample knows the rule that its clicks were drawn from, and its AUC on each whole split."""
+    """For generated data the probabilities of the clicks are known, and with them the best possible AUC on each whole
+    split.
+    """
     if split != "test" or not (dataset / "truth.json").is_file():
         return None
     return {"auc": read_json(dataset / "truth.json")["splits"][split]["auc"]["oracle"]}

@@ -1,4 +1,4 @@
-"""The champion of this moment, as a folder: which version it is, and its package."""
+"""Fetches the champion of this moment: a folder with its version and its package."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from components.tracking.tags import CHAMPION
 
 
 def fetch_champion(name: str, out: Path) -> dict[str, Any]:
-    """Writes `champion.json` and `package/`; `{"version": null}` alone while no version was ever approved."""
+    """Writes `champion.json` and `package/`, or only `{"version": null}` if no version was approved yet."""
     out.mkdir(parents=True, exist_ok=True)
     file = sqlite_file(tracking_uri())
     version = None if file is not None and not file.exists() else version_at(models(name), CHAMPION)
@@ -27,5 +27,5 @@ def fetch_champion(name: str, out: Path) -> dict[str, Any]:
         "package_sha256": expected_hash(models(name), version),
         "auc": auc_of(read_json(package / METRICS)),
     }
-    write_json(out / "champion.json", found)  # last: with it the folder is whole
+    write_json(out / "champion.json", found)  # written last: it says that the folder is complete
     return found

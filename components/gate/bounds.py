@@ -1,6 +1,6 @@
 """The one-sided bounds of a difference between two AUCs: what the rules test, and what the report shows and draws.
 
-A bound at certainty 1 - alpha lies, in a share alpha of all samples of users, on the wrong side of the true difference.
+A bound at certainty 1 - alpha is on the wrong side of the true difference in a share alpha of all samples of users.
 A rule that asks "surely no lower than" tests the lower bound, one that asks "surely lost" tests the upper bound.
 """
 
@@ -10,11 +10,11 @@ from components.gate.config import GatePolicy
 from components.statistics.intervals import one_sided_bounds
 
 Json = dict[str, Any]
-UNBOUNDED: Json = {"low": None, "high": None}  # where the spread could not be measured
+UNBOUNDED: Json = {"low": None, "high": None}  # if the spread could not be measured
 
 
 def bounds_of(difference: Json, alpha: float) -> Json:
-    """Of a difference that metrics.json holds with its standard error."""
+    """The bounds of a difference that metrics.json holds with its standard error."""
     if difference["error"] is None:
         return UNBOUNDED
     low, high = one_sided_bounds(difference["value"], difference["error"], alpha)
@@ -22,7 +22,9 @@ def bounds_of(difference: Json, alpha: float) -> Json:
 
 
 def slice_alpha(metrics: Json, policy: GatePolicy) -> float:
-    """The certainty is shared among the slices (Bonferroni): of thirty tested alone, one would fail most nights."""
+    """Alpha is divided by the number of slices (Bonferroni): otherwise one of thirty slices would fail on most
+    nights.
+    """
     measured = [part for part in metrics["slices"] if part["difference"] is not None]
     return policy.alpha / max(1, len(measured))
 

@@ -1,4 +1,4 @@
-"""gate: decides by policy whether a person should be asked, and writes down why, for that person."""
+"""gate: decides by a policy whether a person should be asked to approve, and writes the report for that person."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -9,7 +9,7 @@ from components.gate.rules import RULES, RuleResult
 
 
 def decide(metrics: dict[str, Any], validation: dict[str, Any], policy: GatePolicy) -> dict[str, Any]:
-    """Every rule is asked, also after one has failed: a person who mends a candidate wants the whole list."""
+    """Every rule is checked, also after one has failed: whoever improves a candidate needs the whole list."""
     rules = [rule(metrics, validation, policy) for rule in RULES]
     champion, tested = metrics["champion"], tested_bounds(metrics, policy)
     return {

@@ -32,7 +32,9 @@ PARALLEL = 8  # objects at once; the clients split large ones further
 
 
 class ObjectSource(Protocol):
-    """Where objects may be. FileNotFoundError: not here; any other OSError: not now."""
+    """A place that may hold objects. FileNotFoundError means that it does not have one; any other OSError, that it
+    can't be reached now.
+    """
 
     @property
     def location(self) -> str: ...
@@ -42,7 +44,7 @@ class ObjectSource(Protocol):
 
 @dataclass(frozen=True)
 class Patience:
-    """A server that is restarted, or a network that is back in seconds, should not fail a run."""
+    """How long to try: a server that restarts, or a network that is back within seconds, should not fail a run."""
 
     attempts: int = 6
     first_wait: float = 0.5  # seconds; doubled after each attempt, 15.5 s in all
@@ -57,7 +59,7 @@ class ObjectCache:
         return self.root / "files" / name[:2] / name[2:]
 
     def fill(self, entries: list[ListedFile], sources: list[ObjectSource], bar: Progress) -> None:
-        """Makes every entry present with the right content, or raises StepError."""
+        """Makes sure that every entry is in the cache with the right content, or raises StepError."""
         lock = threading.Lock()
 
         def advance(count: int) -> None:
@@ -72,7 +74,7 @@ class ObjectCache:
                 try:
                     self.obtain(name, titles[name], sources, advance)
                 except BaseException:
-                    stop.set()  # what has not begun need not begin
+                    stop.set()  # no further object is begun
                     raise
 
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -157,7 +159,7 @@ def _md5_of(name: str) -> str:
 
 
 def ensure_space(folder: Path, needed: int) -> None:
-    """Better said before a download than after an hour of it."""
+    """Refuses a download for which there is no room, before it begins."""
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:

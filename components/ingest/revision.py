@@ -97,7 +97,7 @@ def _clone(url: str, folder: Path) -> Path:
         else:
             partial = mirror.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
-            # Not --mirror: that would write the URL, and what secret it may hold, into the clone's config.
+            # Not --mirror, which would write the URL, with any password in it, into the clone's config.
             done = _git(folder, "init", "--quiet", "--bare", str(partial))
             if done.returncode == 0:
                 done = _git(partial, "fetch", "--quiet", "--", url, "+refs/*:refs/*")

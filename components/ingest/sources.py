@@ -1,4 +1,4 @@
-"""Where objects may lie besides a DVC remote: in DVC's cache of a checkout, and in the repository itself."""
+"""Places of objects other than a DVC remote: DVC's cache in a checkout, and the repository itself."""
 
 import shutil
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from components.ingest.revision import Revision
 
 @dataclass(frozen=True)
 class LocalCache:
-    """`.dvc/cache`: what `dvc add` and `dvc pull` left in this checkout need not be fetched."""
+    """`.dvc/cache`: objects that `dvc add` or `dvc pull` left in this checkout need not be fetched."""
 
     root: Path
 

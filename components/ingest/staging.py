@@ -1,4 +1,4 @@
-"""Fills an output folder whole or not at all."""
+"""Fills an output folder completely or not at all."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of th
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """Yields a folder beside `out` that takes its place at the end; on an error nothing is left of it."""
+    """Yields a folder next to `out` that takes its place at the end, and removes it after an error."""
     if out.is_dir() and any(out.iterdir()) and not (out / FILE_NAME).is_file():
         raise StepError(f"{out} holds files that are no dataset of ours: choose an empty folder")
     with disk_errors_in_one_line(out.parent):
@@ -35,7 +35,7 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def link(source: Path, target: Path) -> None:
-    """The cheapest independent-looking copy that the file systems allow: shared blocks, a hard link, bytes."""
+    """The cheapest copy that the file systems allow: shared blocks, a hard link, or else the bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if _clone(source, target):
         return

@@ -1,4 +1,4 @@
-"""Ingest: exactly one revision of the data, or one folder as it is, with where it came from written beside it."""
+"""Ingest: fetches exactly one revision of the data, or takes one folder as it is, and records where it came from."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,8 @@ def ingest(
 ) -> Lineage:
     """Materialises the data that `revision` of `repository` names. `remote` is a URL instead of the revision's own.
 
-    HEAD of a checkout means what lies there, so a `data/` or `data.dvc` that no commit holds is refused. Loose images
+    HEAD of a checkout means the files in it, so a `data/` or `data.dvc` with uncommitted changes is refused. Loose
+    images
     are packed into shards; the lineage names the files as the revision has them.
     """
     found = resolve(repository, revision, cache)
@@ -62,7 +63,7 @@ def ingest(
 
 
 def fetch_files(repository: str, revision: str, names: tuple[str, ...], cache: Path) -> dict[str, Path]:
-    """Some files of a revision, checked, in the cache; for those who compare revisions and need no images."""
+    """Some files of a revision, checked, in the cache; used to compare revisions without fetching images."""
     found = resolve(repository, revision, cache)
     sources = _sources(found, open_remote(found.config, found.checkout))
     objects = ObjectCache(cache)

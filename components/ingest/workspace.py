@@ -1,4 +1,6 @@
-"""Is what lies in a checkout what its last commit says? A run on HEAD must not mean data that no commit holds."""
+"""Checks that the data in a checkout are those of its last commit: a run on HEAD must not use data that no commit
+has.
+"""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +12,13 @@ from components.ingest.revision import CONFIG, DATA_FILE
 from components.process.progress import progress
 
 _SHOWN = 3  # changed files named in the error
-_LOOKED_AT = 100  # commits of data.dvc that data/ may still be of
+_LOOKED_AT = 100  # so many older commits of data.dvc are compared with data/
 
 
 def refuse_uncommitted_pointer(checkout: Path, *files: str) -> None:
-    """`data.dvc` or `.dvc/config` changed without a commit: what follows would silently use the old ones."""
+    """Refuses uncommitted changes of `data.dvc` or `.dvc/config`: the steps after this one would silently use the old
+    ones.
+    """
     status = _git(checkout, "status", "--porcelain", "--", *(files or (DATA_FILE, CONFIG))).splitlines()
     if not status:
         return
@@ -59,7 +63,9 @@ def refuse_changed_data(checkout: Path, entries: list[ListedFile]) -> None:
 
 
 def _commit_with(checkout: Path, md5: str) -> str | None:
-    """The newest commit whose data.dvc names this folder: it was pulled and not edited, only git has moved on."""
+    """The newest commit whose data.dvc names this folder: then the folder was not edited, but belongs to an older
+    commit.
+    """
     found = _git(checkout, "log", f"-{_LOOKED_AT}", "--format=%h", f"-S{md5}.dir", "--", DATA_FILE).split()
     return next((commit for commit in found if f"{md5}.dir" in _git(checkout, "show", f"{commit}:{DATA_FILE}")), None)
 

@@ -57,7 +57,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
 
 
 def _post(address: str, text: str) -> None:
-    """Posts to a chat webhook. A chat that is down must not turn a good run into a failed one: it is logged."""
+    """Posts to a chat webhook. If the chat does not answer, that is logged: it must not make a good run fail."""
     request = urllib.request.Request(address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10):

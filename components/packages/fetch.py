@@ -12,7 +12,7 @@ from components.tracking.tags import CHAMPION, PACKAGE_HASH, PREVIOUS
 
 
 def version_at(models: Models, alias: str) -> Version | None:
-    """The version at an alias. Where the log of decisions knows better than the alias, the log is right."""
+    """The version at an alias. If the alias and the log of decisions differ, the log counts."""
     found = models.at(alias)
     if found is None or alias not in (CHAMPION, PREVIOUS):
         return found
@@ -22,7 +22,9 @@ def version_at(models: Models, alias: str) -> Version | None:
 
 
 def expected_hash(models: Models, version: Version, book: Book | None = None) -> str:
-    """The hash that a version's files must have: by the decision that approved it, else as it was registered."""
+    """The hash that a version's files must have: the one in the decision that approved it, or else the one it was
+    registered with.
+    """
     book = book or read(models, [version])
     approved = book.approved_hash(version.number)
     expected = approved or version.tags.get(PACKAGE_HASH)

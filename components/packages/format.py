@@ -36,7 +36,9 @@ def auc_of(metrics: Mapping[str, Any]) -> float:
 
 
 def weights_hash(path: Path) -> str:
-    """The hash of a ranker's tensors. Not of its file: safetensors orders what a header holds anew at each writing."""
+    """The hash of a ranker's tensors. The hash of the file would not do: safetensors orders the header anew each time
+    it writes.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(checkpoint.load(path).state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -1,9 +1,8 @@
 """Scores rows as the champion would in service today, with its own item table.
 
-Catalogues grow faster than models, so today's rows name items that the champion has never heard of. They are treated
-as its serving treats them: an unknown item of a history is left out, an unknown candidate is scored as the padding
-item, from the history and the row's levels alone. A champion that cannot score at all is reported with the reason;
-what follows from it is for the gate's policy to say.
+Today's rows name items that are newer than the champion. They are treated as in serving: an unknown item of a history
+is left out, and an unknown candidate is scored as the padding item, from the history and the row's levels only. If a
+champion cannot score at all, the reason is reported, and the gate's policy says what follows.
 """
 
 import logging

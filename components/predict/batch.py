@@ -33,7 +33,7 @@ from model.checkpoint import load
 from model.checks import at_least, one_of
 
 CHUNK_BATCHES = 16  # batches between two writes
-BYTES_A_ROW = 12  # at the least: a logit while scoring, and a score in the output
+BYTES_A_ROW = 12  # at least: a logit while scoring, and a score in the output
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Predicted:
 
 
 def predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
-    """`data` is a dataset folder, or one parquet file of rows. Two at once must not write the same output."""
+    """`data` is a dataset folder, or one parquet file of rows. A second process with the same output is refused."""
     parquet = split_path(data, config.split) if data.is_dir() else data
     _check_out(out, parquet, _check_rows(parquet))
     with alone(out.with_name(f".{out.name}.lock"), wait=False):
@@ -143,7 +143,7 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
 
 @dataclass
 class _Unfinished:
-    """The logits so far, in a folder beside the output that is named after what is being scored."""
+    """The logits so far, in a folder next to the output that is named after what is being scored."""
 
     folder: Path
     rows: int

@@ -1,4 +1,5 @@
-"""Child processes: each in a session of its own, its output in a file, its events read as they come, and ended whole.
+"""Child processes. Each has a session of its own, its output goes to a file, its events are read as they come, and it
+is ended with everything that it started.
 
 A session of its own, so that Ctrl-C reaches only the process that started it, which then ends its children in order.
 Whatever ends that process ends the child as well: see `lifeline.py`.
@@ -19,7 +20,7 @@ from typing import Any, Self
 # OpenMP threads go to sleep while they wait. Spinning threads made an epoch on the sample take 52 s instead of 4 s on
 # cores that another program wanted too.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-GRACE = 10.0  # seconds that an interrupted program gets to leave by itself
+GRACE = 10.0  # seconds in which an interrupted program may end by itself
 _POLL = 0.1  # seconds between two looks at a child
 _NOBODY = (ProcessLookupError, PermissionError)  # macOS answers the latter when only zombies are left
 _log = logging.getLogger(__name__)
@@ -97,7 +98,9 @@ class Child:
             return [line.rstrip("\n") for line in collections.deque(file, maxlen=count)]
 
     def end(self) -> None:
-        """Ends the child and what it started, politely first. A second call does nothing."""
+        """Ends the child and what it started: asks first, and kills it if that does not help. A second call does
+        nothing.
+        """
         pipe = self._process.stdin
         if pipe is not None and not pipe.closed:
             end_session(self._process)

@@ -26,7 +26,7 @@ class ServedRanker(torch.nn.Module):
         self.ranker = ranker
 
     def forward(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
-        if self.ranker.config.mask == "inverted":  # the published slip reads the padding, so it needs all of it
+        if self.ranker.config.mask == "inverted":  # this mask reads the padding, so it needs all of it
             logits_B: Tensor = self.ranker(history_BL, item_B, likes_B, views_B)
             return logits_B
         return self.ranker.score_rows(history_BL, item_B, likes_B, views_B)
@@ -40,7 +40,7 @@ def export(ranker: Ranker, path: Path) -> None:
             try:
                 _write_program(ServedRanker(ranker.eval()), beside)
                 _check_program(beside, ranker)
-            except AssertionError as error:  # a guard: some part of this ranker was traced for one width alone
+            except AssertionError as error:  # from torch: a part of this ranker was traced for one width only
                 _log.warning("the program pads histories to full width, and is slow for it: %s", error)
                 _write_program(ranker.eval(), beside)
                 _check_program(beside, ranker)
@@ -61,7 +61,7 @@ def _write_program(network: torch.nn.Module, path: Path) -> None:
 
 
 def _check_program(path: Path, ranker: Ranker) -> None:
-    """What was written must score as the ranker does, whatever the numbers of rows and of history items."""
+    """Checks that the program scores as the ranker does, for several numbers of rows and of history items."""
     network, random = torch.export.load(str(path)).module(), torch.Generator().manual_seed(0)
     items = ranker.vocabulary.items
     for rows, length in ((1, 1), (2, ranker.config.history_length), (65, max(1, ranker.config.history_length // 2))):

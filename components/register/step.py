@@ -1,8 +1,8 @@
 """Registers the candidate: a version that serves, with its lineage in tags, the alias challenger, pending review.
 
-The order makes a kill harmless. Files are uploaded first and belong to no version; the version is then born in one
-request with all its tags; the alias comes last. A second run finds what the first one finished by the tag `mmctr.key`,
-and goes on from there. The key names the candidate and the champion it was compared with, not the pipeline run: an
+The order makes a kill harmless. Files are uploaded first and belong to no version; one request then creates the version
+with all its tags; the alias comes last. A second run finds by the tag `mmctr.key` what the first one finished, and
+continues from there. The key names the candidate and the champion it was compared with, not the pipeline run: an
 unchanged pipeline finds its version again.
 """
 
@@ -38,7 +38,7 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
         "weights": weights_hash(made.training / "model.safetensors"),
         "config": sha256_json(config),
         "data": lineage.data_md5,
-        # Not the manifest itself: it also tells seconds and cache hits, which differ in a run that changed nothing.
+        # Not the manifest itself: it also holds seconds and cache hits, which differ even if nothing has changed.
         "embeddings": str(read_json(made.embeddings / MANIFEST)["item_info_sha256"]),
     }
     identity = sha256_json(hashes)
@@ -74,7 +74,7 @@ def registered(models: Models, key: str) -> Version | None:
     for twin in found[1:]:
         try:
             models.delete(twin.number)
-        except (NotThereError, RegistryRefusedError):  # tidied by another step, or left to those who may delete
+        except (NotThereError, RegistryRefusedError):  # another step has deleted it, or this account may not delete
             continue
     return found[0] if found else None
 

@@ -1,4 +1,4 @@
-"""What the other steps left behind, as sections of the page."""
+"""Sections of the page that show the results of the other steps."""
 
 from dataclasses import dataclass
 from typing import Any

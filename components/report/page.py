@@ -1,4 +1,4 @@
-"""Renders the page: what stands in which section is decided here, how it looks in the templates."""
+"""Renders the page. This module decides what each section contains, the templates how it looks."""
 
 from itertools import groupby
 from typing import Any
@@ -114,7 +114,7 @@ def models_view(metrics: Json) -> Json:
 
 
 def chance_view(metrics: Json, verdict: Json) -> Json:
-    """The difference to the champion under each way of counting chance, with the bounds that the gate tests."""
+    """The difference to the champion with each kind of interval, and the bounds that the gate tests."""
     policy, bounds = verdict["policy"], verdict["tested"]["comparison"]
     lines = [
         ("By users", "users", f"users redrawn at random {metrics['comparison']['users']['samples']} times"),
@@ -160,7 +160,9 @@ def figures_view(metrics: Json) -> list[Json]:
 
 
 def forest_view(metrics: Json, verdict: Json) -> Json:
-    """One line a slice, and one for all rows: the difference to the champion, or the AUC where there is none."""
+    """One line for each slice, and one for all rows: the difference to the champion, or the AUC if there is no
+    champion.
+    """
     scored = metrics["champion"]["status"] == "scored"
     policy, tested = verdict["policy"], verdict["tested"]
     overall = metrics["comparison"][policy["unit"]] if scored else metrics["candidate"]["auc"]
@@ -199,7 +201,7 @@ def _tick_of_difference(value: float) -> str:
 
 
 def _tone(difference: Json) -> str:
-    """Better or worse where the whole bar lies on one side of zero."""
+    """Better or worse, if the whole bar is on one side of zero."""
     if difference["low"] is None:
         return "even"
     return "better" if difference["low"] > 0 else "worse" if difference["high"] < 0 else "even"

@@ -31,7 +31,7 @@ def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, An
 
 
 def data_uri(picture: Path) -> str:
-    """As JPEG: a sheet of photographs is ten times larger as PNG, and the page should fit into a mail."""
+    """As JPEG: a sheet of photographs is ten times larger as PNG, and the page should be small enough for an e-mail."""
     jpeg = io.BytesIO()
     with Image.open(picture) as image:
         image.convert("RGB").save(jpeg, "JPEG", quality=82)

@@ -45,7 +45,7 @@ def size(bytes_: float | None) -> str:
 
 
 def chance(p: float | None) -> str:
-    """A p-value, without digits that nobody should lean on."""
+    """A p-value, without digits that mean nothing."""
     if p is None:
         return "–"
     return "less than 0.0001" if p < 0.0001 else f"{p:.4f}"

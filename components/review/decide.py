@@ -1,7 +1,7 @@
 """List, show, approve, reject, roll back. A decision is one entry of the log; everything else follows from it.
 
-Each command first mends what an earlier one left unfinished, then checks, then appends, then reads again: only the log
-can say whether this decision or someone else's came first.
+Each command first repairs what an earlier one left unfinished, then checks, appends its decision, and reads the log
+again, because only the log can say whether this decision or another person's came first.
 """
 
 import tempfile
@@ -69,8 +69,8 @@ def reject(models: Models, number: int, reviewer: Reviewer) -> DecisionResult:
 def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> DecisionResult:
     """The champion and the one before it change places, if the files to go back to are still the approved ones.
 
-    After a rollback the previous champion is the one that was taken out of service. Going there again must be asked
-    for (`forward`), lest two people who roll back in the same minute undo each other.
+    After a rollback the previous champion is the one that was taken out of service. To return to it, `forward` is
+    needed. Otherwise two people who roll back in the same minute would undo each other.
     """
     registry, mended = settle(models)
     book = registry.book
@@ -96,7 +96,7 @@ def rollback(models: Models, reviewer: Reviewer, forward: bool = False) -> Decis
 
 
 def check(registry: Registry, version: Version) -> dict[str, str]:
-    """Holds a candidate against what it was registered with; returns what was seen, for the log."""
+    """Checks that a candidate is what was registered; returns what was seen, for the log."""
     name, number = registry.models.name, version.number
     if version.tags.get(GATE) != "pass":
         raise StepError(f"{name} version {number} did not pass the gate ({GATE} = {version.tags.get(GATE)!r})")
@@ -115,7 +115,7 @@ def check(registry: Registry, version: Version) -> dict[str, str]:
 
 
 def survey(models: Models) -> tuple[Registry, list[str]]:
-    """The settled registry; for those who may only read, the registry as it stands."""
+    """The settled registry, or, if the account may only read, the registry as it is."""
     try:
         return settle(models)
     except RegistryRefusedError:

@@ -1,7 +1,8 @@
-"""Makes aliases and tags say what the log says, and tells what it had to mend.
+"""Makes aliases and tags agree with the log, and says what it had to repair.
 
-Every write is one that the log demands, so it may be repeated, and a kill between two of them is mended by the next
-command. Two commands may settle at once, one of them from an older reading; each reads again after its writes and goes
+Every write is one that the log demands, so it may be repeated, and after a kill between two of them the next command
+repairs the rest. Two commands may settle at once, one of them from an older reading; each reads again after its writes
+and goes
 on until the log did not grow meanwhile, so the last one to write has seen the newest decision. In between, for
 milliseconds, the champion may point at the older of two approved versions.
 """
@@ -39,7 +40,8 @@ class Registry:
 
 
 def look(models: Models) -> Registry:
-    # The log last: what it demands of versions and aliases may be newer than they, and is then mended, never older.
+    # The log is read last, so it is never older than versions and aliases; what it demands beyond them is then
+    # repaired.
     aliases = models.aliases()
     versions = {version.number: version for version in models.versions()}
     return Registry(models, versions, aliases, read(models, versions.values()))
@@ -81,7 +83,7 @@ def _mend_versions(registry: Registry) -> list[str]:
 def _mend_aliases(registry: Registry) -> list[str]:
     book, mended = registry.book, []
     if book.decisions:
-        # previous_champion first: at no moment is the way back lost.
+        # previous_champion first, so that a rollback is possible at any moment.
         for alias, wanted in ((PREVIOUS, book.previous), (CHAMPION, book.champion)):
             mended += _mend_alias(registry, alias, wanted)
     challenger = registry.aliases.get(CHALLENGER)

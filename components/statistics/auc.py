@@ -20,7 +20,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def auc_influence(labels: ArrayLike, scores: ArrayLike) -> tuple[float, Floats]:
-    """The AUC, and by how much each row pulls it: DeLong's structural components, centred and scaled to sum to 0.
+    """The AUC, and the influence of each row on it: DeLong's structural components, scaled and centred to sum to 0.
 
     Summing their squares gives DeLong's variance; summing them by user first gives Obuchowski's for clustered rows.
     """
@@ -71,7 +71,7 @@ def aucs_of_users(labels: ArrayLike, scores: ArrayLike, users: ArrayLike) -> Use
 
 
 def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Which rows were clicked, and the scores; a `ValueError` where they are none."""
+    """Which rows were clicked, and the scores. Raises ValueError for anything else than labels and scores."""
     truth: NDArray[Any] = np.asarray(labels)
     values: NDArray[Any] = np.asarray(scores)
     if truth.ndim != 1 or truth.shape != values.shape or not truth.size:

@@ -1,4 +1,6 @@
-"""Whether predicted click rates can be believed. Labels are 0 or 1, probabilities lie in [0, 1], one of each a row."""
+"""Whether predicted click rates are right on average. Labels are 0 or 1, probabilities lie in [0, 1], one of each a
+row.
+"""
 
 from dataclasses import dataclass
 

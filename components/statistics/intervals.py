@@ -1,7 +1,7 @@
 """How far an AUC, a share, or the difference of two AUCs on the same rows may be off by chance.
 
-Rows of one user resemble each other, so their errors do not cancel as those of strangers would: `by_user` treats a
-user as what was drawn at random, `by_row` (DeLong's test) takes every row for a stranger to all others.
+Rows of one user resemble each other, so their errors do not cancel out as those of independent rows do. `by_user`
+treats users as independent, `by_row` (DeLong's test) treats rows as independent.
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def difference_by_user(
 
 
 def percentile_estimate(observed: float, samples: NDArray[np.float64], confidence: float) -> Estimate:
-    """From what redraws of the users gave; unbounded where fewer than 50 of them gave a number."""
+    """From the values of all redraws of the users; unbounded if fewer than 50 of them gave a number."""
     samples = samples[np.isfinite(samples)]
     if len(samples) < 50:
         return Estimate(observed, float("inf"), float("-inf"), float("inf"))

@@ -1,4 +1,4 @@
-"""Small habits about files: JSON that reads well, writes that are whole or absent, hashes of bytes."""
+"""Files: readable JSON, writes that happen completely or not at all, and hashes."""
 
 import errno
 import hashlib

@@ -1,7 +1,8 @@
-"""Files that live in a local folder or under an S3 prefix, through one small door.
+"""Files in a local folder or under an S3 prefix, with the same few calls.
 
-`open_store("s3://bucket/prefix")` and `open_store("/a/folder")` answer the same calls. A put is whole or absent in
-both. The endpoint and the credentials come from where boto3 looks: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE.
+`open_store("s3://bucket/prefix")` and `open_store("/a/folder")` answer the same calls. A put happens completely or not
+at all in both. The endpoint and the credentials are those that boto3 finds: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+AWS_PROFILE.
 """
 
 import os
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 class MissingBlobError(StepError):
-    """The name is not there; for those who can do without it."""
+    """The name is not there. Callers that can do without it catch this error."""
 
 
 class Store(ABC):

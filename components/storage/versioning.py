@@ -1,7 +1,7 @@
-"""The one door to DVC: where a remote is, how its objects are fetched, and how a folder is added and pushed.
+"""The only module that uses DVC: where a remote is, how its objects are fetched, and how a folder is added and pushed.
 
-Whatever DVC can reach (a folder, s3://, gs://, ssh://) and however it is told to (`.dvc/config`, `.dvc/config.local`,
-the machine's own settings) holds here too. Credentials are those that the remote's own client finds by itself.
+Every kind of remote that DVC knows (a folder, s3://, gs://, ssh://) works, with DVC's own settings (`.dvc/config`,
+`.dvc/config.local`, the machine's). Credentials are those that the remote's client finds by itself.
 """
 
 import logging
@@ -38,7 +38,7 @@ class Remote:
 
 
 def _counter(on_bytes: Callable[[int], None]) -> Any:
-    """Hands on how many bytes have come; a retry inside the client may tell some twice."""
+    """Passes on how many bytes have arrived; after a retry inside the client, some are counted twice."""
     from dvc.fs import Callback
 
     class Counter(Callback):  # type: ignore[misc]
@@ -50,7 +50,7 @@ def _counter(on_bytes: Callable[[int], None]) -> Any:
 
 @contextmanager
 def _only_os_errors() -> Iterator[None]:
-    """The clients under DVC have errors of their own; what they mean for a fetch is: not possible now."""
+    """Turns the errors of DVC's clients into OSError: the fetch is not possible now."""
     try:
         yield
     except OSError:
