@@ -6,7 +6,7 @@ READY := .venv/.ready
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: bench chaos help run test test-browser test-slow check picture images services s3 check-infra test-containers docs lock clean
+.PHONY: bench chaos help mutants run test test-browser test-slow check picture images services s3 check-infra test-containers docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-slow: $(READY) ## The tests that take minutes or install packages; not part
 chaos: $(READY) ## Break the product on purpose: kills, corruptions, races, lost servers, full disks (about 40 minutes on two cores)
 	$(BIN)/python -m tests.chaos $(ARGS)
 	$(BIN)/python -m benchmarks.tables
+
+mutants: $(READY) ## Put small mistakes into the consequential modules and count those that the fast tests notice
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 docs: $(READY) ## Build the documentation site into .mmctr/site
 	$(SITE)
