@@ -42,6 +42,10 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "fast", "-w", "stop")
 
+    def kill(self) -> None:
+        """As a power cut: no time to say goodbye. The next start recovers from the log of the database."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
     @property
     def password(self) -> str:
         return (self.folder / "password").read_text()

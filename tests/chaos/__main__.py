@@ -11,14 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.corruptions import run_corruptions
+from tests.chaos.disk import run_disk
 from tests.chaos.kills import run_kills
+from tests.chaos.races import run_races
 from tests.chaos.record import Record
 from tests.chaos.reference import Reference, reference
+from tests.chaos.servers import run_servers
 
 RESULTS = Path("benchmarks/results/chaos")
 FAMILIES: dict[str, tuple[Callable[[Record, Reference, int], None], int]] = {
     "kills": (run_kills, 40),
     "corruptions": (run_corruptions, 144),
+    "races": (run_races, 1),
+    "servers": (run_servers, 2),
+    "disk": (run_disk, 60),
 }
 
 
@@ -26,7 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("families", nargs="*", choices=[*FAMILIES, []], help="which faults; all without a word")
     parser.add_argument("--seed", type=int, default=16, help="decides every moment, place and bit")
-    parser.add_argument("--count", type=int, help="faults of each family, instead of its own number")
+    parser.add_argument(
+        "--count", type=int, help="how many faults (races, servers: rounds), instead of each family's own"
+    )
     parser.add_argument("--work", type=Path, default=Path(".mmctr/chaos"), help="where workspaces are made")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
     given = parser.parse_args()

@@ -7,10 +7,10 @@ file may end it by a signal, and because libraries remember files that the next 
 import json
 import multiprocessing
 import os
-import resource
-import signal
+import shutil
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,38 +31,59 @@ class Seen:
     log: str = ""  # all that it wrote to its standard error
 
 
-def run_isolated(
-    read: Callable[..., Any], *arguments: Any, folder: Path, largest_file: int | None = None, patience: float = 300.0
-) -> Seen:
-    """Calls `read(*arguments)`, which returns what JSON can hold. `largest_file` is in bytes: a full disk."""
-    folder.mkdir(parents=True, exist_ok=True)
-    answer, log = folder / "answer.json", folder / "output.log"
-    answer.unlink(missing_ok=True)
-    child = _FORKS.Process(target=_work, args=(read, arguments, answer, log, largest_file))
+@dataclass
+class Isolated:
+    """One call in a process of its own. `seen` waits for its end."""
+
+    process: Any
+    folder: Path
+
+    def wait(self, patience: float) -> None:
+        self.process.join(patience)
+
+    def seen(self, patience: float = 300.0) -> Seen:
+        self.process.join(patience)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+            return Seen(crashed=f"no end after {patience:.0f} s", log=self._said())
+        answer = self.folder / "answer.json"
+        if not answer.is_file():
+            return Seen(crashed=f"the process ended with exit status {self.process.exitcode}", log=self._said())
+        return Seen(**json.loads(answer.read_text()), log=self._said())
+
+    def _said(self) -> str:
+        log = self.folder / "output.log"
+        return log.read_text(errors="replace") if log.is_file() else ""
+
+
+def start(read: Callable[..., Any], *arguments: Any, folder: Path, at: float = 0.0) -> Isolated:
+    """Begins `read(*arguments)`, which returns what JSON can hold; not before the time `at`, in seconds since 1970."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    child = _FORKS.Process(target=_work, args=(read, arguments, folder, at))
     child.start()
-    child.join(patience)
-    if child.exitcode is None:
-        child.kill()
-        child.join()
-        return Seen(crashed=f"no end after {patience:.0f} s", log=log.read_text(errors="replace"))
-    said = log.read_text(errors="replace")
-    if not answer.is_file():
-        return Seen(crashed=f"the process ended with exit status {child.exitcode}", log=said)
-    return Seen(**json.loads(answer.read_text()), log=said)
+    return Isolated(child, folder)
 
 
-def _work(
-    read: Callable[..., Any], arguments: tuple[Any, ...], answer: Path, log: Path, largest_file: int | None
-) -> None:
-    with log.open("wb") as file:
+def run_isolated(read: Callable[..., Any], *arguments: Any, folder: Path) -> Seen:
+    return start(read, *arguments, folder=folder).seen()
+
+
+def run_together(calls: Sequence[tuple[Any, ...]], folder: Path) -> list[Seen]:
+    """Runs all calls at once, each a function and its arguments: they begin in the same instant."""
+    at = time.time() + 0.2 * len(calls)
+    children = [start(*call, folder=folder / str(number), at=at) for number, call in enumerate(calls)]
+    return [child.seen() for child in children]
+
+
+def _work(read: Callable[..., Any], arguments: tuple[Any, ...], folder: Path, at: float) -> None:
+    with (folder / "output.log").open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    if largest_file is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
+    time.sleep(max(0.0, at - time.time()))
     ended = _ending(read, arguments)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    answer.write_text(json.dumps(ended))
+    (folder / "answer.json").write_text(json.dumps(ended))
 
 
 def _ending(read: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:

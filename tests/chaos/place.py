@@ -42,6 +42,12 @@ def restore(place: Place) -> None:
         shutil.copytree(pristine / folder.name, folder, symlinks=True)
 
 
+def restore_caches(place: Place) -> None:
+    cache = place.workspace / "cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    shutil.copytree(place.workspace.parent / "pristine" / place.workspace.name / "cache", cache, symlinks=True)
+
+
 def _prepare(place: Place, reference: Reference) -> None:
     pristine = reference.folder / "pristine"
     for folder in (pristine, place.steps, place.repository):
@@ -49,8 +55,7 @@ def _prepare(place: Place, reference: Reference) -> None:
     _version_data(place.repository)
     (run,) = reference.workspace.glob("runs/*/steps/*/")
     for name, step in readers.ARTIFACTS.items():
-        source = run / ("fetch-champion" if name == "champion" else step) / name
-        shutil.copytree(source, place.steps / step / name)
+        shutil.copytree(run / step / name, place.steps / step / name)
     for work in (_register_waiting, _approve, _compare_with_champion, _stop_training, _leave_prediction):
         seen = run_isolated(work, place, folder=reference.folder / "scratch")
         if work not in (_stop_training, _leave_prediction) and (seen.told or seen.crashed):

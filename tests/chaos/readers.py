@@ -35,7 +35,7 @@ ARTIFACTS = {
     "dataset": "ingest",
     "images": "ingest",
     "lineage": "ingest",
-    "champion": "champion",
+    "champion": "fetch-champion",
     "validation": "validate",
     "embeddings": "embed",
     "training": "train",
@@ -54,10 +54,11 @@ class Place:
     steps: Path  # artifacts of the run's steps; its champion is the approved version
     data: Path
     repository: Path  # of versioned data
+    registry: str = ""  # MLflow's address; empty: the SQLite file in the workspace
 
     @property
     def uri(self) -> str:
-        return f"sqlite:///{self.workspace / 'mlflow.db'}"
+        return self.registry or f"sqlite:///{self.workspace / 'mlflow.db'}"
 
     def models(self, name: str = "mmctr") -> Models:
         return Models(connect(self.uri), name)
@@ -166,7 +167,7 @@ def read_review(place: Place) -> Any:
 
 
 def read_study(place: Place) -> Any:
-    config = to_dict(config_of())
-    made = prepare({"config": config, "data": str(place.data), "rows": None, "workspace": str(place.workspace)})
+    workspace = str(place.workspace / "study")
+    made = prepare({"config": to_dict(config_of()), "data": str(place.data), "rows": None, "workspace": workspace})
     read = (Path(made.dataset) / "train.parquet", Path(made.embeddings) / "item_info.parquet")
     return [made.key, *(sha256_file(path) for path in read)]
