@@ -1,8 +1,15 @@
-"""The folders that the steps of one run make for each other. What each folder holds: docs/reference/steps.md."""
+"""The folders that the steps of one run make for each other. What each folder holds: docs/reference/steps.md.
+
+A step hands a folder over with the digests of its files, and the next step reads nothing before they were checked: on
+a cluster the files have been to object storage and back, and a wrong number in them would decide about a model.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from components.errors import StepError
+from components.storage.verified import damage, seal
 
 NOT_MADE = Path("not-made-by-an-earlier-step")  # reading below it says which file is missing
 
@@ -23,4 +30,17 @@ class Artifacts:
     @classmethod
     def of(cls, **artifacts: Any) -> Self:
         """From the artifacts that KFP hands to a component."""
-        return cls(**{name: Path(artifact.path) for name, artifact in artifacts.items()})
+        return cls(**{name: receive(artifact.path) for name, artifact in artifacts.items()})
+
+
+def hand_over(folder: Path) -> None:
+    """Called once, when the folder is complete."""
+    seal(folder, folder.name)
+
+
+def receive(path: str) -> Path:
+    """An artifact's folder, whose files are those that were handed over. Nothing is moved: it may be read-only here."""
+    folder = Path(path)
+    if reason := damage(folder):
+        raise StepError(f"{folder} is not what the step before wrote ({reason}): run the pipeline again")
+    return folder

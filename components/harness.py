@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from components.artifacts import hand_over
 from components.errors import StepError, one_line
 from components.process.progress import emit
 from components.run_config import RunConfig
@@ -74,6 +75,7 @@ def step(name: str, pipeline_run: str, config: str, out: str, part: int | None =
                 yield this
             finally:
                 _record_files(this)
+            hand_over(this.out)
     except (StepError, ValueError) as error:
         emit("step", name=name, state="failed", cause=one_line(error))
         _log.error("%s failed: %s", name, error)

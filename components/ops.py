@@ -29,6 +29,7 @@ def ingest(
     """Checks out exactly one revision of the data (or takes a folder as it is) and records its lineage."""
     from pathlib import Path
 
+    from components.artifacts import hand_over
     from components.dataset.packing import take_images_apart
     from components.harness import log_config, step
     from components.ingest.step import ingest as check_out
@@ -42,6 +43,8 @@ def ingest(
             found = check_out(repository, revision, this.out, Path(workspace) / "cache" / "data")
         take_images_apart(this.out, Path(images.path))
         found.write(Path(lineage.path))
+        hand_over(Path(images.path))
+        hand_over(Path(lineage.path))
         this.run.set_tags(found.tags())
 
 
@@ -65,17 +68,16 @@ def validate(
     validation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Checks the data, and stops before anything expensive starts if they would ruin a model."""
-    from pathlib import Path
-
+    from components.artifacts import receive
     from components.dataset.packing import with_images
     from components.harness import step
     from components.validate.step import validate as work
 
     with (
         step("validate", pipeline_run, config, validation.path) as this,
-        with_images(Path(dataset.path), Path(images.path)) as data,
+        with_images(receive(dataset.path), receive(images.path)) as data,
     ):
-        this.record(work(data, Path(champion.path), this.config.validate, this.out))
+        this.record(work(data, receive(champion.path), this.config.validate, this.out))
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -122,15 +124,15 @@ def encode_shard(
     itself.
     """
     import json
-    from pathlib import Path
 
+    from components.artifacts import receive
     from components.dataset.packing import with_images
     from components.embed.step import encode_shard as work
     from components.harness import step
 
     with (
         step("encode-shard", pipeline_run, config, encoded.path, shard) as this,
-        with_images(Path(dataset.path), Path(images.path)) as data,
+        with_images(receive(dataset.path), receive(images.path)) as data,
     ):
         cache = f"{workspace}/cache/embeddings"
         report = work(data, this.config.embed, cache, shard, this.config.embed.shards)
@@ -150,18 +152,18 @@ def embed(
 ) -> None:
     """Assembles one vector an item from what the shards put into the cache."""
     import json
-    from pathlib import Path
 
+    from components.artifacts import receive
     from components.dataset.packing import with_images
     from components.embed.step import assemble
     from components.harness import step
 
     with (
         step("embed", pipeline_run, config, embeddings.path) as this,
-        with_images(Path(dataset.path), Path(images.path)) as data,
+        with_images(receive(dataset.path), receive(images.path)) as data,
     ):
         cache, done = f"{workspace}/cache/embeddings", [json.loads(report) for report in reports]
-        this.record(assemble(data, Path(champion.path), this.config.embed, cache, this.out, done))
+        this.record(assemble(data, receive(champion.path), this.config.embed, cache, this.out, done))
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)

@@ -135,7 +135,8 @@ def with_fewer_rows(dataset: Path, validation: Path, wanted: int | None) -> tupl
         return validation, len(kept)
     edges = np.linspace(0, len(kept), wanted + 1).astype(np.int64)
     chosen = np.random.default_rng(_SAMPLING_SEED).integers(edges[:-1], edges[1:])
-    fewer = validation.with_name(f"{validation.name}-{wanted}-rows")
+    # Beside the cache entry that the validation is part of: an entry holds what it held when it was made.
+    fewer = validation.parent.with_name(f"{validation.parent.name}-{wanted}-rows") / validation.name
     left_out["train"] = np.setdiff1d(np.arange(whole), kept[chosen]).tolist()
     write_json(fewer / "quarantine.json", left_out)
     return fewer, len(kept)

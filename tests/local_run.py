@@ -56,9 +56,9 @@ def steps_started(events: Path) -> dict[str, float]:
     }
 
 
-def wait_for_step(workspace: Path, name: str, alive: Callable[[], bool] = lambda: True) -> Path:
+def wait_for_step(workspace: Path, name: str, alive: Callable[[], bool] = lambda: True, seconds: float = 300.0) -> Path:
     """Returns the events file of the newest run once the step has begun."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for events in sorted(workspace.glob("runs/*/events.jsonl"), reverse=True)[:1]:
             if name in steps_started(events):

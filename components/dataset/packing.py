@@ -17,6 +17,7 @@ from components.dataset.images import PACKED, loose_images, shards
 from components.dataset.layout import item_images_path
 from components.process.progress import progress
 from components.storage.files import write_json
+from components.storage.verified import CHECKED, DIGESTS
 
 SHARD_BYTES = 256 * 2**20  # a shard is closed by the image that reaches this
 CONTENTS = "images.json"  # so that the artifact of a dataset without images is not empty
@@ -60,7 +61,8 @@ def with_images(dataset: Path, images: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mmctr-dataset-") as name:
         for folder in (dataset, images):
             for path in folder.iterdir():
-                Path(name, path.name).symlink_to(path.resolve())
+                if path.name not in (DIGESTS, CHECKED):
+                    Path(name, path.name).symlink_to(path.resolve())
         yield Path(name)
 
 

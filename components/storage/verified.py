@@ -58,10 +58,10 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
 
 def seal(folder: Path, name: str) -> None:
     """Writes the digests of all files in `folder` and its folders, for an entry that will be called `name`."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    for path in files:
-        flush(path)
-    digests = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    files = sorted(_files(folder))
+    for file in files:
+        flush(folder / file)
+    digests = {file: sha256_file(folder / file) for file in files}
     # The name is part of it: an intact entry under the name of another is damage too.
     write_json(folder / DIGESTS, {"entry": name, "sha256": digests})
     _remember(folder, {file: _stamp(folder / file) for file in [DIGESTS, *digests]})
@@ -100,6 +100,8 @@ def damage(folder: Path) -> str | None:
     for file in digests:
         if not (folder / file).is_file():
             return f"{file} is missing"
+    if extra := sorted(_files(folder) - digests.keys()):
+        return f"{extra[0]} does not belong to it"
     stamps = {file: _stamp(folder / file) for file in [DIGESTS, *digests]}
     if _checked_lately(folder, stamps):
         return None
@@ -108,6 +110,13 @@ def damage(folder: Path) -> str | None:
             return f"{file} is not what was written"
     _remember(folder, stamps)
     return None
+
+
+def _files(folder: Path) -> set[str]:
+    """What an entry consists of, beside its own record and what a killed process was about to write there."""
+    own = (DIGESTS, CHECKED, f".{DIGESTS}.", f".{CHECKED}.")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {file for file in found if not file.startswith(own)}
 
 
 def set_aside(path: Path, reason: str) -> Path:

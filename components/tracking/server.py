@@ -96,7 +96,7 @@ class Server:
     def _explain(self, action: str, error: Exception) -> Exception:
         from mlflow.exceptions import MlflowException
 
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:400]
+        line = _words(error)
         if isinstance(error, MlflowException):
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
                 return NotThereError(line)
@@ -118,6 +118,12 @@ class Server:
             f"MLflow at {self.uri} failed at {action!r}, after retries: {line}. Nothing is lost: when the server "
             f"answers again (is {URI_VARIABLE} right?), run the same command once more"
         )
+
+
+def _words(error: Exception) -> str:
+    """The first line of what an error says; where that only announces causes, the last of them as well."""
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{first} {more[-1]}"[-400:] if more and first.endswith(":") else first[:400]
 
 
 _DUPLICATE_ROW = ("UniqueViolation", "UNIQUE constraint failed")  # PostgreSQL's words, SQLite's words

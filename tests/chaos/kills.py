@@ -21,6 +21,7 @@ from tests.local_run import ROOT, environment, processes_of, steps_started, wait
 
 VICTIMS = ("command, SIGKILL", "command, SIGTERM", "one of its processes, SIGKILL")
 A_CHAIN = 5
+PATIENCE = 1800.0  # seconds for a run, also on a machine that does other things
 RECOVERY = "the run after them"
 STATUS = {"command, SIGKILL": -signal.SIGKILL, "command, SIGTERM": 128 + signal.SIGTERM}
 
@@ -80,12 +81,15 @@ def strike(kill: Kill, workspace: Path, reference: Reference, seconds: dict[str,
         stderr=subprocess.STDOUT,
     )
     signal.signal(signal.SIGTERM, before)
-    events = wait_for_step(workspace, kill.step, lambda: process.poll() is None)
-    deadline = time.monotonic() + kill.moment * seconds[kill.step]
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    struck = _send(kill, process, events)
-    output, _ = process.communicate(timeout=600)
+    try:
+        events = wait_for_step(workspace, kill.step, lambda: process.poll() is None, PATIENCE)
+        deadline = time.monotonic() + kill.moment * seconds[kill.step]
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        struck = _send(kill, process, events)
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     _check(kill, process.returncode, output, events)
     return Result("recovered", f"{kill}: {struck}, exit status {process.returncode}")
 

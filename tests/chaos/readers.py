@@ -74,7 +74,9 @@ def config_of(name: str = "mmctr", epochs: int = 1) -> RunConfig:
 
 def run_step(place: Place, step: str, out: Path, config: RunConfig, source: str = "") -> None:
     """One step as Kubeflow runs it, its inputs the artifacts in `place`, its outputs below `out`."""
-    os.environ |= {URI_VARIABLE: place.uri, EVENTS_VARIABLE: str(out / "events.jsonl")}
+    events = place.steps.parent / f"events-{os.getpid()}.jsonl"  # not in the workspace, whose disk may be full
+    events.unlink(missing_ok=True)
+    os.environ |= {URI_VARIABLE: place.uri, EVENTS_VARIABLE: str(events)}
     out.mkdir(parents=True)
     given: dict[str, Any] = {
         "config": json.dumps(to_dict(config)),
@@ -94,8 +96,10 @@ def run_step(place: Place, step: str, out: Path, config: RunConfig, source: str 
     try:
         function(**{name: given[name] for name in inspect.signature(function).parameters})
     except SystemExit:
-        events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
-        raise StepError(next(e["cause"] for e in events if e.get("state") == "failed")) from None
+        told = [json.loads(line) for line in events.read_text().splitlines()]
+        raise StepError(next(event["cause"] for event in told if event.get("state") == "failed")) from None
+    finally:
+        events.unlink(missing_ok=True)
 
 
 def read_step(place: Place, step: str) -> Any:

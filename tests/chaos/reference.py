@@ -65,7 +65,7 @@ class Reference:
             cwd=local_run.ROOT,
             text=True,
             capture_output=True,
-            timeout=1200,
+            timeout=1800,
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 from kfp import dsl
 
 from components import ops
+from components.artifacts import hand_over
 from components.settings import to_dict
 from components.storage.files import read_json, write_json
 from components.tracking.runs import run_for
@@ -36,6 +37,8 @@ def test_decide_skips_what_is_unchanged(
     write_json(tmp_path / "champion/champion.json", {"version": "3"})
     write_json(tmp_path / "champion/package/lineage.json", lineage)
     write_json(tmp_path / "champion/package/config.json", to_dict(CONFIG))
+    for made in ("lineage", "validation", "champion"):
+        hand_over(tmp_path / made)
 
     decided = ops.decide.python_func(
         config=json.dumps(to_dict(CONFIG)),

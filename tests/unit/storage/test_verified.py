@@ -49,6 +49,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda f: (f / "rows").unlink(), "rows is missing"),
     "swapped": (_swap, "is not what was written"),
     "flip in the digests": (lambda f: _flip(f / DIGESTS), "is not what was written|can't be read|is missing"),
+    "a file more": (lambda f: (f / "more.json").write_text("{}"), "more.json does not belong to it"),
     "digests cut": (lambda f: os.truncate(f / DIGESTS, 20), f"{DIGESTS} can't be read"),
     "digests missing": (lambda f: (f / DIGESTS).unlink(), f"{DIGESTS} is missing"),
     "digests of another kind": (lambda f: (f / DIGESTS).write_text("[]"), f"{DIGESTS} can't be read"),

@@ -44,6 +44,12 @@ def refused(code: str, text: str = "said the server\nand more") -> Exception:
         pytest.param(("INVALID_PARAMETER_VALUE",), StepError, "did not accept 'log batch'", id="not accepted"),
         pytest.param(("BAD_REQUEST", "x UniqueViolation x"), ConflictError, "at the same moment", id="conflict"),
         pytest.param(("INTERNAL_ERROR",), StepError, "run the same command once more", id="server's fault"),
+        pytest.param(
+            ("INTERNAL_ERROR", "These failed:\n## file ##\n[Errno 28] No space left"),
+            StepError,
+            "No space left",
+            id="causes",
+        ),
         pytest.param(("TEMPORARILY_UNAVAILABLE",), StepError, "failed at 'log batch', after retries", id="busy"),
     ],
 )
