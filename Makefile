@@ -33,7 +33,7 @@ test-slow: $(READY) ## The tests that take minutes or install packages; not part
 
 chaos: $(READY) ## Break the product on purpose: kills, corruptions, races, lost servers, full disks (about 40 minutes on two cores)
 	$(BIN)/python -m tests.chaos $(ARGS)
-	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m benchmarks.reliability
 
 mutants: $(READY) ## Put small mistakes into the consequential modules and count those that the fast tests notice
 	$(BIN)/python -m tests.mutants $(ARGS)
