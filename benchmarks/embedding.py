@@ -1,7 +1,8 @@
-"""Measures the embedding step: its speed beside the bare encoder, cold against warm, and what its vectors know.
+"""Measures the embedding step: its speed compared with the bare encoder, with an empty and a full cache, and how much
+its vectors tell about genres.
 
-    python -m benchmarks.embedding speed --items 1000
-    python -m benchmarks.embedding genres --dataset data/movielens --labels path/to/items.csv
+    python -m benchmarks.embedding speed --items 1000 python -m benchmarks.embedding genres --dataset data/movielens
+    --labels path/to/items.csv
 
 Figures are appended, raw, to benchmarks/results/embedding-DATE.json. `genres` asks how well a linear classifier reads
 an item's genres off its vector (one against the rest, 5 folds, mean AUC): a broken encoder shows as one near 0.5.

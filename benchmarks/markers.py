@@ -1,4 +1,4 @@
-"""Documents whose tables are generated: what stands between two markers is replaced, all else is left alone."""
+"""Documents with generated tables: the text between two markers is replaced, everything else stays as it is."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training speed, beside FuxiCTR's own training path on the same rows, dims, batch and thread.
+"""Training speed, compared with FuxiCTR's own training path on the same rows, sizes, batch and thread.
 
     python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns
     python -m benchmarks.training gpu                               ours at the challenge's size on one CUDA device

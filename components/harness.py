@@ -90,8 +90,8 @@ def step(name: str, pipeline_run: str, config: str, out: str, part: int | None =
 def _ending_recorded(run: TrackedRun, step: str) -> Iterator[None]:
     """Records when the step began, why it failed, and that it succeeded after a try that had failed.
 
-    Argo hands SIGTERM to Kubeflow's launcher too, which dies at once, and the container with it a second later
-    (Argo Workflows 4.0.5: workflow/executor/osspecific/signal_darwin.go, Kill and Wait; Kubeflow Pipelines 2.17.0:
+    Argo hands SIGTERM to Kubeflow's launcher too, which dies at once, and the container with it a second later (Argo
+    Workflows 4.0.5: workflow/executor/osspecific/signal_darwin.go, Kill and Wait; Kubeflow Pipelines 2.17.0:
     backend/src/v2/component/launcher_v2.go:707 starts this process and handles no signal). So the record is written
     before anything is cleaned up, and from a thread, because the signal may have interrupted a request.
     """

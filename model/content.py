@@ -37,7 +37,7 @@ class ContentNormalisation(nn.Module):
 
 
 class GatedMap(nn.Module):
-    """A hidden layer of twice the width, of which one half opens and shuts the other."""
+    """A hidden layer in which one half gates the other: value times sigmoid(gate)."""
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def content_map(kind: ContentMap, width_in: int, config: ModelConfig) -> tuple[n
 
 
 def principal_start(content_NC: Tensor, seen_N: Tensor, width: int, std: float) -> Tensor:
-    """Content's first principal components, scaled to `std`: where an id embedding may begin."""
+    """Content's first principal components, scaled to `std`: first values for id embeddings."""
     seen_SC = content_NC[seen_N].double()
     mean_C = seen_SC.mean(0)
     _, axes_CC = torch.linalg.eigh(torch.cov((seen_SC - mean_C).T, correction=0).reshape(len(mean_C), -1))

@@ -1,4 +1,6 @@
-"""Dropout whose masks are cheap on a processor: torch draws 64 random bits for each element there, 16 are plenty."""
+"""Dropout whose masks are cheap on a processor: torch draws 64 random bits for each element there, and 16
+are enough.
+"""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -8,7 +10,9 @@ _STEPS = 2**16  # of the drop probability
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """`F.dropout` in distribution. On a CPU the kept share is a multiple of 2**-16, and the scale follows it."""
+    """Has the distribution of `F.dropout`. On a CPU the kept share is a multiple of 2**-16, and kept values are scaled
+    by that share.
+    """
     if not training or p == 0.0:
         return x
     if x.device.type != "cpu":

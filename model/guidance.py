@@ -13,10 +13,9 @@ def contrastive(id_SE: Tensor, content_SE: Tensor, temperature: float) -> Tensor
 
 
 def relational(id_SE: Tensor, content_SC: Tensor, id_temperature: float, content_temperature: float) -> Tensor:
-    """KL divergence of how alike each item is to every other by id from how alike it is by content.
-
-    Only likeness is compared, so widths may differ and no map between the two spaces is learned. Content teaches: no
-    gradient flows into it.
+    """KL divergence between two distributions of each item over the others: by similarity of content, and by similarity
+    of ids. Only similarities are compared, so the widths may differ and no map between the two spaces is learned. No
+    gradient flows into the content.
     """
     with torch.no_grad():
         teacher_SS = _likeness_to_others(content_SC, content_temperature)

@@ -1,4 +1,4 @@
-"""Feature interaction: the cross network's explicit products beside the deep network."""
+"""Feature interaction: the cross network, which multiplies features, and the deep network."""
 
 from collections.abc import Sequence
 

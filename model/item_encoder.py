@@ -85,7 +85,7 @@ class ItemEncoder(nn.Module):
 
     @torch.no_grad()
     def _fit(self, table: ItemTable) -> None:
-        """All that content decides before training, from the items seen in train."""
+        """Computes everything that depends on content before training, from the items seen in train."""
         self.normalise.fit(table.content_NC[table.seen_N])
         if not {"codes", "init"} & set(self.config.content):
             return
@@ -127,7 +127,7 @@ class ItemEncoder(nn.Module):
         return self._without_levels(items_XD) if self.config.item_levels == "history" else items_XD
 
     def _without_levels(self, items_XD: Tensor) -> Tensor:
-        """Zero in their place: an item is encoded once for both uses, so its width must not depend on the use."""
+        """Zeros instead of the levels: an item is encoded once for both uses, so its width must be the same in both."""
         size = self.config.embedding_dim
         before_XE, levels_XE, after_XE = items_XD.tensor_split([2 * size, 4 * size], dim=1)
         return torch.cat([before_XE, torch.zeros_like(levels_XE), after_XE], dim=1)
@@ -139,7 +139,9 @@ class ItemEncoder(nn.Module):
         return mean_UE
 
     def guidance_losses(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> dict[str, Tensor]:
-        """What content asks of the id embeddings, by its use, over at most `sample` of the items."""
+        """The losses by which content guides the id embeddings, by the use of content, over at most `sample` of the
+        items.
+        """
         uses = {"align", "distil"} & set(self.config.content)
         if not uses:
             return {}

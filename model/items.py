@@ -1,4 +1,4 @@
-"""What is known of every item before any training: the table that a ranker looks ids up in."""
+"""The table of all items, in which a ranker looks up ids: what is known of an item before any training."""
 
 from collections.abc import Sequence
 from typing import Any, Self

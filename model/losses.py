@@ -1,4 +1,4 @@
-"""What training minimises; the trainer weighs the terms."""
+"""The terms that training minimises; the trainer has their weights."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812

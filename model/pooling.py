@@ -1,4 +1,4 @@
-"""Poolings of a history that do not look at the target; meeting it is left to the cross network."""
+"""Poolings of a history that do not depend on the target; the cross network combines the two."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from model.transformer import rows
 
 
 class MeanPool(nn.Module):
-    """Blind to the target and to order; an empty history is zero."""
+    """The mean of the items, whatever the target and the order; zero for an empty history."""
 
     def __init__(self, item_width: int) -> None:
         super().__init__()
@@ -23,9 +23,9 @@ class MeanPool(nn.Module):
 
 
 class RecencyPool(nn.Module):
-    """Sums a history once a head, each under its own learned weights of age; they start as decays of ever longer reach.
-
-    Sums, not means: ten items that agree are more evidence than one.
+    """For each head a sum of the history, with learned weights that depend on an item's age. At the start they decay
+    with age, more slowly from head to head. These are sums, not means, because ten items that agree are more evidence
+    than one.
     """
 
     def __init__(self, config: ModelConfig, item_width: int) -> None:

@@ -36,15 +36,14 @@ def published(size: Size = "challenge") -> ModelConfig:
 
 
 def din(size: Size = "challenge") -> ModelConfig:
-    """The organisers' baseline: target attention with Dice, sum pooling, a deep network and nothing beside it."""
+    """The organisers' baseline: target attention with Dice, sum pooling, and a deep network only."""
     return replace(paper(size), interest="din", cross="none", head_widths=())
 
 
 def best(size: Size = "challenge") -> ModelConfig:
-    """In place of the transformer: sums of the history under learned weights of age, and how like the target it is.
-
-    The sums are what won on MovieLens. The similarity changed nothing there and much on the sample, whose items are
-    too rarely seen for their ids to be learned: it is what carries over to an item that is new.
+    """Instead of the transformer it sums the history with learned weights by age, and adds the similarity of target and
+    history. The sums made the difference on MovieLens. The similarity changed nothing there, but much on the sample,
+    whose items are too rare for their ids to be learned. It also works for new items.
     """
     return replace(paper(size), interest="recency", heads=4, content=("concat", "similarity"))
 

@@ -1,4 +1,4 @@
-"""Content as semantic ids: residual and product quantisation by k-means, and what they keep of the content."""
+"""Content as semantic ids: residual and product quantisation by k-means, and how much of the content they keep."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -69,7 +69,7 @@ def columns_of_levels(kind: CodeKind, levels: int, width: int) -> tuple[slice, .
 
 @dataclass(frozen=True)
 class Quantiser:
-    """Each level codes, of its own columns, what the levels before it left over."""
+    """Each level codes the part of its own columns that the levels before it left over."""
 
     mean_C: Tensor
     codebooks: tuple[Tensor, ...]  # each (K, columns of its level)

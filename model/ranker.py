@@ -1,4 +1,4 @@
-"""The ranker: item encoder, interest, cross network beside deep network, head. One logit a row."""
+"""The ranker: item encoder, interest, cross network and deep network, head. It gives one logit for each row."""
 
 from collections.abc import Sequence
 
@@ -171,8 +171,8 @@ class Ranker(nn.Module):
     def _fit_length(self, history_BL: Tensor) -> Tensor:
         """The newest `history_length` items, without restoring padding that the caller left out.
 
-        Two exceptions have that width exactly: the published slip, which reads the padding, and an exported program,
-        whose graph may not depend on which of the two lengths is the larger.
+        In two cases the width is exactly that: with the published code's inverted mask, which reads the padding, and in
+        an exported program, whose graph may not depend on which of the two lengths is larger.
         """
         length = self.config.history_length
         if self.config.mask == "inverted" or torch.compiler.is_exporting():

@@ -1,4 +1,4 @@
-"""Sum pooling of a history under the target's attention."""
+"""Sums of a history, weighted by attention from the target."""
 
 from itertools import pairwise
 
@@ -11,7 +11,9 @@ from model.transformer import learned_positions, newest_first, rows
 
 
 class Dice(nn.Module):
-    """x where it is large against its own distribution, alpha x where it is small; padding is no part of that."""
+    """An activation: x if it is large compared with its distribution over the batch, alpha x if it is small. Padding
+    does not count in the distribution.
+    """
 
     mean_X: Tensor
     variance_X: Tensor
@@ -77,7 +79,7 @@ class DinAttention(nn.Module):
 
 
 class ReluAttention(nn.Module):
-    """Weighs by the dot product of query and key where that is positive, and not at all elsewhere; no softmax."""
+    """The weight is the dot product of query and key if that is positive, and zero otherwise; no softmax."""
 
     def __init__(self, config: ModelConfig, item_width: int) -> None:
         super().__init__()

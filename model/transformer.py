@@ -89,7 +89,7 @@ class InterestTransformer(nn.Module):
         return self.read(rows(self.project_items(items_UD), history_BL), target_BD, real_BL)
 
     def project_items(self, items_UD: Tensor) -> Tensor:
-        """[item, Wi item]: all of the first layer that an item decides alone."""
+        """[item, Wi item]: the part of the first layer that depends on the item only."""
         weight = next(self._layers()).project_in.weight[:, : items_UD.shape[1]]
         return torch.cat([items_UD, F.linear(items_UD, weight)], dim=1)
 
@@ -121,7 +121,8 @@ class InterestTransformer(nn.Module):
     def _masks(self, real_BL: Tensor) -> tuple[Tensor, Tensor]:
         """(positions read out, positions attended to); a row without any attends to the newest, lest softmax be NaN.
 
-        The published slip reads that one out as well: of a history as long as its width, it sees the newest item alone.
+        With the published code's inverted mask that one is also read out: of a history that fills the width, only the
+        newest item is seen.
         """
         right = self.config.mask == "right"
         kept_BL = real_BL if right else ~real_BL

@@ -4,9 +4,9 @@ Without an environment it is the bare pipeline, with image names for placeholder
 digest, resources, limits, retries and secrets by reference. The same input gives the same bytes.
 
 KFP's own step cache is switched off: every step carries the run's id, so a cached step would leave no trace in the new
-MLflow run, and the key knows artifacts by name alone. What is expensive caches by content instead: `embed` by item and
-encoder, `train` by data, config and its own source files. MMCTR_CODE_VERSION, the image's digest, is set here for the
-lineage and for the question whether the code has changed since the champion.
+MLflow run, and the cache key contains only the names of artifacts. Expensive steps cache by content instead: `embed` by
+item and encoder, `train` by data, config and its own source files. MMCTR_CODE_VERSION, the image's digest, is set here
+for the lineage and for the question whether the code has changed since the champion.
 """
 
 from typing import Any, TypeAlias
@@ -173,7 +173,7 @@ def _secret(secret: SecretVariable) -> Any:
 
 
 def _set_retries(task: ir.PipelineTaskSpec, environment: Environment, resources: StepResources) -> None:
-    """What the protocol calls the longest back-off is the window in which all tries must lie.
+    """Sets the retries. The protocol's longest back-off is in fact the time for all tries together.
 
     Argo counts it from the first try's start, gives up after it, and gives every later try its end as a deadline: Argo
     Workflows 4.0.5, workflow/controller/operator.go:1026-1095. Left out, Kubeflow makes it 0: Kubeflow Pipelines

@@ -1,8 +1,8 @@
-"""The Kubeflow Pipelines API, made safe to call over a network that loses things.
+"""Calls the Kubeflow Pipelines API so that a lost request or answer does no harm.
 
 A read is simply tried again. A creation can't be: a request whose answer was lost may have been carried out, and the
 API knows no idempotency key. So every creation looks for its own result first, by a name that is unique, and again
-after each try: `once`. Two that slipped through nevertheless are reconciled by the callers, oldest wins.
+after each try: `once`. If two were created nevertheless, the callers keep the oldest.
 """
 
 import json
@@ -217,7 +217,7 @@ class Kubeflow:
         return self.client._recurring_run_api.recurring_run_service_create_recurring_run(recurring_run=body)
 
     def delete_recurring_run(self, identity: str) -> None:
-        """Gone is what was wanted: a second request that finds nothing is a success."""
+        """If the run is not there, that is a success: an earlier request may have deleted it."""
         delete = self.client._recurring_run_api.recurring_run_service_delete_recurring_run
         self._unless_gone(f"delete schedule {identity}", lambda: delete(recurring_run_id=identity))
 

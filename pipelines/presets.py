@@ -40,7 +40,7 @@ def best() -> RunConfig:
 
 
 def paper() -> RunConfig:
-    """The 1st-place solution as its paper describes it, with the padding mask the right way round."""
+    """The 1st-place solution as its paper describes it, with the padding mask corrected."""
     return RunConfig("paper", model=rankers.paper("challenge"), train=TrainConfig())
 
 

@@ -4,11 +4,11 @@
 2. fetch-champion  fetches the model in service, which all comparisons of this run refer to
 3. validate        stops the run when the data would ruin a model
 4. decide          whether to train: a run started by hand always trains; a scheduled run may train only after a change
-5. encode-shard    encodes titles and covers as vectors, cached by their content, one shard beside the other
+5. encode-shard    encodes titles and covers as vectors, cached by their content; several shards at the same time
 6. embed           joins the vectors in one table and projects them
 7. train           trains the ranker; after a kill it goes on from the last checkpoint
 8. evaluate        measures candidate and champion on the same rows
-9. gate            holds the metrics against the policy and writes the report
+9. gate            checks the metrics by the policy and writes the report
 10. register       only when the gate passed: registers the candidate as challenger, which waits for a review
 11. notify         the exit handler, which runs however the others ended
 """

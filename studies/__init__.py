@@ -1,4 +1,4 @@
 """A study: one question, a grid of rankers that differ in what is asked about, each trained with several seeds.
 
-It trains and scores through the pipeline's own steps, so what holds here holds there.
+It trains and scores with the pipeline's own steps, so its results apply to the pipeline.
 """

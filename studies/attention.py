@@ -66,7 +66,7 @@ def weight_names(ranker: Ranker) -> list[tuple[str, str]]:
 
 
 def read(ranker: Ranker, rows: RowStore, numbers: Array) -> Histories:
-    """Rows at the ranker's full width: the padding must be there for what falls on it to be measured."""
+    """Rows at the ranker's full width, so that the weight on padding can be measured."""
     device = next(ranker.parameters()).device
     history_BL = torch.from_numpy(rows.history(ranker.config.history_length, numbers).astype(np.int64)).to(device)
     item_B = torch.from_numpy(rows.item[numbers].astype(np.int64)).to(device)
@@ -87,12 +87,13 @@ def distributions(weights: Tensor, real_BL: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def measure(shares_BHAL: Tensor, valid_BHA: Tensor, batch: Histories) -> dict[str, Tensor]:
-    """A number a row, NaN where nothing is defined: the mean over its heads and real queries."""
+    """One number for each row, the mean over its heads and real queries; NaN where it is not defined."""
     queries_B = valid_BHA.sum((1, 2)).double()
     shares_BHAL = shares_BHAL.double() * valid_BHA[..., None]
     attention_BL = shares_BHAL.sum((1, 2)) / queries_B[:, None]
     length_B = batch.real_BL.sum(1)
-    # The inverted mask lets weight fall on padding, and an even weight on all positions is then the most possible.
+    # With the inverted mask, padding also gets weight, and the largest possible entropy is that of equal weights on all
+    # positions.
     keys_B = (batch.real_BL | (attention_BL > 0)).sum(1)
     entropy_B = -torch.xlogy(shares_BHAL, shares_BHAL).sum((1, 2, 3)) / queries_B / np.log(2)
     age_BL = torch.arange(batch.real_BL.shape[1] - 1, -1, -1, device=length_B.device).expand_as(batch.real_BL)

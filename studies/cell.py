@@ -24,7 +24,9 @@ FORMAT = 1
 
 
 def cell_key(inputs: Inputs, config: RunConfig, attention: bool) -> str:
-    """All that decides a cell's figures. Cheap, so that a study knows at once which of its cells are done."""
+    """A hash of everything that decides a cell's figures. It is cheap, so a study knows at once which cells are
+    finished.
+    """
     import torch
 
     from components.train.job import WITHOUT_EFFECT_ON_WEIGHTS
@@ -36,7 +38,7 @@ def cell_key(inputs: Inputs, config: RunConfig, attention: bool) -> str:
 
 
 def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) -> None:
-    """Trains, or finds it trained, and writes the cell's files, cell.json last."""
+    """Trains the arm, or finds it trained, and writes the cell's files, cell.json last."""
     from components.artifacts import Artifacts
     from components.batches.device import pick_device
     from components.batches.rows import RowStore

@@ -1,4 +1,4 @@
-"""The parts of a study's run: its data once, its cells side by side, and what is finished never again.
+"""Runs a study: prepares its data once, trains several cells at the same time, and never repeats a finished one.
 
 Seed 1 of all arms comes first, then seed 2 ...: a study that is stopped early has something to show. A cell that fails
 is named and the others go on.
@@ -174,7 +174,7 @@ class _Running:
 
 
 def _next(left: list[Cell], running: list[_Running]) -> Cell | None:
-    """The first whose work nobody is at."""
+    """The first cell on which no other is working."""
     busy = {each.cell.folder for each in running}
     return next((cell for cell in left if cell.folder not in busy), None)
 

@@ -70,7 +70,7 @@ def _fill(folder: Path, incoming: Path, config: RunConfig, cache: Path) -> None:
     from components.embed.step import embed
     from components.validate.step import validate
 
-    champion = folder / "champion"  # a study compares its arms with each other, never with what is in service
+    champion = folder / "champion"  # a study compares its arms with each other, never with the champion
     write_json(champion / "champion.json", {"version": None, "name": config.registered_name})
     for made in ("validation", "embeddings"):
         (folder / made).mkdir()
@@ -147,7 +147,7 @@ def _baselines(dataset: Path, train: Any, here: Any, split: str, config: RunConf
     from components.statistics.click_rate import click_rates
 
     rates = click_rates(train.item.astype(np.int64), train.label.astype(np.int64), config.evaluate.ctr_smoothing)
-    # Made-up data knows the rule that its clicks were drawn from, and its AUC on each whole split.
+    # For generated data the best possible AUC on each whole split is known.
     truth = dataset / "truth.json"
     known = split == "test" and truth.is_file()
     return {

@@ -1,4 +1,4 @@
-"""What a study compares: arms that differ in one thing each, and which of them are held against which."""
+"""What a study compares: arms that differ in one thing each, and which arm is compared with which."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace

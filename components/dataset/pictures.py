@@ -81,8 +81,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey values of 16 bits are 0..65535. Those of 32 bits and floats have no fixed white, so their own range is
-    used.
+    """Grey values of 16 bits are 0..65535. Those of 32 bits and floats have no fixed white, so their own range
+    is used.
     """
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(values.min()), float(values.max()))

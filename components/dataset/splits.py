@@ -1,8 +1,8 @@
 """Which labelled rows choose the epoch that is kept, and which rows measure the model that came of it.
 
 Where test has labels, training stops on valid and the model is measured on test. If it has none, valid serves both
-purposes. No row may serve both, or the candidate would look better than it is. Its users are split in two by
-a hash of their id, so each user falls into the same half in every run.
+purposes. No row may serve both, or the candidate would look better than it is. Its users are split in two by a hash of
+their id, so each user falls into the same half in every run.
 """
 
 from collections.abc import Mapping, Sequence

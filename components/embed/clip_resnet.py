@@ -44,8 +44,8 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Attention pooling: the query is the mean of the map, and the keys are the places of the map and the mean
-    itself.
+    """Attention pooling: the query is the mean of the map, and the keys are the places of the map and the
+    mean itself.
     """
 
     def __init__(self, places: int, channels: int, outputs: int) -> None:

@@ -105,8 +105,8 @@ def operating_point(labels: Ints, scores: Floats, share: float, confidence: floa
 
 
 def roc_points(labels: Ints, scores: Floats) -> list[list[float]]:
-    """(share of non-clicks, share of clicks) above each threshold, thinned to as many points as an eye can
-    distinguish.
+    """(share of non-clicks, share of clicks) above each threshold, thinned to as many points as an eye
+    can distinguish.
     """
     order = np.argsort(-scores, kind="stable")
     last_of_tie = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])

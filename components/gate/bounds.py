@@ -1,7 +1,7 @@
 """The one-sided bounds of a difference between two AUCs: what the rules test, and what the report shows and draws.
 
-A bound at certainty 1 - alpha is on the wrong side of the true difference in a share alpha of all samples of users.
-A rule that asks "surely no lower than" tests the lower bound, one that asks "surely lost" tests the upper bound.
+A bound at certainty 1 - alpha is on the wrong side of the true difference in a share alpha of all samples of users. A
+rule that asks "surely no lower than" tests the lower bound, one that asks "surely lost" tests the upper bound.
 """
 
 from typing import Any
@@ -22,8 +22,8 @@ def bounds_of(difference: Json, alpha: float) -> Json:
 
 
 def slice_alpha(metrics: Json, policy: GatePolicy) -> float:
-    """Alpha is divided by the number of slices (Bonferroni): otherwise one of thirty slices would fail on most
-    nights.
+    """Alpha is divided by the number of slices (Bonferroni): otherwise one of thirty slices would fail on
+    most nights.
     """
     measured = [part for part in metrics["slices"] if part["difference"] is not None]
     return policy.alpha / max(1, len(measured))

@@ -32,8 +32,7 @@ def ingest(
     """Materialises the data that `revision` of `repository` names. `remote` is a URL instead of the revision's own.
 
     HEAD of a checkout means the files in it, so a `data/` or `data.dvc` with uncommitted changes is refused. Loose
-    images
-    are packed into shards; the lineage names the files as the revision has them.
+    images are packed into shards; the lineage names the files as the revision has them.
     """
     found = resolve(repository, revision, cache)
     if revision == "HEAD" and found.checkout:

@@ -1,5 +1,5 @@
-"""Checks that the data in a checkout are those of its last commit: a run on HEAD must not use data that no commit
-has.
+"""Checks that the data in a checkout are those of its last commit: a run on HEAD must not use data that no
+commit has.
 """
 
 import subprocess

@@ -2,8 +2,7 @@
 
 Every write is one that the log demands, so it may be repeated, and after a kill between two of them the next command
 repairs the rest. Two commands may settle at once, one of them from an older reading; each reads again after its writes
-and goes
-on until the log did not grow meanwhile, so the last one to write has seen the newest decision. In between, for
+and goes on until the log did not grow meanwhile, so the last one to write has seen the newest decision. In between, for
 milliseconds, the champion may point at the older of two approved versions.
 """
 

@@ -1,8 +1,9 @@
-"""The decisions about a model, one after another: an audit log that can't be rewritten unnoticed, and a lock.
+"""The decisions about a model, one after another: an audit log in which every change is noticed, and which also settles
+who decided first.
 
-The log of `mmctr` is the registered model `mmctr-decisions`: decision n is its version n, the text of the decision a
-tag that the version is born with. MLflow gives out version numbers one by one, under the database's primary key, and
-never twice, so the versions are one order that every reader sees alike. Two rules make more of that order:
+The log of `mmctr` is the registered model `mmctr-decisions`: decision n is its version n, the text of the decision is a
+tag with which the version is created. MLflow gives out version numbers one by one, under the database's primary key,
+and never twice, so the versions are one order that every reader sees alike. Two rules make more of that order:
 
 * A decision names the last decision that its writer had read (`after`). It counts only if no other that counts came
   in between. Of two people who decide at the same time both write, and every reader agrees that the first one counts
@@ -31,7 +32,7 @@ _DESCRIPTION = "Decisions about {name}, one a version, chained by hashes. Writte
 
 
 class TamperedError(StepError):
-    """The log is not what was written."""
+    """Somebody has changed the log."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def append(models: Models, decision: Decision) -> None:
 
 
 def fold(entries: Mapping[int, str]) -> Book:
-    """What the texts of the log, by number, add up to."""
+    """Reads the log's texts, by number, one after another, and returns the state that results."""
     book = Book()
     for number in range(1, max(entries, default=0) + 1):
         if number not in entries:

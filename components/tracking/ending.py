@@ -47,12 +47,12 @@ def began(step: str, now: float, minutes: float) -> dict[str, str]:
 
 
 def recovered(tags: Mapping[str, str], step: str) -> dict[str, str]:
-    """What a step records that succeeded after a failed try of its own; nothing after a sibling's."""
+    """What a step records when it succeeds after a failed try of its own; nothing if another step had failed."""
     return {OUTCOME: "", STEP: "", CAUSE: ""} if tags.get(STEP) == step else {}
 
 
 def terminated(step: str, seconds: float, minutes: float) -> Ending:
-    """Of a step that was asked to leave after `seconds` of work."""
+    """The ending of a step that was asked to end after `seconds` of work."""
     if minutes and seconds >= NEARLY * 60 * minutes:
         return Ending("failed", step, f"it was ended after {seconds / 60:.0f} min by its time limit of {minutes:g} min")
     cause = f"it was ended from outside after {seconds / 60:.0f} min: the run was terminated, or its node was drained"
@@ -60,7 +60,7 @@ def terminated(step: str, seconds: float, minutes: float) -> Ending:
 
 
 def ending_of(tags: Mapping[str, str], now: float, state: str) -> Ending:
-    """How the run ended. `state` is Kubeflow's, and only told."""
+    """How the run ended. `state` is Kubeflow's state, which is only mentioned in the text."""
     match tags.get(OUTCOME):
         case "registered" | "gate failed" | "skipped" | "failed" | "killed" as outcome:
             return Ending(outcome, tags.get(STEP, ""), tags.get(CAUSE, ""))

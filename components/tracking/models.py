@@ -71,7 +71,7 @@ class Models:
         run_id: str | None = None,
         model_id: str | None = None,
     ) -> int:
-        """A new version, born with its tags: one request, so there is no version without them.
+        """A new version. One request creates it with its tags, so no version exists without them.
 
         The request may be sent twice by a retry and then makes two: callers find their own again by a tag.
         """

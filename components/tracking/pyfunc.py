@@ -42,7 +42,7 @@ def write_model(package: Path, out: Path, model_id: str | None = None, run_id: s
 
 
 def load_model(folder: Path) -> Any:
-    """The written folder as whoever serves it loads it."""
+    """Loads the written folder as serving loads it."""
     from mlflow.pyfunc import load_model as load
 
     return load(str(folder))
@@ -78,7 +78,7 @@ def input_example() -> Any:
 
 
 def _signature() -> Any:
-    """Inputs of any type: MLflow would turn 5.5 into the whole number 5. The model checks each value itself."""
+    """Inputs of any type, because MLflow would turn 5.5 into the whole number 5. The model checks each value itself."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 

@@ -1,7 +1,7 @@
 """Who may do what on the MLflow server, enforced by the server itself before MLflow's own permissions.
 
-    # the server's auth configuration (MLFLOW_AUTH_CONFIG_PATH)
-    authorization_function = components.tracking.roles:authenticate
+    # the server's auth configuration (MLFLOW_AUTH_CONFIG_PATH) authorization_function =
+    components.tracking.roles:authenticate
 
 MLflow's basic-auth app has two gaps that this hook closes.
 
@@ -12,7 +12,7 @@ MLflow's basic-auth app has two gaps that this hook closes.
   the query, and the handler then acts on the name in the body. Here a request says what it wants in one place only:
   a GET in its query, everything else in a JSON body (or in the path).
 
-Only the routes that are listed below are open to accounts that are no administrator. A route that a new version of
+Only the routes that are listed below are open to accounts that are not administrators. A route that a new version of
 MLflow adds is refused until someone has looked at it. The server needs this file and nothing else of the project.
 """
 
@@ -101,7 +101,7 @@ _UPLOAD = "PUT /mlflow-artifacts/artifacts/<path:artifact_path>"  # the body is 
 _CREATE_MODEL = "POST /mlflow/registered-models/create"
 _CREATE_VERSION = "POST /mlflow/model-versions/create"
 _ALIASES = ("POST /mlflow/registered-models/alias", "DELETE /mlflow/registered-models/alias")
-# Not here, so an administrator's alone: renaming a model, and MLflow's old stages.
+# Not listed, so only for administrators: renaming a model, and MLflow's old stages.
 _PROMOTERS = """
 PATCH /mlflow/registered-models/update
 DELETE /mlflow/registered-models/delete

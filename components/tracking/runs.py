@@ -1,4 +1,4 @@
-"""One MLflow run for one pipeline run, whatever step asks for it and how often it is asked.
+"""One MLflow run for one pipeline run, whichever step asks for it, and however often.
 
 The run is found by its tag `mmctr.pipeline_run`. Where Kubeflow's MLflow plugin is on, it has made the run: it gives
 each step a run of its own in `MLFLOW_RUN_ID`, nested below the one of the pipeline run, which is the one that counts.
@@ -39,7 +39,9 @@ class TrackedRun:
             self.server.call("log_batch", self.run_id, params=params[start : start + _BATCH])
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """What the server has is left as it is: resumed training repeats the steps that it had logged before a kill."""
+        """Leaves out what the server has: a training that continues after a kill repeats some steps that it
+        had logged.
+        """
         from mlflow.entities import Metric
 
         new = {name: float(value) for name, value in values.items() if self._known(name).get(step) != value}
@@ -67,7 +69,7 @@ class TrackedRun:
         return dict(self.server.call("get_run", self.run_id).data.tags)
 
     def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        """Closes the run; one that the backend made is the backend's to close."""
+        """Closes the run, unless the backend made it: then the backend closes it."""
         if not self.injected:
             self.server.call("set_terminated", self.run_id, status)
 

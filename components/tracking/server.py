@@ -15,7 +15,8 @@ WORKSPACE_VARIABLE = "MMCTR_WORKSPACE"
 _SQLITE = "sqlite:///"
 
 # MLflow asks again by itself after a lost connection, a time-out, a 429 or a 5xx. Its own defaults wait four minutes,
-# which a person takes for a hang; these give up after some 15 s (0 + 2 + 4 + 8, and jitter). Set them to wait longer.
+# which looks like a hang; with these values it gives up after some 15 s (0 + 2 + 4 + 8, and jitter). Raise them to wait
+# longer.
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -35,7 +36,7 @@ class ConflictError(StepError):
 
 
 class RegistryRefusedError(StepError):
-    """The server knows the user and does not let them."""
+    """The server knows the user and refuses the request."""
 
 
 class AlreadyThereError(StepError):
@@ -113,7 +114,7 @@ class Server:
             if status < 500:
                 return StepError(f"MLflow at {self.uri} did not accept {action!r}: {line}")
         elif not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _TRANSPORTS:
-            return error  # a slip in our own code keeps its traceback
+            return error  # an error in our own code keeps its traceback
         return StepError(
             f"MLflow at {self.uri} failed at {action!r}, after retries: {line}. Nothing is lost: when the server "
             f"answers again (is {URI_VARIABLE} right?), run the same command once more"
@@ -138,7 +139,7 @@ def connect(uri: str | None = None) -> Server:
         file.parent.mkdir(parents=True, exist_ok=True)
     import logging
 
-    import mlflow  # takes a second: here, and not for those who only want a name from this module
+    import mlflow  # takes a second, so it is not imported with this module
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # "Creating initial MLflow database tables..."
     with _alone_with_a_new(file):

@@ -28,7 +28,8 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 
 
 def compile_interest(ranker: Ranker, config: TrainConfig) -> None:
-    """Fuses what stands between the products of the interest, the part that runs once a group.
+    """Compiles the interest, the part that runs once for each group, so that the operations between its products are
+    fused.
 
     Not the whole step: batches differ in their number of groups, and each number would be compiled anew.
     """

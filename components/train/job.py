@@ -8,8 +8,8 @@
 
 The folder is named by a hash of everything that decides the weights, so the same training is never done twice, and a
 worker on another machine needs nothing but the folder that holds it and the rows and items beside it. Those are written
-once for all trainings that use them. The item table is in the results and nowhere else in this folder: it is as large
-as the catalogue, and no step of the training changes it.
+once for all trainings that use them. In this folder the item table is only in the results: it is as large as the
+catalogue, and training does not change it.
 """
 
 import dataclasses
@@ -94,7 +94,7 @@ class Job:
         path = self.best(epoch)
         with atomic_path(path) as scratch:
             save_file({name: value.contiguous() for name, value in weights_of(ranker).items()}, scratch)
-        # The one before stays: the snapshot before the last still names it.
+        # The file before the last one stays, because the snapshot before the last still names it.
         for older in sorted(self.folder.glob("best-*.safetensors"))[:-2]:
             older.unlink()
         return sha256_file(path)
@@ -108,7 +108,7 @@ class Job:
             path.unlink(missing_ok=True)
 
     def publish(self, ranker: Ranker, epoch: int, about: dict[str, str], files: dict[str, Any]) -> None:
-        """Makes the results appear at once and whole: the ranker with the weights of `epoch`, and the JSON `files`."""
+        """Makes all results appear at once: the ranker with the weights of `epoch`, and the JSON `files`."""
         load_weights(ranker, load_file(self.best(epoch)))
 
         def make(scratch: Path) -> None:

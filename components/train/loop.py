@@ -1,4 +1,4 @@
-"""The training loop. Whatever it does to the world outside, it does through `watch`."""
+"""The training loop. All side effects (logs, checkpoints, progress) go through `watch`."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -34,7 +34,7 @@ class Data:
 
 
 def fit(state: TrainState, data: Data, optimiser: Optimiser, config: TrainConfig, watch: Watch) -> None:
-    """Trains from wherever `state` stands until the schedule ends."""
+    """Trains from the position in `state` until the schedule ends."""
     while not state.finished(config):
         with watch.epoch(state):
             for batches, sizes in data.batches(state.epoch, state.step):

@@ -21,8 +21,8 @@ from model.staircase import retire_gradient
 class Objective(nn.Module):
     """The loss of the rows of all ranks together, whose gradient flows through this rank's own.
 
-    So each rank sees the same number, as one process would, and pairs are formed across ranks. The ranks' gradients
-    add up to that of the global batch.
+    Each rank computes the same number as a single process would, and pairs are formed across ranks. The ranks'
+    gradients add up to that of the global batch.
     """
 
     def __init__(self, ranker: Ranker, config: TrainConfig, ranks: Ranks) -> None:
@@ -101,7 +101,8 @@ class Optimiser:
                     loss, regularisation = self.objective(
                         batch.to(self.ranks.device), part_sizes, ids_U if last else None
                     )
-                # Ranks average their gradients: those of the rows must add up, those of the regularisation agree.
+                # DDP averages gradients over ranks. Those of the rows have to be summed; those of the regularisation
+                # are equal on all ranks.
                 (loss * (self.ranks.count * share) + regularisation).backward()
             total += loss.detach() * share
         clip_gradients(self.parameters, self.config.gradient_clip)

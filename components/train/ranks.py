@@ -15,7 +15,7 @@ from torch import nn
 
 from components.batches.device import pick_device
 
-# A rank that died closes its connections, which ends the others at once; this bounds a rank that hangs.
+# If a rank dies, its connections close and the others end at once. This limit is for a rank that hangs.
 SILENCE = datetime.timedelta(minutes=15)
 
 
@@ -45,7 +45,7 @@ class Ranks:
                     dist.broadcast(buffer, 0)
 
     def gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Everyone's values behind one another, on every rank: metrics are computed on all rows, not averaged."""
+        """The values of all ranks one after another, on every rank: metrics are computed on all rows, not averaged."""
         if self.count == 1:
             return values
         return np.concatenate(self.gather_objects(values))
@@ -70,7 +70,7 @@ def joined(device: str) -> Iterator[Ranks]:
     try:
         yield Ranks(rank, count, chosen)
     finally:
-        # A gloo group stays until the process ends. Destroying one joins its thread with the GIL held, while that
-        # thread may need the GIL to drop a tensor of the last collective: torch 2.13 then waits for ever.
+        # A gloo group stays until the process ends. To destroy one, torch 2.13 waits for its thread while holding the
+        # GIL. That thread may need the GIL to free a tensor, and then both wait for ever.
         if dist.get_backend() == "nccl":
             dist.destroy_process_group()

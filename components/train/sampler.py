@@ -1,7 +1,8 @@
-"""Which rows a step sees: a seeded permutation an epoch, cut into even global batches and dealt to the ranks.
+"""Which rows a step uses: each epoch has a seeded permutation, which is cut into global batches of equal size and
+distributed to the ranks.
 
-The rows of a global batch depend on seed, epoch and step alone. However many ranks and accumulation steps share it,
-the union is the same, and each row is seen exactly once an epoch.
+The rows of a global batch depend on seed, epoch and step only. However many ranks and accumulation steps share it, the
+union is the same, and each row is seen exactly once an epoch.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Snapshot files: written whole or not at all, checked when read, the newest few kept.
+"""Snapshot files: written completely or not at all, and checked when read. The newest two are kept.
 
 A file is called `<step>-<first half of its sha256>.pt`, so that one rename publishes content and checksum together.
 """

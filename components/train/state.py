@@ -39,7 +39,7 @@ class TrainState:
     loss_sum: Tensor  # of the epoch's rows so far, on the device
     plateau: Plateau = field(default_factory=Plateau)
     epoch: int = 0
-    step: int = 0  # of the epoch; the next one to do
+    step: int = 0  # the next step of the epoch
     total_steps: int = 0
     rows: int = 0  # of the epoch so far
     seconds: float = 0.0  # spent training, over all restarts

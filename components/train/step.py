@@ -22,8 +22,8 @@ def train(
 ) -> dict[str, Any]:
     """Writes model.safetensors, curves.json and summary.json to `out`, and returns the summary.
 
-    `work` outlives the step: a finished training of the same content is returned at once, a broken-off one continues,
-    and one that another process is at is waited for.
+    `work` outlives the step: a finished training of the same content is returned at once, an interrupted one continues,
+    and if another process is working on the same training, the step waits for it.
     """
     job = prepare_job(made, recipe, work)
     with alone(job.lock):

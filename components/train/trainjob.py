@@ -1,9 +1,9 @@
 """Training on a cluster: one Kubeflow TrainJob, whose pods see the same `work` folder as the step that submits it.
 
 The TrainJob is named after the training, so that a step that is retried finds the job that it had submitted instead of
-starting a second one. It belongs to the workflow of the step: Kubernetes removes it with the run. What the pods run, on
-how many processes, and how often a job that lost a pod is restarted is said by the ClusterTrainingRuntime that
-`train.runtime` names. This is the only module that imports the Kubeflow SDK.
+starting a second one. It belongs to the workflow of the step: Kubernetes removes it with the run. The
+ClusterTrainingRuntime that `train.runtime` names says what the pods run, with how many processes, and how often a job
+that lost a pod is restarted. This is the only module that imports the Kubeflow SDK.
 """
 
 import collections
@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 def run_trainjob(
     job: Job, on_metrics: OnMetrics, backend: KubernetesBackendConfig | None = None, poll_seconds: float = 2.0
 ) -> None:
-    """Submits the TrainJob (or takes up one that runs), streams its log, and waits. Cancelled, it cancels the job.
+    """Submits the TrainJob (or takes up one that runs), streams its log, and waits. If this step is cancelled, it
+    cancels the job.
 
     A reason that only a person can remove ends the job at once: restarting its pods would end in the same reason.
     """
@@ -89,7 +90,7 @@ def _submit(client: TrainerClient, job: Job, name: str) -> None:
             if status not in (COMPLETE, FAILED):
                 _log.info("TrainJob %s is there already: following it", name)
                 return
-            # Also a complete one: whoever comes here has no results of it.
+            # Also a completed job: this step has no results of it.
             _log.info("TrainJob %s is %s: deleting it and starting from its last checkpoint", name, status)
             client.delete_job(name)
             _wait_until_gone(client, name)

@@ -33,12 +33,14 @@ class Catalogue:
         return np.asarray(self._look(self.likes, ids) != _UNKNOWN)
 
     def levels_differ(self, ids: Ints, likes: Ints, views: Ints) -> Bools:
-        """Rows whose levels are not their item's; unknown items are another rule's matter."""
+        """Rows whose levels are not those of their item. Unknown items have a rule of their own."""
         of_item = self._look(self.likes, ids)
         return np.asarray((of_item != _UNKNOWN) & ((of_item != likes) | (self._look(self.views, ids) != views)))
 
     def level_agreement(self, ids: Ints, likes: Ints, views: Ints) -> float:
-        """The smaller of two correlations, of likes and of views: between rows' levels and those of their items."""
+        """The smaller of two correlations, for likes and for views, between the rows' levels and those of
+        their items.
+        """
         known = self.knows(ids)
         pairs = ((self._look(self.likes, ids), likes), (self._look(self.views, ids), views))
         varied = [(a[known], b[known]) for a, b in pairs if known.any() and np.ptp(a[known]) and np.ptp(b[known])]
@@ -60,7 +62,7 @@ class Catalogue:
 
 
 def read_items(source: ContractFile, max_item_id: int, measured: Measured) -> Catalogue:
-    """Measures the tables `items` and `items_whole`, and returns what the rows are held against."""
+    """Measures the tables `items` and `items_whole`, and returns the catalogue with which rows are compared."""
     if not source.usable:
         for table in ("items", "items_whole"):
             measured.missing(table, "item_feature.parquet could not be read")

@@ -1,7 +1,5 @@
-"""Whether content belongs to its items: clicks in succession are about things more alike than chance.
-
-Valid values handed to the wrong items break no range and no type. They break this: a shuffled table makes
-neighbours in a history no more alike than any two clicked items.
+"""Whether content belongs to its items. Items that are clicked one after another resemble each other more than items
+drawn at random. If content was assigned to the wrong items, every value is still valid, but this resemblance is gone.
 """
 
 import numpy as np
@@ -13,7 +11,7 @@ from components.validate.parquet import Ints
 from components.validate.rows import SplitRows
 from components.validate.vectors import Floats, Vectors
 
-_FEWEST = 500  # pairs: fewer decide nothing
+_FEWEST = 500  # pairs that are needed to decide anything
 _MOST = 50_000
 _TAGS = 8  # compared of an item
 

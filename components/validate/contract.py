@@ -1,4 +1,4 @@
-"""The files of the data contract: which there are, whether they open, whether their columns are those agreed on."""
+"""The files of the data contract: which exist, whether they can be read, and whether they have the right columns."""
 
 from pathlib import Path
 

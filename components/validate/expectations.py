@@ -1,4 +1,4 @@
-"""The only place that knows Great Expectations: rules in, its judgement of each measured table out.
+"""The only module that uses Great Expectations: it takes rules, and returns a judgement of each measured table.
 
 A table of measurements becomes a pandas asset of an ephemeral context, the rules about it a suite, and a checkpoint
 runs the suite. Nothing is stored by it and nothing is sent: what it found comes back as plain values.

@@ -1,4 +1,4 @@
-"""The pictures: which items have one, and whether a draw of them decodes to the last line."""
+"""The pictures: which items have one, and whether a sample of them can be decoded completely."""
 
 import hashlib
 import io

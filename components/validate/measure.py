@@ -1,4 +1,4 @@
-"""Reads a dataset once, in batches, and measures everything that rules are held against."""
+"""Reads a dataset once, in batches, and measures everything that the rules check."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What was measured: small tables that the rules are held against, and examples of what is wrong.
+"""What was measured: small tables that the rules check, and examples of what is wrong.
 
 | table | one line is | measured in |
 |---|---|---|

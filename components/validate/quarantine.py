@@ -1,4 +1,4 @@
-"""Rows moved aside: their numbers for the steps that follow, and the rows themselves for whoever mends them."""
+"""Rows moved aside: their numbers for the later steps, and the rows themselves for the person who corrects them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The rows of the splits, read once, a batch at a time: what breaks a rule, and the few numbers a row leaves behind."""
+"""The rows of the splits, read once, one batch at a time: which rows break a rule, and a few numbers of each row."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""How far one column gets alone: the baselines that say whether an AUC means anything."""
+"""How well a single column predicts the label: baselines that tell what an AUC is worth."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from components.validate.vectors import Vectors
 
 _BLURRED = 0.02  # standard error of an AUC above which a split is too small to judge its labels
 _EXTRA = 64  # columns beyond the contract that are measured: an export can bring thousands, and nothing reads them
-_PRIOR_SHOWS = 10.0  # an item's click rate starts at train's, worth this many shows
+_PRIOR_SHOWS = 10.0  # an item's click rate starts at that of train, as if seen in this many rows
 
 Values = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
@@ -79,7 +79,7 @@ def _has_both(rows: SplitRows) -> bool:
 
 
 def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> list[Line]:
-    """How surely labels follow from levels, or from how like the target is to the history."""
+    """How clearly labels depend on the levels, or on the similarity of the target to the history."""
     assert rows.labels is not None
     found = [_surprise("levels", np.asarray(rows.likes + rows.views), rows.labels)]
     sample = rows.sample()

@@ -1,4 +1,4 @@
-"""Each split as a whole: sizes, rates, what comes twice, what comes too often."""
+"""Each split as a whole: sizes, rates, duplicates, and values that are too frequent."""
 
 import numpy as np
 import numpy.typing as npt

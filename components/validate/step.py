@@ -1,7 +1,7 @@
 """Validate: decides whether a dataset may be trained on, before anything expensive starts.
 
 1. read the files of the data contract once, in batches, into small tables of measurements
-2. let Great Expectations hold every table against its rules
+2. let Great Expectations check every table by its rules
 3. write the verdict, the statistics, the rows moved aside and the Data Docs
 4. stop, if a rule says so
 """

@@ -1,4 +1,4 @@
-"""Vectors that come with the data: finite, alive, and of the item they stand beside."""
+"""Vectors that come with the data: whether they are finite, vary, and belong to their item."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from components.validate.parquet import ContractFile, Ints
 
 Floats = npt.NDArray[np.float64]
 _BATCH_ROWS = 4096  # x 1024 dimensions x 8 bytes: 34 MB
-_ABSURD = 1e6  # no encoder means it; its square would leave float32's range after a few products
+_ABSURD = 1e6  # no encoder gives such values; a few products of them would leave float32's range
 _PROJECTED = 64  # dimensions kept of each vector to compare items with
 
 
@@ -32,7 +32,7 @@ class Vectors:
     high: Floats = field(default_factory=lambda: np.zeros(0))
     hashes: list[npt.NDArray[np.uint64]] = field(default_factory=list)
     ids: list[Ints] = field(default_factory=list)
-    small: list[Floats] = field(default_factory=list)  # randomly projected: keeps likeness
+    small: list[Floats] = field(default_factory=list)  # random projection, which keeps similarities
     bad_items: list[int] = field(default_factory=list)
 
     def add(self, ids: Ints, flat: Floats, lengths: Ints) -> None:
@@ -85,7 +85,7 @@ class Vectors:
             "not_finite": self.not_finite,
             "wrong_width": self.wrong_width,
             "zero_share": self.zero / self.rows if self.rows else np.nan,
-            # All-zero vectors are another rule's matter.
+            # All-zero vectors have a rule of their own.
             "top_vector_share": top / self.rows if filled and self.rows else np.nan,
             "constant_dimensions_share": float((self.low == self.high).mean()) if filled > 1 else np.nan,
         }

@@ -1,4 +1,4 @@
-"""From judgements to a verdict: what failed, by how much, with examples, and what happens now."""
+"""Makes a verdict from judgements: what failed, by how much, with examples, and what happens next."""
 
 from typing import Any, Literal
 
@@ -121,7 +121,7 @@ def compile_verdict(outcomes: list[RuleOutcome], quarantined: dict[str, int], ve
 
 
 def stop_message(verdict: dict[str, Any]) -> str:
-    """What a person reads when the run ends here."""
+    """The message if the run ends here."""
     stopped = [rule for rule in verdict["rules"] if not rule["passed"] and rule["severity"] == "stop"]
     aside = [rule for rule in verdict["rules"] if not rule["passed"] and rule["severity"] == "quarantine"]
     lines = [f"  {rule['message']}" for rule in [*stopped, *aside]]
@@ -131,7 +131,7 @@ def stop_message(verdict: dict[str, Any]) -> str:
 
 
 def _remedies(stopped: list[RuleOutcome]) -> list[str]:
-    """What a person can do; never an option that would be refused, or that training would fail on later."""
+    """What a person can do. It never names an option that would be refused, or with which training would fail later."""
     names = [rule["name"] for rule in stopped]
     fixed = [name for name in names if name in ESSENTIAL]
     if fixed:

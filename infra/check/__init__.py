@@ -1,1 +1,1 @@
-"""Is the infrastructure as code what a cluster would take, and what we would let it run?"""
+"""Checks the manifests: would a cluster accept them, and do they keep our own rules?"""

@@ -1,4 +1,5 @@
-"""Do our objects live well beside Kubeflow, Kueue and Istio, which select, capture and change what is in a namespace?
+"""Checks that our objects work together with Kubeflow, Kueue and Istio, which select, capture and change objects in a
+namespace.
 
 A policy takes all objects of an overlay and yields sentences, each beginning with the object.
 """
@@ -19,7 +20,9 @@ def neighbour_errors(manifests: list[Manifest]) -> list[str]:
 
 
 def network(manifests: list[Manifest]) -> Iterator[str]:
-    """Every namespace has a policy that lets nothing in to our pods. Those of Kubeflow are not ours to shut."""
+    """Every namespace has a policy that closes our own pods to incoming traffic. Kubeflow's pods are not ours
+    to close.
+    """
     closed = {
         m["metadata"].get("namespace")
         for m in manifests
@@ -35,7 +38,9 @@ def network(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def queues(manifests: list[Manifest]) -> Iterator[str]:
-    """What names no queue goes to the one named `default`: Kueue 0.19.0, pkg/controller/jobframework/defaults.go:49."""
+    """An object that names no queue goes to the one named `default`: Kueue 0.19.0,
+    pkg/controller/jobframework/defaults.go:49.
+    """
     for manifest in manifests:
         if manifest["kind"] == "LocalQueue" and manifest["metadata"]["name"] == "default":
             yield f"{title(manifest)}: captures every pod, deployment and job of its namespace"

@@ -1,4 +1,4 @@
-"""What we let a cluster run: images by digest, nobody privileged, limits everywhere, no secret in the open.
+"""Our rules for what a cluster runs: images by digest, no privileges, limits everywhere, no secret in a manifest.
 
 A policy takes all objects of an overlay and yields sentences, each beginning with the object.
 """

@@ -1,4 +1,4 @@
-"""Would the API server know every field? It drops what it does not know in silence; here that is an error.
+"""Checks that the API server knows every field. It silently drops fields that it does not know; here they are an error.
 
 Core kinds are held against Kubernetes' own strict schema, TrainJob and ClusterTrainingRuntime against the models of
 `kubeflow-trainer-api` (which drop unknown fields too, so what they write back is compared), the other custom kinds

@@ -1,6 +1,5 @@
-"""A real S3 server on this machine: SeaweedFS, with signatures checked. For a person behind `make s3`, and for tests.
-
-It answers on 127.0.0.1 alone. Its two identities are made up for this machine: one may do everything, one only read.
+"""A real S3 server on this machine: SeaweedFS, with signatures checked. It is for `make s3` and for tests. It answers
+on 127.0.0.1 only. It has two accounts with keys made for this machine: one may do everything, the other only read.
 """
 
 import argparse
@@ -87,7 +86,7 @@ class S3Server:
         self._wait_until_ready()
 
     def kill(self) -> None:
-        """As a power cut: no time to say goodbye."""
+        """Kills the server at once, as a power cut would."""
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()

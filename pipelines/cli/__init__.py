@@ -57,7 +57,7 @@ def _options(
 
 
 def main() -> None:
-    """Runs a command; what a person can mend is one line, without a traceback."""
+    """Runs a command. An error that a person can correct is shown as one line, without a traceback."""
     try:
         app()
     except StepError as error:

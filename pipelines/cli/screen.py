@@ -127,14 +127,14 @@ class RunScreen:
         )
 
     def _unexplained(self, status: int) -> tuple[str, str]:
-        """A step that was killed tells nobody why."""
+        """What to say about a step that failed without a recorded cause: it was killed."""
         if self._step:
             return self._step, "its process ended without giving a reason; the system kills one when memory runs out"
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
         return "the pipeline", f"its process ended without giving a reason ({how})"
 
     def _say(self, text: str) -> None:
-        """Long lines are left whole, for a script to find and a terminal to wrap."""
+        """Does not break long lines: a script may search them, and a terminal wraps them."""
         self.console.print(text, soft_wrap=True)
 
 

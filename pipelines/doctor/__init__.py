@@ -1,4 +1,4 @@
-"""Is everything there that a run needs? Each finding says what was found, and what to do when it is not enough.
+"""Checks everything that a run needs. Each finding says what was found and, if it is not enough, what to do.
 
 Without an environment: this machine, and the servers that its variables name. With one: the cluster too.
 """

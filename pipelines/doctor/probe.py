@@ -1,4 +1,5 @@
-"""A pod as a step's pod is: does its image arrive, may it write to the workspace, does the git server let it in?
+"""Starts a pod like that of a step, to see whether its image can be pulled, the workspace be written and the git
+repository be read.
 
 The pod is made, read and deleted within the check. Nothing else in the cluster is changed.
 """

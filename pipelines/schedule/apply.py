@@ -23,7 +23,7 @@ MARK = "made by mmctr"  # begins the description of every recurring run that is 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A recurring run as the file, the environment and the pipeline of now make it."""
+    """A recurring run as the file, the environment and the current pipeline describe it."""
 
     spec: ScheduleSpec
     experiment_id: str

@@ -1,12 +1,12 @@
 """How the data are generated: what items are, what users like, and which items they click.
 
-An item has a topic, which its title and tags tell, and a colour, shape and texture, which its cover shows. A user
-has a liking for each of them. A user's next click is item i, among those not clicked yet, with probability
+An item has a topic, which its title and tags tell, and a colour, shape and texture, which its cover shows. A user has a
+liking for each of them. A user's next click is item i, among those not clicked yet, with probability
 
     proportional to  popularity_i * exp(liking of topic_i + colour_i + shape_i + texture_i).
 
-Items alike in all four are one kind: likings are worked out for each kind and not for each item, which is what
-makes the challenge's 91,717 items and 900,000 users a matter of minutes.
+Items alike in all four are one kind: likings are worked out for each kind and not for each item, which is what makes
+the challenge's 91,717 items and 900,000 users a matter of minutes.
 """
 
 from dataclasses import dataclass

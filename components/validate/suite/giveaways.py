@@ -1,4 +1,4 @@
-"""What valid and test share with train, and columns that know the label."""
+"""What valid and test share with train, and columns that give the label away."""
 
 from components.validate.suite.rule import Between, Rule, none
 

@@ -1,8 +1,9 @@
-"""Puts a database dump into the store under the time it was made, and forgets the oldest beyond `--keep`.
+"""Uploads a database dump under the time it was made, and deletes the oldest dumps beyond `--keep`.
 
     python3 backup_upload.py DUMP s3://bucket/backups --keep 56
 
-Runs in the cpu image, which has `components.storage.objects`. An empty dump is refused: it would push out a good one.
+Runs in the cpu image, which has `components.storage.objects`. An empty dump is refused, because it would replace a good
+one.
 """
 
 import argparse

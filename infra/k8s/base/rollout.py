@@ -3,8 +3,8 @@
     python3 rollout.py INFERENCE_SERVICE NAMESPACE [--model mmctr]
 
 The version is pinned by its number, so that a pod that starts later serves the same model as the others. Before the
-number moves, the files of the version are held against the hash that its approval recorded. Nothing is changed when the
-numbers agree, or when there is no champion yet. Runs in the cpu image.
+number changes, the hash of the version's files is compared with the one that its approval recorded. Nothing is changed
+when the numbers agree, or when there is no champion yet. Runs in the cpu image.
 """
 
 import argparse
