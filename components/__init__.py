@@ -20,5 +20,6 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
     process           progress events and child processes
     settings.py       how a config is read, overridden and hashed
     storage           files, S3, DVC
+    network.py        whether a server listens at an address
     errors.py         errors that a person can act on
 """

@@ -34,6 +34,7 @@ def ingest(
     from components.harness import log_config, step
     from components.ingest.step import ingest as check_out
     from components.ingest.step import ingest_folder
+    from components.tracking.inputs import log_data
 
     with step("ingest", pipeline_run, config, dataset.path) as this:
         log_config(this.run, this.config)
@@ -46,6 +47,7 @@ def ingest(
         hand_over(Path(images.path))
         hand_over(Path(lineage.path))
         this.run.set_tags(found.tags())
+        log_data(this.run, found)
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
@@ -239,7 +241,7 @@ def gate(
             evaluation=evaluation,
             champion=champion,
         )
-        verdict = work(made, this.config.gate, this.out)
+        verdict = work(made, this.config.gate, pipeline_run, this.out)
         passed = bool(verdict["passed"])
         this.run.set_tags({"mmctr.gate": "pass" if passed else "fail", **({} if passed else concluded("gate failed"))})
     return passed

@@ -22,6 +22,7 @@ from kfp.client import Client
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.errors import StepError
+from components.network import refuse_dead
 from pipelines.environment import Service
 
 TOKEN_FILE_VARIABLE = "MMCTR_KFP_TOKEN_FILE"  # of a bearer token for the API, where it wants one
@@ -47,6 +48,8 @@ class Kubeflow:
     client: Any = field(init=False)
 
     def __post_init__(self) -> None:
+        remedy = "forward it, or mend service.host of the environment; see `mmctr doctor --env`"
+        refuse_dead(self.service.host, "Kubeflow Pipelines", remedy)
         # The file is read again for every request: Kubernetes replaces a projected token long before it ends.
         file = os.environ.get(TOKEN_FILE_VARIABLE)
         if file and not Path(file).is_file():

@@ -57,6 +57,7 @@ def traces() -> Evidence:
             "code_changed": True,
             "lock_sha256": None,
         },
+        pipeline_run="2041",
         date="28 November 2026",
         contact_sheet="data:image/png;base64," + base64.b64encode(PIXEL).decode("ascii"),
     )

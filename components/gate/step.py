@@ -12,13 +12,18 @@ from components.report.step import write_report
 from components.storage.files import read_json, write_json
 
 
-def gate(made: Artifacts, policy: GatePolicy, out: Path, today: date | None = None) -> dict[str, Any]:
-    """`verdict.json` and `report.html`. A candidate that fails is a result, not an error: both files are written."""
+def gate(
+    made: Artifacts, policy: GatePolicy, pipeline_run: str, out: Path, today: date | None = None
+) -> dict[str, Any]:
+    """`verdict.json` and `report.html`. A candidate that fails is a result, not an error: both files are written.
+
+    The report names the pipeline run, by which the reviewer's commands find the version: it has no number yet.
+    """
     metrics = read_json(made.evaluation / "metrics.json")
     version, compared = read_json(made.champion / "champion.json")["version"], metrics["champion"]["version"]
     if version != compared:
         raise StepError(f"the champion is version {version}, the evaluation compared with {compared}: evaluate again")
     verdict = decide(metrics, read_json(made.validation / "verdict.json"), policy)
     write_json(out / "verdict.json", verdict)
-    write_report(made, metrics, verdict, today or datetime.now(UTC).date(), out / "report.html")
+    write_report(made, metrics, verdict, pipeline_run, today or datetime.now(UTC).date(), out / "report.html")
     return verdict

@@ -12,6 +12,7 @@ from typing import Any
 from components.process.progress import emit
 from components.tracking.ending import ending_of
 from components.tracking.runs import run_for
+from components.tracking.tags import MODEL_VERSION, STANDING
 
 WEBHOOK_VARIABLE = "MMCTR_NOTIFY_URL"  # a secret: chat webhooks carry their key in the address
 _log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def notify(experiment: str, pipeline_run: str, state: str) -> dict[str, Any]:
     summary = {
         "outcome": ending.outcome,
         "skipped": tags.get("mmctr.why", "") if ending.outcome == "skipped" else "",
-        "model_version": tags.get("mmctr.model_version", "none"),
+        "model_version": tags.get(MODEL_VERSION, "none"),
+        "standing": tags.get(STANDING, ""),
         "failed_step": ending.step,
         "cause": ending.cause,
         "run": run.url(),
@@ -47,7 +49,7 @@ def notify(experiment: str, pipeline_run: str, state: str) -> dict[str, Any]:
 def sentence(summary: Mapping[str, Any]) -> str:
     where = f" in {summary['failed_step']}" if summary["failed_step"] else ""
     told = {
-        "registered": f"version {summary['model_version']} passed the gate and waits for review",
+        "registered": summary["standing"],
         "gate failed": "the candidate did not pass the gate; nothing was registered",
         "skipped": f"nothing to learn: {summary['skipped']}",
         "failed": f"the run failed{where}: {summary['cause']}",

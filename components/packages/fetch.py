@@ -12,11 +12,14 @@ from components.tracking.tags import CHAMPION, PACKAGE_HASH, PREVIOUS
 
 
 def version_at(models: Models, alias: str) -> Version | None:
-    """The version at an alias. If the alias and the log of decisions differ, the log counts."""
+    """The version at an alias. If the alias and the log of decisions differ, the log counts.
+
+    The log is read even where there is no alias: both may have been removed, and the log's anchor remembers.
+    """
     found = models.at(alias)
-    if found is None or alias not in (CHAMPION, PREVIOUS):
+    if alias not in (CHAMPION, PREVIOUS):
         return found
-    book = read(models, [found])
+    book = read(models, [found] if found else [])
     decided = book.champion if alias == CHAMPION else book.previous
     return models.version(decided) if book.decisions and decided else found
 

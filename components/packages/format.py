@@ -3,14 +3,12 @@
 Its files are listed in docs/reference/steps.md.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.errors import StepError
 from components.storage.files import sha256_file, sha256_json
-from model import checkpoint
 
 RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
 STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
@@ -33,14 +31,3 @@ def package_hash(package: Path) -> str:
 def auc_of(metrics: Mapping[str, Any]) -> float:
     """The AUC in `metrics.json`, as `evaluate` writes it."""
     return float(metrics["candidate"]["auc"]["value"])
-
-
-def weights_hash(path: Path) -> str:
-    """The hash of a ranker's tensors. The hash of the file would not do: safetensors orders the header anew each time
-    it writes.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(checkpoint.load(path).state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Fills a model package from what the steps made."""
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,3 +43,12 @@ def build_package(made: Artifacts, config: Mapping[str, Any], out: Path) -> str:
     write_json(out / CONFIG, config)
     export(checkpoint.load(out / RANKER), out / PROGRAM)
     return package_hash(out)
+
+
+def weights_hash(path: Path) -> str:
+    """The hash of a ranker's tensors. Not of its file: safetensors orders what a header holds anew at each writing."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.load(path).state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

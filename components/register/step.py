@@ -6,6 +6,7 @@ continues from there. The key names the candidate and the champion it was compar
 unchanged pipeline finds its version again.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -15,14 +16,16 @@ from typing import Any
 from components.artifacts import Artifacts
 from components.dataset.lineage import Lineage
 from components.errors import StepError
-from components.packages.format import MANIFEST, METRICS, VERDICT, auc_of, package_hash, weights_hash
-from components.register.package import build_package
+from components.packages.format import MANIFEST, METRICS, VERDICT, package_hash
+from components.register.description import describe
+from components.register.package import build_package, weights_hash
 from components.storage.files import read_json, sha256_json, write_json
 from components.tracking import tags as tag
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY, upload
 from components.tracking.runs import TrackedRun, run_for
 from components.tracking.server import NotThereError, RegistryRefusedError
+from components.tracking.tags import facts_of
 
 CODE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
 _DESCRIPTION = "Click-through-rate rankers. A challenger waits for a person's decision with `mmctr review`."
@@ -43,15 +46,18 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
     }
     identity = sha256_json(hashes)
     compared_with = str(read_json(made.champion / "champion.json")["version"] or tag.NO_CHAMPION)
-    tags = {
-        **lineage.tags(),
-        "mmctr.image": os.environ.get(CODE_VARIABLE, "none: a local run"),
-        **{f"mmctr.{name}_sha256": hashes[name] for name in ("weights", "config", "embeddings")},
+    facts = {
+        **{name.removeprefix("mmctr."): value for name, value in lineage.tags().items()},
+        "image": os.environ.get(CODE_VARIABLE, "none: a local run"),
+        **{f"{name}_sha256": hashes[name] for name in ("weights", "config", "embeddings")},
         tag.IDENTITY: identity,
+        tag.PIPELINE_RUN: pipeline_run,
+    }
+    tags = {
         tag.COMPARED_WITH: compared_with,
         tag.GATE: "pass",
-        tag.PIPELINE_RUN: pipeline_run,
         tag.STATUS: "pending",
+        tag.FACTS: json.dumps(facts, sort_keys=True),
         KEY: sha256_json([identity, compared_with]),
     }
     run = run_for(pipeline_run, config["experiment"])
@@ -61,11 +67,31 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
         with tempfile.TemporaryDirectory(prefix="mmctr-register-") as scratch:
             package = Path(scratch) / "package"
             build_package(made, config, package)
-            version = create(models, run, package, tags)
+            text = describe(read_json(package / METRICS), verdict, lineage, run, pipeline_run)
+            version = create(models, run, package, tags, text)
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)
-    run.set_tags({"mmctr.model_version": str(version.number)})
-    return _record(models, version, pipeline_run, out)
+    registration = _record(models, version, pipeline_run, out)
+    run.set_tags(
+        {
+            tag.REGISTERED_NAME: models.name,
+            tag.MODEL_VERSION: str(version.number),
+            tag.STANDING: standing(registration),
+        }
+    )
+    return registration
+
+
+def standing(registration: Mapping[str, Any]) -> str:
+    """What became of the candidate, as the end of a run tells it."""
+    version, status = f"version {registration['version']}", registration["validation_status"]
+    if registration["new"] and status == "pending":
+        return f"{version} passed the gate and waits for review"
+    known = {
+        tag.CHAMPION: f"{version}, which is the champion",
+        tag.CHALLENGER: f"{version}, which waits for review",
+    }.get(registration["alias"], f"{version}, which is {status}")
+    return f"the run made {known}, again; nothing new was registered"
 
 
 def registered(models: Models, key: str) -> Version | None:
@@ -82,28 +108,22 @@ def registered(models: Models, key: str) -> Version | None:
 def _champion_itself(models: Models, identity: str) -> Version | None:
     """An unchanged pipeline makes the champion again, and compares it with itself: that is no new version."""
     champion = models.at(tag.CHAMPION)
-    return champion if champion is not None and champion.tags.get(tag.IDENTITY) == identity else None
+    return champion if champion is not None and facts_of(champion.tags).get(tag.IDENTITY) == identity else None
 
 
-def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, str]) -> Version:
+def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, str], description: str) -> Version:
     whole = package.with_name("model")
     model_id, address = upload(run, models.name, package, tags[KEY], whole)
     tags = {**tags, tag.PACKAGE_HASH: package_hash(whole)}
     models.ensure(_DESCRIPTION)
-    number = models.create(address, tags, describe(read_json(package / METRICS), tags), run.run_id, model_id)
+    number = models.create(address, tags, description, run.run_id, model_id)
     return registered(models, tags[KEY]) or models.version(number)
-
-
-def describe(metrics: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    compared_with = tags[tag.COMPARED_WITH]
-    against = "the first one" if compared_with == tag.NO_CHAMPION else f"compared with version {compared_with}"
-    return f"AUC {auc_of(metrics):.4f}, {against}, from {tags[tag.PIPELINE_RUN]}"
 
 
 def _record(models: Models, version: Version, pipeline_run: str, out: Path) -> dict[str, Any]:
     aliases = models.aliases()
     registration = {
-        "new": version.tags.get(tag.PIPELINE_RUN) == pipeline_run,  # otherwise an earlier run made the same
+        "new": facts_of(version.tags).get(tag.PIPELINE_RUN) == pipeline_run,  # otherwise an earlier run made the same
         "name": models.name,
         "version": str(version.number),
         "alias": next((name for name in (tag.CHAMPION, tag.CHALLENGER) if aliases.get(name) == version.number), None),

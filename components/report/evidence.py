@@ -16,6 +16,7 @@ class Evidence:
     curves: Json
     summary: Json
     lineage: Json
+    pipeline_run: str
     date: str  # the day of the decision
     contact_sheet: str | None  # data URI
 

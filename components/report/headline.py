@@ -1,13 +1,12 @@
 """The verdict in the words of the person who has to decide."""
 
+import shlex
 from typing import Any
 
 from components.report.evidence import Evidence
 from components.report.words import fixed, percent, signed, whole_percent
 
 Json = dict[str, Any]
-APPROVE = 'mmctr review approve VERSION --by "your name" --note "why"'
-REJECT = 'mmctr review reject VERSION --by "your name" --note "why"'
 
 
 def heading(metrics: Json, verdict: Json, evidence: Evidence) -> list[str]:
@@ -20,15 +19,20 @@ def heading(metrics: Json, verdict: Json, evidence: Evidence) -> list[str]:
     return [f"Candidate of {evidence.date}", f"preset {summary['preset']}", data, *compared]
 
 
-def headline(metrics: Json, verdict: Json) -> Json:
+def headline(metrics: Json, verdict: Json, pipeline_run: str) -> Json:
     if not verdict["passed"]:
         return _refused(metrics, verdict)
     version = metrics["champion"]["version"]
     asked = sum(rule["applies"] for rule in verdict["rules"])
     held = f"All {asked} rules of the policy that apply hold."
+    run, reviewer = f"--run {shlex.quote(pipeline_run)}", '--by "your name" --note "why"'
     review = {
-        "next": "It is registered and waits for a person to approve or reject it; the list shows its version number.",
-        "commands": ["mmctr review list", APPROVE, REJECT],
+        "next": "It is registered and waits for a person to approve or reject it.",
+        "commands": [
+            f"mmctr review show {run}",
+            f"mmctr review approve {run} {reviewer}",
+            f"mmctr review reject {run} {reviewer}",
+        ],
     }
     if verdict["first_model"]:
         title = "The first model: good enough to serve"

@@ -49,7 +49,7 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         scored=scored,
         style=Markup(style),  # our own file
         number=lambda path, form="fixed", digits=None: number(metrics, path, form, digits),
-        headline=headline(metrics, verdict),
+        headline=headline(metrics, verdict, evidence.pipeline_run),
         heading=heading(metrics, verdict, evidence),
         models=models_view(metrics),
         chance=chance_view(metrics, verdict) if scored else None,

@@ -14,7 +14,9 @@ from components.report.page import render
 from components.storage.files import atomic_path, read_json
 
 
-def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, Any], today: date, out: Path) -> None:
+def write_report(
+    made: Artifacts, metrics: dict[str, Any], verdict: dict[str, Any], pipeline_run: str, today: date, out: Path
+) -> None:
     sheet = made.embeddings / "contact_sheet.png"
     evidence = Evidence(
         validation=read_json(made.validation / "verdict.json"),
@@ -22,6 +24,7 @@ def write_report(made: Artifacts, metrics: dict[str, Any], verdict: dict[str, An
         curves=read_json(made.training / "curves.json"),
         summary=read_json(made.training / "summary.json"),
         lineage=read_json(made.lineage / "lineage.json"),
+        pipeline_run=pipeline_run,
         date=f"{today:%-d %B %Y}",
         contact_sheet=data_uri(sheet) if sheet.is_file() else None,
     )

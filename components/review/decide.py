@@ -17,13 +17,12 @@ from components.packages.fetch import expected_hash, fetch_package
 from components.packages.format import METRICS, VERDICT
 from components.review.settle import Registry, look, settle
 from components.storage.files import read_json, sha256_file
+from components.storage.objects import StoreRefusedError
 from components.tracking.decisions import Action, Decision, append
 from components.tracking.models import Models, Version
-from components.tracking.runs import run_of
+from components.tracking.runs import REPORT, run_of
 from components.tracking.server import RegistryRefusedError
 from components.tracking.tags import COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH
-
-REPORT = "gate/report.html"  # among the files of the run that made the version
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def survey(models: Models) -> tuple[Registry, list[str]]:
     """The settled registry, or, if the account may only read, the registry as it is."""
     try:
         return settle(models)
-    except RegistryRefusedError:
+    except (RegistryRefusedError, StoreRefusedError):
         return look(models), ["an earlier command did not finish; the next decision of a promoter mends it"]
 
 

@@ -9,6 +9,7 @@ milliseconds, the champion may point at the older of two approved versions.
 from dataclasses import dataclass
 
 from components.errors import StepError
+from components.tracking.anchor import anchor_of
 from components.tracking.decisions import DECISION, Book, read
 from components.tracking.models import Models, Version
 from components.tracking.tags import CHALLENGER, CHAMPION, PACKAGE_HASH, PREVIOUS, STATUS
@@ -51,11 +52,22 @@ def settle(models: Models, rounds: int = 20) -> tuple[Registry, list[str]]:
     mended: list[str] = []
     for _ in range(rounds):
         registry = look(models)
-        writes = _mend_versions(registry) + _mend_aliases(registry)
+        writes = _anchor(registry) + _mend_versions(registry) + _mend_aliases(registry)
         if not writes:
             return registry, mended
         mended += writes
     raise StepError(f"the aliases of {models.name} keep changing: someone else writes to it; try again in a minute")
+
+
+def _anchor(registry: Registry) -> list[str]:
+    """First of all: a decision takes effect when there is proof of it outside the registry."""
+    anchor = anchor_of(registry.models.server, registry.models.name)
+    if anchor is None or not registry.book.unanchored:
+        return []
+    for number, text in registry.book.unanchored.items():
+        anchor.add(number, text)
+    numbers = ", ".join(map(str, registry.book.unanchored))
+    return [f"the proof of decision {numbers} was missing at {anchor.location}: put there"]
 
 
 def _mend_versions(registry: Registry) -> list[str]:
@@ -64,7 +76,7 @@ def _mend_versions(registry: Registry) -> list[str]:
         version, found = registry.versions.get(number), registry.book.decision_on(number)
         if version is None or found is None:
             continue  # deleted since; the log keeps what was decided
-        wanted = {STATUS: status, DECISION: registry.book.anchor(found[0])}
+        wanted = {STATUS: status, DECISION: registry.book.reference(found[0])}
         if approved := registry.book.approved_hash(number):
             wanted[PACKAGE_HASH] = approved
             if version.tags.get(PACKAGE_HASH) != approved:

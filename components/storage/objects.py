@@ -13,13 +13,17 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from components.errors import StepError
-from components.storage.files import atomic_path
+from components.storage.files import atomic_path, flush
 
 T = TypeVar("T")
 
 
 class MissingBlobError(StepError):
     """The name is not there. Callers that can do without it catch this error."""
+
+
+class StoreRefusedError(StepError):
+    """This user may not do that here."""
 
 
 class Store(ABC):
@@ -42,6 +46,13 @@ class Store(ABC):
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
         """Writes one blob, whole or not at all; a reader sees the old bytes or the new, never a mix."""
+
+    @abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes one blob unless the name is taken; False if it is. Of several at the same time one gets True.
+
+        In a folder a kill may leave a blob that is cut off.
+        """
 
     @abstractmethod
     def download(self, name: str, path: Path) -> None:
@@ -95,6 +106,25 @@ class LocalStore(Store):
     def put(self, name: str, data: bytes) -> None:
         with atomic_path(self._path(name)) as scratch:
             scratch.write_bytes(data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        path = self._path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("xb")
+        except OSError as error:
+            if path.exists():
+                return False
+            raise StoreRefusedError(f"{path} can't be written: {error.strerror}") from None
+        try:
+            with file:
+                file.write(data)
+            flush(path)
+        except OSError as error:
+            path.unlink()
+            raise StepError(f"{path} can't be written: {error.strerror}") from None
+        flush(path.parent)
+        return True
 
     def download(self, name: str, path: Path) -> None:
         if not self.exists(name):
@@ -179,6 +209,21 @@ class S3Store(Store):
     def put(self, name: str, data: bytes) -> None:
         self._call(lambda: self.client.put_object(Bucket=self.bucket, Key=self._key(name), Body=data), name)
 
+    def create(self, name: str, data: bytes) -> bool:
+        from botocore.exceptions import ClientError
+
+        def put() -> bool:
+            try:
+                self.client.put_object(Bucket=self.bucket, Key=self._key(name), Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                # 409: somebody else is writing the same name at this moment.
+                if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
+                    return False
+                raise
+            return True
+
+        return self._call(put, name)
+
     def download(self, name: str, path: Path) -> None:
         with atomic_path(path) as scratch:
             self._call(lambda: self.client.download_file(self.bucket, self._key(name), str(scratch)), name)
@@ -208,9 +253,8 @@ class S3Store(Store):
             code = error.response["Error"]["Code"]
             if code in ("NoSuchKey", "404", "NotFound"):
                 raise _missing(self, name) from None
-            raise StepError(
-                f"{self.location}/{name}: S3 answered {code}; {_REMEDIES.get(code, _ANY_REMEDY)}"
-            ) from error
+            kind = StoreRefusedError if code == "AccessDenied" else StepError
+            raise kind(f"{self.location}/{name}: S3 answered {code}; {_REMEDIES.get(code, _ANY_REMEDY)}") from error
         except (BotoCoreError, S3UploadFailedError) as error:
             raise StepError(f"{self.location}/{name}: {error}; {_ANY_REMEDY}") from error
 

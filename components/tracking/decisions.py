@@ -11,18 +11,18 @@ and never twice, so the versions are one order that every reader sees alike. Two
   that a retry sent twice is void the second time by the same rule.
 * A decision holds the hash of the one before it, and each reviewed version keeps the number and hash of its decision
   as a tag. A decision that was changed, inserted or removed breaks the chain, leaves a gap in the numbers or misses a
-  tag. Whoever may write to the whole registry can still replace log and tags together: against that, note the head hash
-  that `mmctr review list` prints.
+  tag. Whoever may write to the whole registry can replace log and tags together: against that, `anchor.py` keeps the
+  hash of each entry, void ones too, outside the registry.
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.errors import StepError
+from components.tracking.anchor import anchor_of, broken, text_hash
 from components.tracking.models import Models, Version
 from components.tracking.tags import Status
 
@@ -66,6 +66,7 @@ class Book:
     champion: int | None = None
     previous: int | None = None
     status: Mapping[int, Status] = field(default_factory=dict)  # of the versions that were decided about
+    unanchored: Mapping[int, str] = field(default_factory=dict)  # texts that the anchor does not hold yet, by number
 
     @property
     def head(self) -> int:
@@ -84,12 +85,9 @@ class Book:
             raise _tampered(f"decision {approved[0]} does not say which files of version {version} were approved")
         return kept[0] if approved else None
 
-    def anchor(self, number: int) -> str:
+    def reference(self, number: int) -> str:
+        """What a reviewed version keeps of its decision."""
         return f"{number}:{self.hashes[number]}"
-
-
-def text_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def log_of(models: Models) -> Models:
@@ -97,13 +95,20 @@ def log_of(models: Models) -> Models:
 
 
 def read(models: Models, versions: Iterable[Version]) -> Book:
-    """The book of a model; `versions` are its versions, whose tags the log must agree with."""
+    """The book of a model; `versions` are its versions, whose tags the log must agree with, and so must the anchor."""
+    anchor = anchor_of(models.server, models.name)
+    proofs = anchor.proofs() if anchor else []  # before the log: an entry is in the log before it is anchored
     entries = {entry.number: entry.tags.get(DECISION, "") for entry in log_of(models).versions()}
+    if anchor and (what := broken(proofs, entries)):
+        raise _tampered(f"{what}, by what lies at {anchor.location}")
     book = fold(entries)
+    if anchor:
+        anchored = {number for number, _ in proofs}
+        book = dataclasses.replace(book, unanchored={n: text for n, text in entries.items() if n not in anchored})
     for version in versions:
-        anchor = version.tags.get(DECISION)
-        number = int(anchor.partition(":")[0]) if anchor else 0
-        if anchor and (number not in book.hashes or book.anchor(number) != anchor):
+        kept = version.tags.get(DECISION)
+        number = int(kept.partition(":")[0]) if kept else 0
+        if kept and (number not in book.hashes or book.reference(number) != kept):
             raise _tampered(f"version {version.number} was reviewed in decision {number}, which is gone or changed")
     return book
 
@@ -165,5 +170,5 @@ def _demoted(decision: Decision) -> list[int]:
 def _tampered(what: str) -> TamperedError:
     return TamperedError(
         f"the audit log was tampered with: {what}. Nothing is decided on it. Find out who can write to the registry, "
-        "restore the database from a backup, and compare with the head hash that `mmctr review list` printed before"
+        "and restore its database from a backup (docs/how-to/review.md says how)"
     )

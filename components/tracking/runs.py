@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from components.errors import StepError, redacted
 from components.tracking.server import AlreadyThereError, NotThereError, RegistryRefusedError, Server, connect
+from components.tracking.tags import MODEL_VERSION, REGISTERED_NAME
 
 PIPELINE_RUN = "mmctr.pipeline_run"
+REPORT = "gate/report.html"  # among the files of a run: what a person decides from
 PARENT = "mlflow.parentRunId"  # MLflow shows a run that has it below its parent
 PUBLIC_URL_VARIABLE = "MMCTR_MLFLOW_PUBLIC_URL"  # where people open MLflow, when steps reach it by another name
 RUN_ID_VARIABLE = "MLFLOW_RUN_ID"
@@ -98,8 +100,7 @@ class TrackedRun:
 
 def run_for(pipeline_run: str, experiment: str, server: Server | None = None, shown_as: str = "") -> TrackedRun:
     """The run of `pipeline_run`, made if there is none; MLflow's pages call a new one `shown_as`."""
-    if not pipeline_run or "'" in pipeline_run:
-        raise StepError(f"pipeline run {pipeline_run!r}: must be a name without quotes, to be found again by it")
+    _refuse_quotes(pipeline_run)
     server = server or connect()
     if run_id := os.environ.get(RUN_ID_VARIABLE):
         run = _root(server, run_id)
@@ -111,12 +112,32 @@ def run_for(pipeline_run: str, experiment: str, server: Server | None = None, sh
     return TrackedRun(server, run.info.run_id, experiment_id)
 
 
+def _refuse_quotes(pipeline_run: str) -> None:
+    if not pipeline_run or "'" in pipeline_run:
+        raise StepError(f"pipeline run {pipeline_run!r}: must be a name without quotes, to be found again by it")
+
+
 def run_of(server: Server, run_id: str) -> TrackedRun | None:
     """The run with this id; None if it was removed, or if this user may not read it."""
     try:
         return TrackedRun(server, run_id, server.call("get_run", run_id).info.experiment_id)
     except (NotThereError, RegistryRefusedError):
         return None
+
+
+def version_of(server: Server, pipeline_run: str, name: str) -> int:
+    """The version of the registered model `name` that a pipeline run made, or found made already."""
+    _refuse_quotes(pipeline_run)
+    experiments = [found.experiment_id for found in server.call("search_experiments")]
+    run = _find(server, experiments, pipeline_run)
+    if run is None:
+        raise StepError(f"MLflow knows no pipeline run {pipeline_run!r}; `mmctr review list` shows the versions")
+    number, registered = run.data.tags.get(MODEL_VERSION), run.data.tags.get(REGISTERED_NAME, name)
+    if number is None:
+        raise StepError(f"pipeline run {pipeline_run} registered no version: it did not pass the gate, or did not end")
+    if registered != name:
+        raise StepError(f"pipeline run {pipeline_run} registered version {number} of {registered}: --name {registered}")
+    return int(number)
 
 
 def _root(server: Server, run_id: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import StepError, one_line
+from components.network import refuse_dead
 from components.storage.locks import alone
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -64,6 +65,10 @@ def existing_registry(workspace: Path) -> str:
 
 def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+def refuse_dead_server(uri: str) -> None:
+    refuse_dead(uri, "MLflow", f"start it, or set {URI_VARIABLE} to where it is")
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ def connect(uri: str | None = None) -> Server:
     for variable, value in _PATIENCE.items():
         os.environ.setdefault(variable, value)
     uri = uri or tracking_uri()
+    refuse_dead_server(uri)
     if file := sqlite_file(uri):
         file.parent.mkdir(parents=True, exist_ok=True)
     import logging

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-DVC_BUCKET, MLFLOW_BUCKET = "mmctr-dvc", "mmctr-mlflow"
+DVC_BUCKET, MLFLOW_BUCKET, DECISIONS_BUCKET = "mmctr-dvc", "mmctr-mlflow", "mmctr-decisions"
 _GRPC = 10_000  # SeaweedFS listens on each port plus this as well
 _SERVICES = ("s3", "master", "volume", "filer", "admin")
 _PATIENCE = 30.0  # seconds until the server must have answered
@@ -186,7 +186,7 @@ def main() -> None:
         signal.signal(sign, signal.default_int_handler)
     try:
         server.start()
-        for bucket in (DVC_BUCKET, MLFLOW_BUCKET):
+        for bucket in (DVC_BUCKET, MLFLOW_BUCKET, DECISIONS_BUCKET):
             server.make_bucket(bucket)
         sys.stdout.write(_welcome(server))
         sys.stdout.flush()

@@ -19,8 +19,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from components.process.children import end_session
+from components.tracking.anchor import ANCHOR_VARIABLE
 from infra.local.postgres import Postgres
-from infra.local.s3 import DVC_BUCKET, MLFLOW_BUCKET, S3Server, free_ports
+from infra.local.s3 import DECISIONS_BUCKET, DVC_BUCKET, MLFLOW_BUCKET, S3Server, free_ports
 
 PATIENCE = 120.0  # seconds; the first start migrates an empty database
 
@@ -89,13 +90,14 @@ def main() -> None:
         s3 = S3Server(folder / "s3")
         s3.start()
         stack.callback(s3.stop)
-        for bucket in (DVC_BUCKET, MLFLOW_BUCKET):
+        for bucket in (DVC_BUCKET, MLFLOW_BUCKET, DECISIONS_BUCKET):
             s3.make_bucket(bucket)
         variables = s3.writer.environment(s3.endpoint)
         database = postgres.url.replace("://", "+psycopg2://", 1)  # SQLAlchemy's own choice is not installed
         mlflow = start_mlflow(folder / "mlflow", mlflow_port, database, variables)
         stack.callback(end_session, mlflow)
         variables["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{mlflow_port}"
+        variables[ANCHOR_VARIABLE] = f"s3://{DECISIONS_BUCKET}/log"
         write_environment(folder / "services.env", variables)
         print(f"MLflow {variables['MLFLOW_TRACKING_URI']}, S3 {s3.endpoint}, PostgreSQL 127.0.0.1:{database_port}")
         print(f"in another shell: source {folder / 'services.env'} && mmctr run", flush=True)

@@ -26,20 +26,21 @@ def predict(
     from rich.console import Console
 
     from components.dataset.layout import SPLITS
-    from components.predict.batch import PredictConfig
-    from components.predict.batch import predict as run
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
     from model.checks import one_of
     from pipelines.workspace import usable
 
     one_of("--split", split, SPLITS)
-    config = PredictConfig(split, alias, file_format, batch_size)  # type: ignore[arg-type] # checks it itself
     if not data.exists():
         raise ValueError(f"--data {data}: no such file or folder")
     if workspace.exists():
         usable(workspace)
     models = Models(connect(existing_registry(workspace)), name)
+    from components.predict.batch import PredictConfig  # loads torch: after the server has answered
+    from components.predict.batch import predict as run
+
+    config = PredictConfig(split, alias, file_format, batch_size)  # type: ignore[arg-type] # checks it itself
     made = run(data, out, models, usable(workspace), config)
     resumed = f" ({made.resumed_at:,} of them by a run that was stopped)" if made.resumed_at else ""
     unknown = f" {made.unknown:,} rows name items that the version has never seen." if made.unknown else ""

@@ -25,7 +25,8 @@ review_app = typer.Typer(
 
 Name = Annotated[str, typer.Option("--name", help="The registered model.")]
 Workspace = Annotated[Path, typer.Option(help="Where the local registry lives, when MLFLOW_TRACKING_URI is not set.")]
-Version = Annotated[int, typer.Argument(help="The version's number, as `mmctr review list` shows it.")]
+Version = Annotated[int | None, typer.Argument(help="The version's number, as `mmctr review list` shows it.")]
+Run = Annotated[str | None, typer.Option("--run", help="In place of the number: the pipeline run that made it.")]
 By = Annotated[str, typer.Option("--by", help="Who decides.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone, for programs.")]
 Note = Annotated[str, typer.Option("--note", help="Why.")]
@@ -40,13 +41,16 @@ def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), a
     Examples: `mmctr review list` · `mmctr review list --json`
     """
     from components.review.decide import survey
+    from components.tracking.anchor import ANCHOR_VARIABLE, anchor_of
 
     registry, mended = survey(_models(name, workspace))
+    anchor = anchor_of(registry.models.server, name)
     book, newest_first = registry.book, sorted(registry.versions, reverse=True)
     versions = [_version(registry, number) for number in newest_first]
     if as_json:
         counts = {"decisions": len(book.decisions), "void": len(book.void), "head_hash": book.hashes[book.head] or None}
-        _print_json({"name": name, "versions": versions, **counts, "mended": mended})
+        proof = anchor and anchor.location
+        _print_json({"name": name, "versions": versions, **counts, "proof": proof, "mended": mended})
         return
     console = _tell(mended)
     if not versions:
@@ -54,43 +58,54 @@ def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), a
         return
     for version in versions:
         console.print(_headline(f"version {version['version']}", version))
-        console.print(f"  compared with {escape(version['compared_with'] or 'n/a')}: {escape(version['description'])}")
+        first = version["description"].partition("\n")[0]
+        console.print(f"  compared with {escape(version['compared_with'] or 'n/a')}: {escape(first)}")
         if latest := version["decision"]:
             console.print(f"  decision {latest['number']}: {escape(latest['sentence'])}")
     does = "does" if len(book.void) == 1 else "do"
     void = f", {len(book.void)} more came second and {does} not count" if book.void else ""
     noun = "decision" if len(book.decisions) == 1 else "decisions"
     console.print(f"\n{len(book.decisions)} {noun}{void}; head hash {book.hashes[book.head] or 'none'}")
+    where = f"kept at {anchor.location}" if anchor else f"kept nowhere, because {ANCHOR_VARIABLE} is not set"
+    console.print(f"proof outside the registry: {escape(where)}")
 
 
 @review_app.command("show")
 def show_version(
-    version: Version, name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), as_json: AsJson = False
+    version: Version = None,
+    run: Run = None,
+    name: Name = "mmctr",
+    workspace: Workspace = Path(".mmctr"),
+    as_json: AsJson = False,
 ) -> None:
     """Show one version: its verdict rule by rule, its report and run, what it was made of, and what was decided.
 
     Examples: `mmctr review show 7` · `mmctr review show 7 --json`
     """
     from components.review.decide import inspect
+    from components.tracking.tags import FACTS, facts_of
 
-    seen = inspect(_models(name, workspace), version)
+    models = _models(name, workspace)
+    version = _number(models, version, run)
+    seen = inspect(models, version)
     told, verdict = _version(seen["registry"], version), seen["verdict"]
     tags, decisions = dict(sorted(seen["version"].tags.items())), seen["decisions"]
+    facts = {name: value for name, value in sorted(facts_of(tags).items()) if f"mmctr.{name}" not in tags}
     if as_json:
         about = {key: seen[key] for key in ("run", "report", "verdict", "metrics", "mended")}
         every = [{"number": number, **asdict(decision)} for number, decision in decisions.items()]
-        _print_json({"name": name, **told, **about, "tags": tags, "decisions": every})
+        _print_json({"name": name, **told, **about, "tags": tags, "facts": facts, "decisions": every})
         return
     console = _tell(seen["mended"])
     console.print(_headline(f"{name} version {version}", told))
-    console.print(escape(told["description"]))
+    console.print(escape(told["description"].partition("\n")[0]))
     console.print(f"report  {escape(seen['report'] or 'n/a: the run that made the version holds none')}")
     console.print(f"run     {escape(seen['run'] or 'n/a: MLflow shows no run for the version')}\n")
     console.print(escape(verdict.get("summary", "")))
     for rule in verdict.get("rules", []):
         console.print(f"{_mark(rule)}  [bold]{escape(rule['title'])}[/]: {escape(rule['sentence'])}")
     console.print()
-    for key, value in tags.items():
+    for key, value in {**{key: value for key, value in tags.items() if key != FACTS}, **facts}.items():
         console.print(f"[dim]{escape(key)}[/]  {escape(value)}")
     for number, decision in decisions.items():
         console.print(f"\ndecision {number}, {escape(decision.at)}: {escape(decision.sentence())}")
@@ -98,7 +113,12 @@ def show_version(
 
 @review_app.command("approve")
 def approve_version(
-    version: Version, by: By, note: Note, name: Name = "mmctr", workspace: Workspace = Path(".mmctr")
+    by: By,
+    note: Note,
+    version: Version = None,
+    run: Run = None,
+    name: Name = "mmctr",
+    workspace: Workspace = Path(".mmctr"),
 ) -> None:
     """Make a version the champion, after its gate, its files and the champion it was compared with are checked again.
 
@@ -106,14 +126,20 @@ def approve_version(
     """
     from components.review.decide import Reviewer, approve
 
+    reviewer, models = Reviewer(by, note), _models(name, workspace)
     with _saying_what_an_interrupt_left():
-        outcome = approve(_models(name, workspace), version, Reviewer(by, note))
+        outcome = approve(models, _number(models, version, run), reviewer)
     _conclude(outcome)
 
 
 @review_app.command("reject")
 def reject_version(
-    version: Version, by: By, note: Note, name: Name = "mmctr", workspace: Workspace = Path(".mmctr")
+    by: By,
+    note: Note,
+    version: Version = None,
+    run: Run = None,
+    name: Name = "mmctr",
+    workspace: Workspace = Path(".mmctr"),
 ) -> None:
     """Reject a pending version; the champion stays.
 
@@ -121,8 +147,9 @@ def reject_version(
     """
     from components.review.decide import Reviewer, reject
 
+    reviewer, models = Reviewer(by, note), _models(name, workspace)
     with _saying_what_an_interrupt_left():
-        outcome = reject(_models(name, workspace), version, Reviewer(by, note))
+        outcome = reject(models, _number(models, version, run), reviewer)
     _conclude(outcome)
 
 
@@ -150,6 +177,14 @@ def _models(name: str, workspace: Path) -> "Models":
     from components.tracking.server import connect, existing_registry
 
     return Models(connect(existing_registry(workspace)), name)
+
+
+def _number(models: "Models", version: int | None, run: str | None) -> int:
+    from components.tracking.runs import version_of
+
+    if (version is None) == (run is None):
+        raise ValueError("name one version: by its number, or by --run and the pipeline run that made it")
+    return version if version is not None else version_of(models.server, str(run), models.name)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.run_config import RunConfig
 from components.settings import to_dict
-from components.tracking.server import URI_VARIABLE, tracking_uri
+from components.tracking.server import URI_VARIABLE, refuse_dead_server, tracking_uri
 from pipelines.cli.options import (
     DataOption,
     PolicyOption,
@@ -48,6 +48,7 @@ def run(
     config = resolve(preset_name, overrides, policy)
     check_data(data, revision, workspace)
     folder = usable(workspace)
+    refuse_dead_server(tracking_uri(folder))
     execution = prepare(config, data, revision or "HEAD", folder)
     started = time.monotonic()
     with stoppable(), RunScreen(execution.log, folder) as screen:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from components.tracking.server import refuse_dead_server, tracking_uri
 from pipelines.cli.options import DataOption, PresetOption, RevisionOption, SetOption, WorkspaceOption, check_data
 from pipelines.cli.stopping import stoppable
 from pipelines.presets import resolve
@@ -37,6 +38,7 @@ def study_command(
     chosen = study(name, base)
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
+    refuse_dead_server(tracking_uri(workspace))
     from pipelines.cli.study_screen import StudyScreen
     from studies.engine import Order, StudyData  # loads torch
     from studies.step import run_study

@@ -16,7 +16,7 @@ from components.tracking.models import Models
 from components.tracking.pyfunc import KEY
 from components.tracking.runs import TrackedRun, run_for
 from components.tracking.server import Server, connect
-from components.tracking.tags import CHALLENGER, PACKAGE_HASH
+from components.tracking.tags import CHALLENGER, FACTS, PACKAGE_HASH
 from tests.services.candidate import Candidate, make_candidate
 from tests.services.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from tests.services.mlflow import MlflowServer
@@ -72,14 +72,14 @@ def candidate(tmp_path: Path, request: pytest.FixtureRequest) -> Candidate:
 
 def assert_whole(models: Models) -> None:
     (version,) = models.versions()
-    assert {KEY, PACKAGE_HASH, "mmctr.data_md5", "validation_status"} <= set(version.tags)
+    assert {KEY, PACKAGE_HASH, FACTS, "validation_status"} <= set(version.tags)
     assert models.aliases() == {CHALLENGER: version.number}
 
 
 def assert_not_half(models: Models, scratch: Path) -> None:
     """No version, or one whose tags and files are all there."""
     for version in models.versions():
-        assert {KEY, PACKAGE_HASH, "mmctr.data_md5", "validation_status"} <= set(version.tags)
+        assert {KEY, PACKAGE_HASH, FACTS, "validation_status"} <= set(version.tags)
         downloaded = models.download(version.number, scratch)
         assert package_hash(downloaded) == version.tags[PACKAGE_HASH]
 

@@ -64,6 +64,21 @@ class Candidate:
         return register(self.made, to_dict(self.config), pipeline_run, out)
 
 
+def _metrics(auc: float, champion: str | None) -> dict[str, Any]:
+    def around(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.002, "high": value + 0.002}
+
+    scores = {"auc": around(auc), "grouped_auc": around(auc - 0.1), "log_loss": 0.41, "calibration_error": 0.013}
+    worse = {"auc": around(auc - 0.01), "grouped_auc": around(auc - 0.11), "log_loss": 0.42, "calibration_error": 0.02}
+    standing = {"status": "scored" if champion else "none", "version": champion, "scores": worse if champion else None}
+    return {
+        "candidate": scores,
+        "champion": standing,
+        "comparison": {"user": around(0.01)} if champion else None,
+        "rows": 5000,
+    }
+
+
 def make_candidate(
     root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True
 ) -> Candidate:
@@ -75,8 +90,16 @@ def make_candidate(
     contents = {
         "validation/statistics.json": {"label_rate": 0.25},
         "embeddings/manifest.json": {"encoder": "none", "items": ITEMS, "item_info_sha256": "c" * 64},
-        "evaluation/metrics.json": {"candidate": {"auc": {"value": 0.8 + seed / 1000}}, "rows": 5000},
-        "decision/verdict.json": {"passed": passed, "first_model": champion is None, "rules": []},
+        "evaluation/metrics.json": _metrics(0.8 + seed / 1000, champion),
+        "decision/verdict.json": {
+            "passed": passed,
+            "first_model": champion is None,
+            "summary": "All 1 rules hold.",
+            "rules": [
+                {"title": "Good enough", "sentence": "AUC 0.801 is above 0.6.", "passed": passed, "applies": True}
+            ],
+            "policy": {"unit": "user"},
+        },
         "champion/champion.json": {"version": champion},
     }
     for path, value in contents.items():

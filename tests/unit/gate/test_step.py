@@ -30,7 +30,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 def decided(folders: dict[str, Path], policy: GatePolicy | None = None) -> dict[str, Any]:
     made = Artifacts(**{name: folder for name, folder in folders.items() if name != "out"})
-    return gate(made, policy or GatePolicy(), folders["out"])
+    return gate(made, policy or GatePolicy(), "2041", folders["out"])
 
 
 def test_verdict_and_report_are_written(folders: dict[str, Path]) -> None:

@@ -21,8 +21,10 @@ from components.run_config import RunConfig
 from components.settings import to_dict
 from components.tracking.ending import BEGAN, concluded, ending_of
 from components.tracking.runs import run_for
+from components.tracking.tags import STANDING
 
 CONFIG = json.dumps(to_dict(RunConfig("sample")))
+WAITS = "version 7 passed the gate and waits for review"
 WAITING = """
 import sys, time
 from components.harness import step
@@ -45,7 +47,7 @@ def succeed(out: Path, *names: str) -> None:
 
 def conclude(out: Path, name: str, outcome: str) -> None:
     with step(name, "nightly", CONFIG, str(out / name)) as this:
-        this.run.set_tags({"mmctr.why": "the data are the champion's", "mmctr.model_version": "7"})
+        this.run.set_tags({"mmctr.why": "the data are the champion's", "mmctr.model_version": "7", STANDING: WAITS})
         this.run.set_tags(concluded(outcome))  # type: ignore[arg-type]
 
 
@@ -100,7 +102,7 @@ def launcher_killed(out: Path) -> None:
 
 
 CASES: list[tuple[Callable[[Path], None], str, str, str]] = [
-    (registered, "COMPLETE", "FINISHED", "version 7 passed the gate and waits for review"),
+    (registered, "COMPLETE", "FINISHED", WAITS),
     (gate_failed, "RUNNING", "FINISHED", "the candidate did not pass the gate; nothing was registered"),
     (skipped, "RUNNING", "FINISHED", "nothing to learn: the data are the champion's"),
     (step_failed, "FAILED", "FAILED", "the run failed in validate: train.parquet is empty"),

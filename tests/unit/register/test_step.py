@@ -9,13 +9,15 @@ import pytest
 
 from components.errors import StepError
 from components.fetch_champion.step import fetch_champion
+from components.notify.step import notify, sentence
 from components.packages.format import FILES, package_hash
 from components.storage.files import read_json
+from components.tracking.ending import concluded
 from components.tracking.models import Models
 from components.tracking.pyfunc import KEY
-from components.tracking.runs import run_for
+from components.tracking.runs import run_for, version_of
 from components.tracking.server import connect
-from components.tracking.tags import CHALLENGER, CHAMPION
+from components.tracking.tags import CHALLENGER, CHAMPION, FACTS, IDENTITY, PACKAGE_HASH, STATUS, facts_of
 from tests.services.candidate import Candidate, make_candidate
 
 
@@ -55,18 +57,61 @@ def test_a_version_is_born_with_its_lineage(first: dict[str, Any], models: Model
     assert read_json(tmp_path / "registration" / "registration.json") == first
     assert models.aliases() == {CHALLENGER: 1}
     expected = {
-        "mmctr.data_commit": "a" * 40,
-        "mmctr.data_md5": "b" * 32,
         "mmctr.gate": "pass",
         "mmctr.compared_with": "none",
-        "mmctr.pipeline_run": "run-1",
         "validation_status": "pending",
-        "mmctr.image": "none: a local run",
     }
     assert expected.items() <= version.tags.items()
-    assert {"mmctr.config_sha256", "mmctr.embeddings_sha256", "mmctr.code_commit"} <= set(version.tags)
-    assert version.description == "AUC 0.8010, the first one, from run-1"
-    assert run_for("run-1", "mmctr").tags()["mmctr.model_version"] == "1"
+    assert set(version.tags) == {*expected, FACTS, KEY, PACKAGE_HASH}
+    facts = facts_of(version.tags)
+    lineage = {"data_commit": "a" * 40, "data_md5": "b" * 32, "pipeline_run": "run-1", "image": "none: a local run"}
+    assert lineage.items() <= facts.items()
+    assert {"config_sha256", "embeddings_sha256", "code_commit", IDENTITY} <= set(facts)
+    assert version_of(models.server, "run-1", "mmctr") == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "words"),
+    [
+        ("run-unheard-of", "mmctr", "MLflow knows no pipeline run 'run-unheard-of'"),
+        ("run-stopped", "mmctr", "run-stopped registered no version: it did not pass the gate, or did not end"),
+        ("run-1", "another", "run-1 registered version 1 of mmctr: --name mmctr"),
+        ("it's", "mmctr", "must be a name without quotes"),
+    ],
+)
+@pytest.mark.usefixtures("first")
+def test_a_run_without_a_version_is_named(run: str, name: str, words: str) -> None:
+    run_for("run-stopped", "mmctr")
+    with pytest.raises(StepError, match=words):
+        version_of(connect(), run, name)
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(
+    ("status", "alias", "run", "words"),
+    [
+        ("pending", CHALLENGER, "run-1", "version 1 passed the gate and waits for review"),
+        ("pending", CHALLENGER, "run-again", "made version 1, which waits for review, again; nothing new was"),
+        ("approved", CHAMPION, "run-again", "made version 1, which is the champion, again; nothing new was registered"),
+        ("approved", CHAMPION, "run-1", "made version 1, which is the champion, again; nothing new was registered"),
+        ("rejected", None, "run-again", "made version 1, which is rejected, again; nothing new was registered"),
+    ],
+)
+def test_the_message_of_a_night_says_what_the_version_is(
+    candidate: Candidate, models: Models, status: str, alias: str | None, run: str, words: str, tmp_path: Path
+) -> None:
+    models.set_tag(1, STATUS, status)
+    if alias != CHALLENGER:
+        models.delete_alias(CHALLENGER)
+    if alias == CHAMPION:
+        models.set_alias(CHAMPION, 1)
+    try:
+        candidate.register(run, tmp_path / "again")
+        run_for(run, "mmctr").set_tags(concluded("registered"))
+        assert words in sentence(notify("mmctr", run, "COMPLETE"))
+    finally:
+        models.set_tag(1, STATUS, "pending")
+        models.set_alias(CHALLENGER, 1)
 
 
 def test_an_unchanged_pipeline_finds_its_version_again(
@@ -85,6 +130,27 @@ def test_the_champion_made_again_is_no_new_version(first: dict[str, Any], models
     same = make_candidate(tmp_path / "same", champion="1")
     again = same.register("run-3", tmp_path / "again")
     assert (again["version"], again["alias"], again["new"]) == ("1", CHAMPION, False)
+
+
+def test_a_champion_that_an_earlier_version_registered_is_recognised(
+    first: dict[str, Any], models: Models, tmp_path: Path
+) -> None:
+    """It has a tag for each fact, and no tag of facts."""
+    tags = models.version(int(first["version"])).tags
+    older = {f"mmctr.{name}": value for name, value in facts_of(tags).items() if f"mmctr.{name}" not in tags}
+    number = models.create("models:/mmctr/1", {**{k: v for k, v in tags.items() if k not in (FACTS, KEY)}, **older})
+    try:
+        models.set_alias(CHAMPION, number)
+        again = make_candidate(tmp_path / "same", champion=str(number)).register("run-3", tmp_path / "again")
+        assert (again["version"], again["alias"], again["new"]) == (str(number), CHAMPION, False)
+    finally:
+        models.delete(number)
+
+
+def test_facts_that_cannot_be_read_are_named() -> None:
+    for text in ("no json", "[1]"):
+        with pytest.raises(StepError, match=r"tag mmctr\.facts of a version is no JSON object"):
+            facts_of({FACTS: text})
 
 
 @pytest.mark.usefixtures("first")

@@ -201,7 +201,8 @@ def test_the_header_says_which_model_of_which_day_and_data() -> None:
 
 
 def test_a_candidate_that_passed_is_followed_by_the_command_that_approves_it() -> None:
-    assert "mmctr review approve VERSION --by" in page_of(BETTER)
+    assert "mmctr review show --run 2041" in page_of(BETTER)
+    assert "mmctr review approve --run 2041 --by" in page_of(BETTER)
     assert "mmctr review approve" not in page_of(WORSE)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from typer.testing import CliRunner, Result
 
 import components.review.decide
 from components.tracking.models import Models
+from components.tracking.runs import run_for
 from components.tracking.server import connect, tracking_uri
-from components.tracking.tags import NO_CHAMPION
+from components.tracking.tags import MODEL_VERSION, NO_CHAMPION, REGISTERED_NAME
 from pipelines.cli import app, main
 from tests.services.registry import make_version
 
@@ -87,6 +89,13 @@ def test_from_pending_to_champion_and_back(workspace: Path) -> None:
     assert "rolled_back" in listed.stdout
 
 
+def test_a_version_is_found_by_the_run_that_made_it(ruled: Models, workspace: Path) -> None:
+    run = run_for("2041", "review", ruled.server)
+    run.set_tags({REGISTERED_NAME: ruled.name, MODEL_VERSION: "1"})
+    shown = mmctr(workspace, "review", "show", "--run", "2041", "--name", ruled.name)
+    assert "ruled version 1 pending" in shown.stdout
+
+
 def test_what_an_earlier_command_left_is_told(workspace: Path) -> None:
     models = Models(connect(tracking_uri(workspace)), "mmctr")
     mmctr(workspace, "review", "approve", "1", *say("Ada"))
@@ -105,10 +114,13 @@ def test_no_model_yet_is_no_error(workspace: Path) -> None:
     [
         (["review", "approve", "9", "--by", "Ada", "--note", "x"], 1, "mmctr has no version 9; there is: 1, 2"),
         (["review", "approve", "1", "--by", "", "--note", "x"], 2, "--by is empty"),
+        (["review", "show"], 2, "name one version: by its number, or by --run and the pipeline run that made it"),
+        (["review", "show", "1", "--run", "7"], 2, "name one version"),
+        (["review", "reject", "--run", "7", *say("Ada")], 1, "MLflow knows no pipeline run '7'"),
         (["predict", "--data", "nowhere", "--out", "x"], 2, "--data nowhere: no such file or folder"),
         (["predict", "--data", ".", "--out", "x", "--format", "json"], 2, "--format = 'json': must be one of"),
     ],
-    ids=["unknown version", "no author", "no data", "unknown format"],
+    ids=["unknown version", "no author", "no version", "two versions", "unknown run", "no data", "unknown format"],
 )
 def test_wrong_use_is_one_line_and_its_exit_code(
     workspace: Path,
@@ -190,6 +202,23 @@ def test_json_tells_what_was_mended_and_decided(workspace: Path, tmp_path: Path)
     assert [d["by"] for d in json.loads(mmctr(workspace, "review", "show", "1", *named, "--json").stdout)["decisions"]]
     plain = mmctr(workspace, "review", "list", *named).stdout
     assert f"\n1 decision; head hash {listed['head_hash']}\n" in plain
+    assert listed["proof"] == f"{workspace}/decisions/mended"
+    assert f"\nproof outside the registry: kept at {listed['proof']}\n" in plain
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show", "1")], ids=" ".join)
+def test_a_look_loads_nothing_heavy(workspace: Path, arguments: tuple[str, ...]) -> None:
+    """What a command imports is what a person waits for; MLflow itself brings pandas."""
+    program = (
+        "import atexit, sys; from pipelines.cli import main;"
+        "atexit.register(lambda: print('LOADED', *sys.modules)); main()"
+    )
+    command = [sys.executable, "-c", program, "review", *arguments, "--workspace", str(workspace)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.partition("LOADED ")[2].split())
+    heavy = {"torch", "kfp", "dvc", "great_expectations", "transformers", "boto3", "sklearn"}
+    assert "mlflow" in loaded
+    assert not loaded & heavy
 
 
 def test_a_name_with_markup_is_shown_as_it_is(workspace: Path) -> None:

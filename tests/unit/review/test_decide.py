@@ -1,5 +1,6 @@
 """Approve, reject and roll back on MLflow's SQLite store."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from components.packages.fetch import local_package, version_at
 from components.packages.format import package_hash
 from components.review.decide import DecisionResult, Reviewer, approve, inspect, reject, rollback
 from components.review.settle import look, settle
+from components.tracking.anchor import anchor_of
 from components.tracking.decisions import DECISION, TamperedError, log_of
 from components.tracking.models import PACKAGE, Models
 from components.tracking.server import Server, connect
@@ -130,8 +132,16 @@ def test_an_alias_moved_by_hand_is_put_back_and_told(models: Models, tmp_path: P
     assert champions(models) == (2, 1)
 
 
+def forget_the_anchor(models: Models) -> None:
+    """Leaves what the registry itself can notice."""
+    anchor = anchor_of(models.server, models.name)
+    assert anchor is not None
+    shutil.rmtree(anchor.location)
+
+
 def test_a_cut_tail_is_noticed(models: Models, tmp_path: Path) -> None:
     with_champions(models, tmp_path)
+    forget_the_anchor(models)
     log_of(models).delete(2)
     with pytest.raises(TamperedError, match=r"version [12] was reviewed in decision 2, which is gone or changed"):
         look(models)
@@ -139,6 +149,7 @@ def test_a_cut_tail_is_noticed(models: Models, tmp_path: Path) -> None:
 
 def test_the_last_decision_cannot_be_changed_either(models: Models, tmp_path: Path) -> None:
     with_champions(models, tmp_path)
+    forget_the_anchor(models)
     log = log_of(models)
     log.set_tag(2, DECISION, log.version(2).tags[DECISION].replace("Ada", "Eve"))
     with pytest.raises(TamperedError, match="reviewed in decision 2"):

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from components.tracking.decisions import Action, Decision, TamperedError, fold, text_hash
+from components.tracking.anchor import text_hash
+from components.tracking.decisions import Action, Decision, TamperedError, fold
 
 
 def write(entries: dict[int, str], after: int, action: Action, version: int, champion: int | None) -> int:

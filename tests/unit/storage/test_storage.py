@@ -1,11 +1,12 @@
 """The local store, and what both stores refuse; the S3 store meets a real server in tests/integration."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from components.errors import StepError
-from components.storage.objects import LocalStore, S3Store, is_remote, open_store
+from components.storage.objects import LocalStore, S3Store, StoreRefusedError, is_remote, open_store
 
 
 def test_a_blob_comes_back_as_it_was_put(tmp_path: Path) -> None:
@@ -61,6 +62,20 @@ def test_a_missing_blob_is_named(tmp_path: Path) -> None:
 def test_a_name_cannot_leave_the_store(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="must be a relative path"):
         open_store(tmp_path).put(name, b"")
+
+
+def test_of_several_at_once_one_creates_a_blob(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(lambda n: store.create("a/b", b"%d" % n), range(8)))
+    assert sorted(created) == [False] * 7 + [True]
+    assert store.get("a/b") == b"%d" % created.index(True)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file where a folder should be")
+    with pytest.raises(StoreRefusedError, match=r"a/b can't be written: File exists"):
+        open_store(tmp_path).create("a/b", b"")
 
 
 def test_a_failed_put_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
 """One run for one pipeline run, on MLflow's own SQLite store."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.dataset.lineage import Lineage
 from components.errors import StepError
+from components.tracking.inputs import log_data
 from components.tracking.runs import PIPELINE_RUN, nested_run, run_for
 from components.tracking.server import AlreadyThereError, Server, connect, tracking_uri
 
@@ -111,3 +114,20 @@ def test_what_is_there_already_has_its_own_error(server: Server) -> None:
     run_for("any", "twice", server)
     with pytest.raises(AlreadyThereError):
         server.call("create_experiment", "twice")
+
+
+def test_the_data_of_a_run_are_listed_once(server: Server) -> None:
+    files = {f"{split}.parquet": {"md5": split * 6, "size": 5} for split in ("train", "valid")}
+    lineage = Lineage(
+        "https://git.example.org/a.git", "main", "c" * 40, "b" * 32, files, 9, "", None, False, None, None
+    )
+    for _ in range(2):
+        log_data(run_for("with-data", "ctr", server), lineage)
+    inputs = server.call("get_run", run_for("with-data", "ctr", server).run_id).inputs.dataset_inputs
+    found = {i.dataset.name: (i.dataset.digest, i.dataset.source_type, i.tags[0].value) for i in inputs}
+    assert found == {
+        "train.parquet": ("traintraintraintraintraintrain", "dvc", "training"),
+        "valid.parquet": ("validvalidvalidvalidvalidvalid", "dvc", "validation"),
+    }
+    assert len(inputs) == 2
+    assert json.loads(inputs[0].dataset.source)["commit"] == "c" * 40

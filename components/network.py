@@ -1,0 +1,36 @@
+"""Whether a server listens at all, found out before its client is used, which would ask again for half a minute."""
+
+import socket
+import time
+import urllib.request
+from urllib.parse import urlsplit
+
+from components.errors import StepError
+
+PATIENCE = 3.0  # seconds; enough for a server that is being restarted behind a stable address
+_ONE_TRY, _PAUSE = 1.0, 0.5  # seconds
+_PORTS = {"http": 80, "https": 443}
+
+
+def refuse_dead(address: str, what: str, remedy: str) -> None:
+    """Raises StepError if nothing takes connections at an http(s) address for three seconds.
+
+    Behind a proxy only the proxy would answer, so nothing is asked there.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in _PORTS or not parts.hostname or _proxied(parts.scheme, parts.hostname):
+        return
+    place, deadline = (parts.hostname, parts.port or _PORTS[parts.scheme]), time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(place, timeout=_ONE_TRY).close()
+        except OSError as error:
+            if time.monotonic() + _PAUSE > deadline:
+                raise StepError(f"{what} at {address} does not answer ({error.strerror or error}): {remedy}") from None
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _proxied(scheme: str, host: str) -> bool:
+    return scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
