@@ -16,15 +16,16 @@ from typing import Any
 
 from components import ops
 from components.errors import StepError
-from components.packages.format import weights_hash
 from components.predict.batch import PredictConfig, predict
 from components.process.progress import EVENTS_VARIABLE
+from components.register.package import weights_hash
 from components.review import decide
 from components.run_config import RunConfig
 from components.settings import to_dict
 from components.storage.files import read_json, sha256_file
 from components.tracking.models import Models
 from components.tracking.server import URI_VARIABLE, connect
+from components.tracking.tags import facts_of
 from pipelines.presets import resolve
 from studies.inputs import prepare
 from tests.chaos.reference import SETTINGS
@@ -108,9 +109,9 @@ def read_step(place: Place, step: str) -> Any:
         out = Path(scratch) / "out"
         run_step(place, step, out, config_of(name))
         if step == "register":
-            tags = place.models(name).version(1).tags
-            return {key: tags[f"mmctr.{key}_sha256"] for key in ("weights", "embeddings")} | {
-                "data": tags["mmctr.data_md5"],
+            facts = facts_of(place.models(name).version(1).tags)
+            return {key: facts[f"{key}_sha256"] for key in ("weights", "embeddings")} | {
+                "data": facts["data_md5"],
                 "metrics": decide.inspect(place.models(name), 1)["metrics"],
             }
         return _made(step, out / MADE[step])

@@ -10,7 +10,7 @@ from components.packages.format import package_hash
 from components.storage.files import read_json, write_json
 from components.tracking.models import Models
 from components.tracking.server import connect
-from components.tracking.tags import PACKAGE_HASH
+from components.tracking.tags import PACKAGE_HASH, facts_of
 from tests import local_run
 from tests.chaos.record import WrongError
 
@@ -25,7 +25,7 @@ SETTINGS = (
     "embed.dimension=8",
     "model.content_dim=8",
 )
-SAME = ("weights", "config", "embeddings")  # hashes in the tags of a version; the data has another name
+SAME = ("weights", "config", "embeddings")  # hashes among the facts of a version; the data has another name
 STEPS = (
     *("ingest", "fetch-champion", "validate", "decide", "encode-shard", "embed"),
     *("train", "evaluate", "gate", "register"),
@@ -90,4 +90,5 @@ def registered(workspace: Path) -> dict[str, Any]:
     files = models.download(1, workspace / "downloaded")
     if package_hash(files) != tags[PACKAGE_HASH]:
         raise WrongError("the files of version 1 are not those whose hash it carries")
-    return {name: tags[f"mmctr.{name}_sha256"] for name in SAME} | {"data": tags["mmctr.data_md5"]}
+    facts = facts_of(tags)
+    return {name: facts[f"{name}_sha256"] for name in SAME} | {"data": facts["data_md5"]}

@@ -116,7 +116,7 @@ def test_a_result_says_where_things_stand(models: Models, tmp_path: Path) -> Non
 def test_a_tag_that_was_changed_by_hand_is_put_back(models: Models, tmp_path: Path, key: str) -> None:
     with_champions(models, tmp_path)
     right = models.version(1).tags[key]
-    models.set_tag(1, key, "pending" if key == STATUS else read(models, []).anchor(2))
+    models.set_tag(1, key, "pending" if key == STATUS else read(models, []).reference(2))
     _, mended = settle(models)
     assert models.version(1).tags[key] == right
     said = {STATUS: "version 1 is approved now, by decision 1 (Ada approved", DECISION: "refers to decision 1 now"}
