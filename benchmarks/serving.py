@@ -26,6 +26,7 @@ import pandas as pd
 import torch
 
 from benchmarks.machine import machine
+from components.batches.scoring import probabilities
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
 from components.packages.format import CONFIG, PROGRAM
 from components.predict.online import OnlineScorer
@@ -110,7 +111,7 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
     ready = time.process_time() - started
 
     def once() -> Any:
-        return scorer.score(history.tolist(), candidates, likes, views)
+        return probabilities(scorer.logits(history.tolist(), candidates, likes, views))
 
     as_registered = seconds(lambda: registered.predict(frame), repeats)
     before, after = seconds(plain, repeats), seconds(once, repeats)

@@ -4,8 +4,9 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
 
     ops.py            the typed Kubeflow contract of every step; the only file here that imports kfp
     harness.py        what every step has in common when it runs: config, output folder, events, the run's record
-    review predict    what follows a run: a person's decision; scores of the approved model
+    review serve      what follows a run: a person's decision; the approved model behind HTTP
     data_versions     adding a revision of the data, comparing two
+    predict           scores of the approved model: whole splits, one user's candidates
     run_config.py     the config of a run: the sum of the steps' sections
 
     ingest  fetch_champion  validate  decide  embed  train  evaluate  gate  register  notify     the steps, side by side

@@ -17,7 +17,10 @@ def refuse_dead(address: str, what: str, remedy: str) -> None:
 
     Behind a proxy only the proxy would answer, so nothing is asked there.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address at all: its client says so
+        return
     if parts.scheme not in _PORTS or not parts.hostname or _proxied(parts.scheme, parts.hostname):
         return
     place, deadline = (parts.hostname, parts.port or _PORTS[parts.scheme]), time.monotonic() + PATIENCE

@@ -134,6 +134,23 @@ class Ranker(nn.Module):
             )
         return self._interact(torch.cat(features), stairs)
 
+    def score_candidates(
+        self, encoded: EncodedItems, history_1L: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor
+    ) -> Tensor:
+        """`score_encoded` of rows that all have this history: what it decides alone is computed once."""
+        history_1L = self._fit_length(history_1L)
+        real_1L, target_BD = history_1L != 0, self._targets(encoded, item_B)
+        history_UD = self.item_encoder.as_history(encoded.items_UD)
+        interests = []
+        for module in self._interests():
+            rows_read = item_B.shape[0] if isinstance(module, InterestTransformer) else 1  # it joins them with targets
+            history, real = history_1L.expand(rows_read, -1), real_1L.expand(rows_read, -1)
+            interests.append(module(history_UD, history, target_BD, real).expand(item_B.shape[0], -1))
+        content = (rows(encoded.content_UC, history_1L), target_BD, rows(encoded.content_UC, item_B))
+        features_BF = self._features(interests, real_1L, *content, likes_B, views_B)
+        shared = self.interest.width if isinstance(self.interest, RecencyPool | MeanPool) else 0
+        return self._interact(features_BF, shared=shared)
+
     def _targets(self, encoded: EncodedItems, item_B: Tensor) -> Tensor:
         return self.item_encoder.as_target(rows(encoded.items_UD, item_B))
 
@@ -219,16 +236,16 @@ class Ranker(nn.Module):
             return 0, 0
         return self.config.last_k, self.interest.model_width
 
-    def _interact(self, features_BF: Tensor, stairs: Staircase | None = None) -> Tensor:
+    def _interact(self, features_BF: Tensor, stairs: Staircase | None = None, shared: int = 0) -> Tensor:
         if stairs is not None and isinstance(self.cross, CrossNetwork) and self.config.deep_widths:
             joined = [
                 self.cross.forward_staircase(features_BF, stairs),
                 self.deep.forward_staircase(features_BF, stairs),
             ]
         else:
-            joined = [self.deep(features_BF)]
+            joined = [self.deep(features_BF, shared)]
             if self.cross is not None:
-                joined = [self.cross(features_BF), *joined]
+                joined = [self.cross(features_BF, shared), *joined]
         logits_B: Tensor = self.head(torch.cat(joined, dim=1))[:, 0]
         return logits_B
 

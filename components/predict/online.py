@@ -1,8 +1,8 @@
 """One user, many candidates: what depends on the user alone, or on an item alone, is computed once.
 
 Items are encoded when the scorer is made, the whole table at once; a request gathers the user's history and its
-candidates from there. How much that saves depends on the ranker: cross and deep network read every candidate joined
-with the user, and a transformer joins them earlier still. benchmarks/serving.py measures it.
+candidates from there, and `Ranker.score_candidates` does once what the history decides alone. How much that saves
+depends on the ranker; benchmarks/serving.py measures it.
 """
 
 from collections.abc import Sequence
@@ -32,22 +32,24 @@ class OnlineScorer:
                 parts.append(ranker.encode(torch.arange(first, min(first + _ENCODE, ranker.vocabulary.items))))
         self._items_ND, self._content_NC = (torch.cat(columns) for columns in zip(*parts, strict=True))
 
-    def score(self, history: Sequence[int], candidates: Whole, likes: Whole, views: Whole) -> npt.NDArray[np.float32]:
-        """Click probabilities of one user's candidates; `history` is of any length, oldest first."""
+    def knows(self, candidates: Whole) -> Mask:
+        return names_item(self.known, candidates)
+
+    def logits(self, history: Sequence[int], candidates: Whole, likes: Whole, views: Whole) -> npt.NDArray[np.float32]:
+        """What the ranker says of one user's candidates; `history` is of any length, oldest first."""
         clicks = np.asarray(history, dtype=np.int64)
+        negative = [int(ids.min()) for ids in (clicks, candidates) if ids.min(initial=0) < 0]
+        if negative:
+            raise ValueError(f"item {negative[0]}: ids are whole numbers from 0 on, and 0 is padding")
         known = clicks[names_item(self.known, clicks)][-self.ranker.config.history_length :].tolist()
-        item_B = torch.from_numpy(np.where(names_item(self.known, candidates), candidates, 0))
+        item_B = torch.from_numpy(np.where(self.knows(candidates), candidates, 0))
         ids_U = torch.cat([torch.tensor([0, *known]), item_B])  # position 0 is the padding
         encoded = EncodedItems(self._items_ND[ids_U], self._content_NC[ids_U])
-        length = max(1, len(known))
-        history_L = torch.arange(1, length + 1) if known else torch.zeros(1, dtype=torch.int64)
+        history_1L = torch.arange(1, len(known) + 1)[None] if known else torch.zeros(1, 1, dtype=torch.int64)
         position_B = torch.arange(len(candidates)) + 1 + len(known)
-        inputs = (
-            history_L.expand(len(candidates), length),
-            position_B,
-            torch.from_numpy(likes),
-            torch.from_numpy(views),
-        )
         with torch.inference_mode():
-            scores: npt.NDArray[np.float32] = torch.sigmoid(self.ranker.score_encoded(encoded, *inputs)).numpy()
-        return scores
+            logits_B = self.ranker.score_candidates(
+                encoded, history_1L, position_B, torch.from_numpy(likes), torch.from_numpy(views)
+            )
+        logits: npt.NDArray[np.float32] = logits_B.numpy()
+        return logits

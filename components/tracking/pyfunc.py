@@ -48,6 +48,13 @@ def load_model(folder: Path) -> Any:
     return load(str(folder))
 
 
+def scored_example(folder: Path) -> tuple[Any, Any]:
+    """The example rows of a written model, and the probabilities that its own program gives them."""
+    model = load_model(folder)
+    example = model.metadata.load_input_example(str(folder))
+    return example, model.predict(example)["probability"].to_numpy()
+
+
 def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -> tuple[str, str]:
     """Uploads the package as a logged model of `run`; returns its id and its address.
 

@@ -14,6 +14,7 @@ from pipelines.cli.predict import predict
 from pipelines.cli.review import review_app, rollback
 from pipelines.cli.run import run
 from pipelines.cli.schedule import app as schedule_app
+from pipelines.cli.serve import serve
 from pipelines.cli.study import study_command
 from pipelines.cli.ui import ui
 
@@ -33,6 +34,7 @@ app.command(rich_help_panel=_TRAIN)(doctor)
 app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)
 app.command(rich_help_panel=_REVIEW)(predict)
+app.command(rich_help_panel=_REVIEW)(serve)
 app.command(rich_help_panel=_REVIEW)(ui)
 app.add_typer(data_app, name="data", rich_help_panel=_DATA)
 app.add_typer(import_app, name="import", rich_help_panel=_DATA)

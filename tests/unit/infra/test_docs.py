@@ -31,6 +31,7 @@ ROOMS = (
     "CONTRIBUTING.md",
     "docs/how-to/own-data.md",
     "docs/how-to/review.md",
+    "docs/how-to/serve.md",
     "docs/explanation/embeddings.md",
     "docs/explanation/evaluation.md",
 )

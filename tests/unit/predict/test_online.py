@@ -17,6 +17,10 @@ KINDS = {
     "relu": replace(TINY, interest="relu", cross="low-rank", cross_rank=4),
     "similarity": replace(TINY, content=("concat", "similarity")),
     "blind": replace(TINY, interest="none"),
+    "recency": replace(TINY, interest="recency", heads=2, content=("concat", "similarity"), target_attention="din"),
+    "mean, low-rank": replace(TINY, interest="mean", cross="low-rank", cross_rank=4),
+    "recency, deep alone": replace(TINY, interest="recency", cross="none"),
+    "published": replace(TINY, mask="inverted"),
 }
 
 
@@ -36,9 +40,9 @@ def test_equal_to_the_plain_call(kind: str, history: list[int]) -> None:
     candidates, likes, views = (random.integers(1, top, 50) for top in (ITEMS, 11, 11))
     rows = torch.tensor([history or [0]]).expand(50, -1)
     with torch.no_grad():
-        plain = torch.sigmoid(ranker(rows, *map(torch.from_numpy, (candidates, likes, views)))).numpy()
+        plain = ranker(rows, *map(torch.from_numpy, (candidates, likes, views))).numpy()
     scorer = OnlineScorer(ranker, np.arange(ITEMS) > 0)
-    assert scorer.score(history, candidates, likes, views) == pytest.approx(plain, abs=1e-5)
+    assert scorer.logits(history, candidates, likes, views) == pytest.approx(plain, abs=1e-5)
 
 
 def test_unknown_items_are_as_in_the_registered_model() -> None:
@@ -46,6 +50,14 @@ def test_unknown_items_are_as_in_the_registered_model() -> None:
     scorer = OnlineScorer(tiny_ranker(), (np.arange(ITEMS) > 0) & (np.arange(ITEMS) != unused))
     levels = np.array([4, 4, 4, 4])
     candidates = np.array([5, 0, ITEMS + 7, unused])
-    known = scorer.score([3, 1], candidates, levels, levels)
-    assert scorer.score([3, ITEMS + 1, unused, 1], candidates, levels, levels) == pytest.approx(known)
+    known = scorer.logits([3, 1], candidates, levels, levels)
+    assert scorer.logits([3, ITEMS + 1, unused, 1], candidates, levels, levels) == pytest.approx(known)
     assert known[1] == known[2] == known[3]  # an unknown candidate is the padding item
+
+
+def test_negative_ids_are_refused() -> None:
+    scorer, levels = OnlineScorer(tiny_ranker(), np.arange(ITEMS) > 0), np.array([4])
+    with pytest.raises(ValueError, match="item -1: ids are whole numbers from 0 on"):
+        scorer.logits([3, -1], np.array([5]), levels, levels)
+    with pytest.raises(ValueError, match="item -7: ids are whole numbers from 0 on"):
+        scorer.logits([3], np.array([-7]), levels, levels)

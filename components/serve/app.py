@@ -1,0 +1,82 @@
+"""The HTTP application: routes, and what is answered when something is wrong."""
+
+import reprlib
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from components.serve.bodies import Ranked, RankRequest, Scored, ScoreRequest
+from components.serve.follow import Follower
+from components.serve.limits import BoundedBodies, BusyError, OverdueError, Queue
+from components.serve.metrics import Measured, Metrics
+from components.serve.protocol import add_protocol
+from components.serve.service import REFUSALS, Service, as_json, columns_of, rows_of
+
+
+def make_app(name: str, follower: Follower, queue: Queue) -> FastAPI:
+    service = Service(name, follower, queue, Metrics(follower, queue))
+    app = FastAPI(title="mmctr serve", description="Click probabilities of the champion.", redoc_url=None)
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(Measured, metrics=service.metrics)
+    _add_refusals(app)
+    _add_scores(app, service)
+    add_protocol(app, service)
+    _add_health(app, service)
+    return app
+
+
+def _add_scores(app: FastAPI, service: Service) -> None:
+    @app.post("/rank", response_model=Ranked, responses=REFUSALS)
+    async def rank(request: RankRequest) -> Response:
+        """Scores and order of one user's candidates."""
+        columns = columns_of(request.item_id, request.likes_level, request.views_level)
+        served, scores = await service.scores(lambda version: version.rank(request.item_seq, *columns))
+        return as_json({**service.answer(served, scores), "order": scores.order})
+
+    @app.post("/score", response_model=Scored, responses=REFUSALS)
+    async def score(request: ScoreRequest) -> Response:
+        """Scores of rows that each bring their own history."""
+        return as_json(service.answer(*await service.scores(rows_of(request))))
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, Any]:
+        """A version is loaded. `problem` says why it may not be the newest, for example that the registry is down."""
+        return {"status": "ready", "version": service.served().number, "problem": service.follower.problem}
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _add_refusals(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    @app.exception_handler(ValidationError)
+    async def invalid(_: Request, error: RequestValidationError | ValidationError) -> Response:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return as_json({"error": f"the body is no JSON: {first['ctx']['error']}"}, 400)
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
+        return as_json({"error": f"{where}: {first['msg']} (given: {reprlib.repr(first['input'])})"}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return as_json({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(BusyError)
+    async def busy(_: Request, __: BusyError) -> Response:
+        return as_json({"error": "too many requests are waiting"}, 429, {"Retry-After": "1"})
+
+    @app.exception_handler(OverdueError)
+    async def overdue(_: Request, __: OverdueError) -> Response:
+        return as_json({"error": "the time limit was reached"}, 503, {"Retry-After": "1"})

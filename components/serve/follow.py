@@ -1,0 +1,86 @@
+"""Keeps serving at the champion: asks the registry now and then, loads a new version beside the old one, and swaps.
+
+A request takes `current` once and keeps it to its end, so no answer mixes two versions. When the registry does not
+answer, or the new version can't be loaded, the old one stays.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.errors import StepError, one_line
+from components.packages.fetch import version_at
+from components.serve.version import ServedVersion, load_version
+from components.tracking.models import Models
+from components.tracking.tags import PACKAGE_HASH
+
+_LONGEST_WAIT = 600.0  # seconds between two attempts at a version that can't be loaded
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Follower:
+    models: Models
+    alias: str
+    cache: Path
+    every: float  # seconds between two looks at the registry
+    current: ServedVersion | None = None
+    problem: str = "the registry was not asked yet"  # why `current` may not be the newest; empty: it is
+    failures: int = 0  # versions that could not be loaded
+    swaps: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _refused: dict[str, tuple[int, float]] = field(default_factory=dict)  # by hash: attempts, and when to try again
+
+    def start(self) -> None:
+        threading.Thread(target=self._follow, name="follow the registry", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _follow(self) -> None:
+        while True:
+            self.look()
+            if self._stop.wait(self.every):
+                return
+
+    def look(self) -> None:
+        """One look at the registry. Whatever goes wrong is kept in `problem`, and what is served stays."""
+        try:
+            self._look()
+        except StepError as error:
+            self._say(one_line(error))
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a slip, and the log shows it
+            _log.warning("the registry could not be followed", exc_info=True)
+            self._say(one_line(error))
+
+    def _look(self) -> None:
+        version = version_at(self.models, self.alias)
+        if version is None:
+            self._say(f"{self.models.name} has no version at alias {self.alias!r} yet")
+            return
+        if self.current is not None and version.number == self.current.number:
+            self._say("")
+            return
+        key = version.tags.get(PACKAGE_HASH, str(version.number))
+        attempts, again_at = self._refused.get(key, (0, 0.0))
+        if time.monotonic() < again_at:
+            return
+        try:
+            loaded = load_version(self.models, version, self.cache)
+        except Exception:
+            self.failures += 1
+            wait = min(_LONGEST_WAIT, self.every * 2**attempts)
+            self._refused[key] = attempts + 1, time.monotonic() + wait
+            raise
+        before = self.current.number if self.current else None
+        self.current = loaded
+        self.swaps += 1
+        self._say("")
+        _log.warning("version %s is served now, after %s", loaded.number, before or "none")
+
+    def _say(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            _log.warning("%s", problem)
+        self.problem = problem

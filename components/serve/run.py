@@ -1,0 +1,56 @@
+"""One serving process: the follower, the application, and uvicorn around it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import uvicorn
+
+from components.errors import StepError
+from components.serve.app import make_app
+from components.serve.follow import Follower
+from components.serve.limits import Queue
+from components.tracking.models import Models
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    alias: str = "champion"
+    every: float = 15.0  # seconds between two looks at the registry
+    threads: int = 1
+    waiting: int = 32
+    time_limit: float = 5.0  # seconds
+    drain: int = 20  # seconds
+
+
+def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str], None]) -> None:
+    """Returns after SIGTERM or Ctrl-C, when what had begun is answered. Calls `ready` with the address."""
+    torch.set_num_threads(config.threads)
+    follower = Follower(models, config.alias, cache, config.every)
+    app = make_app(models.name, follower, Queue(config.waiting, config.time_limit))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=config.host,
+            port=config.port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=config.drain,
+            timeout_keep_alive=75,  # longer than the 60 s of usual balancers, which must be the ones to close
+        )
+    )
+    try:
+        listening = server.config.bind_socket()
+    except SystemExit:  # uvicorn's answer to an address that is taken; it has logged the reason
+        raise StepError(f"--host {config.host} --port {config.port}: nothing can listen there") from None
+    follower.start()
+    with listening:
+        listening.listen(2048)  # as uvicorn does when it runs: from now on clients wait instead of being turned away
+        host, port = listening.getsockname()[:2]
+        ready(f"http://{host}:{port}")
+        server.run([listening])
+    follower.stop()

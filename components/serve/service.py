@@ -1,0 +1,77 @@
+"""What all routes share: who answers, in whose turn, and how an answer is written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi import Response
+from starlette.exceptions import HTTPException
+
+from components.predict.online import Whole
+from components.serve.bodies import Problem, ScoreRequest
+from components.serve.follow import Follower
+from components.serve.limits import Queue
+from components.serve.metrics import Metrics
+from components.serve.version import Scores, ServedVersion
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in (
+        (400, "The body is no JSON."),
+        (413, "The body is too long."),
+        (422, "A field is missing, of another type or out of its range."),
+        (429, "The queue is full; ask again after the seconds in Retry-After."),
+        (503, "No version is loaded yet, or the time limit was reached."),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes share."""
+
+    name: str
+    follower: Follower
+    queue: Queue
+    metrics: Metrics
+
+    async def scores(self, ask: Callable[[ServedVersion], Scores]) -> tuple[ServedVersion, Scores]:
+        """One version answers all of a request: the one that serves when its turn comes."""
+
+        def work() -> tuple[ServedVersion, Scores]:
+            return self.served(), ask(self.served())
+
+        served, scores = await self.queue.run(work)
+        self.metrics.candidates.inc(len(scores.known))
+        self.metrics.unknown.inc(int((~scores.known).sum()))
+        return served, scores
+
+    def served(self) -> ServedVersion:
+        if self.follower.current is None:
+            raise HTTPException(503, f"no version is loaded: {self.follower.problem}")
+        return self.follower.current
+
+    def answer(self, served: ServedVersion, scores: Scores) -> dict[str, Any]:
+        return {
+            "model": self.name,
+            "version": served.number,
+            "item_table": served.item_table,
+            "scores": scores.probability,
+            "known": scores.known,
+        }
+
+
+def rows_of(request: ScoreRequest) -> Callable[[ServedVersion], Scores]:
+    rows = request.rows
+    columns = columns_of([r.item_id for r in rows], [r.likes_level for r in rows], [r.views_level for r in rows])
+    return lambda version: version.score([row.item_seq for row in rows], *columns)
+
+
+def as_json(content: Any, status: int = 200, headers: Any = None) -> Response:
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, "application/json")
+
+
+def columns_of(*values: Sequence[int]) -> list[Whole]:
+    return [np.asarray(column, dtype=np.int64) for column in values]

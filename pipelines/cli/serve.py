@@ -1,0 +1,45 @@
+"""`mmctr serve`: the champion behind HTTP, until Ctrl-C or SIGTERM."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import WorkspaceOption
+from pipelines.cli.stopping import stoppable
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for other machines.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+    alias: Annotated[str, typer.Option(help="Which version: champion, challenger or previous_champion.")] = "champion",
+    name: Annotated[str, typer.Option("--name", help="The registered model.")] = "mmctr",
+    workspace: WorkspaceOption = Path(".mmctr"),
+    every: Annotated[float, typer.Option(help="Seconds between two looks for a newer version.", min=1)] = 15.0,
+    threads: Annotated[int, typer.Option(help="Processor threads that a request may use.", min=1)] = 1,
+    waiting: Annotated[int, typer.Option(help="Requests that may wait; more are answered with 429.", min=0)] = 32,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds that a request may take, waiting included.", min=0.1)
+    ] = 5.0,
+    drain: Annotated[int, typer.Option(help="Seconds that begun requests get after SIGTERM.", min=1)] = 20,
+) -> None:
+    """Score candidates over HTTP with the approved version, and follow the registry without a restart.
+
+    POST /rank takes one user's history and up to 2,000 candidates; /docs has the other routes and examples.
+
+    Examples: `mmctr serve` · `mmctr serve --host 0.0.0.0 --port 8080 --threads 2`
+    """
+    from components.serve.run import ServeConfig
+    from components.serve.run import serve as run
+    from components.tracking.models import Models
+    from components.tracking.server import connect, existing_registry
+    from pipelines.workspace import usable
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    if workspace.exists():
+        usable(workspace)
+    models = Models(connect(existing_registry(workspace)), name)
+    config = ServeConfig(host, port, alias, every, threads, waiting, time_limit, drain)
+    with stoppable():
+        run(models, usable(workspace) / "cache" / "models", config, lambda url: print(f"serving at {url}", flush=True))

@@ -1,0 +1,279 @@
+"""The HTTP routes: what they answer, and how each wrong request is refused."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from starlette.testclient import TestClient
+
+from components.predict.online import OnlineScorer
+from components.serve.app import make_app
+from components.serve.follow import Follower
+from components.serve.limits import BODY_BYTES, Queue
+from components.serve.version import ServedVersion
+from tests.services.candidate import ITEMS, tiny_ranker
+
+USER = [3, 1, 2, ITEMS + 7]  # the last one is unknown, and left out
+CANDIDATES: dict[str, list[int]] = {
+    "item_id": [5, 9, 2, ITEMS + 3, 2**40],
+    "likes_level": [4, 0, 10, 1, 1],
+    "views_level": [7, 0, 10, 2, 2],
+}
+RANK: dict[str, Any] = {"item_seq": USER, **CANDIDATES}
+ROWS = [
+    {"item_seq": [3, 1, 2] if row % 2 else [], **dict(zip(CANDIDATES, values, strict=True))}
+    for row, values in enumerate(zip(*CANDIDATES.values(), strict=True))
+]
+
+
+def served_version(number: int = 3, seed: int = 1) -> ServedVersion:
+    return ServedVersion(number, "c" * 64, OnlineScorer(tiny_ranker(seed), np.arange(ITEMS) > 0))
+
+
+def application(current: ServedVersion | None, queue: Queue | None = None) -> TestClient:
+    follower = Follower(None, "champion", None, 1.0, current=current)  # type: ignore[arg-type] # never asks a registry
+    return TestClient(make_app("mmctr", follower, queue or Queue(32, 60.0)))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with application(served_version()) as made:
+        yield made
+
+
+def expected(histories: list[list[int]]) -> list[float]:
+    """What the training code says of the candidates; an unknown one is the padding item."""
+    history = torch.zeros(len(histories), 6, dtype=torch.int64)
+    for row, ids in enumerate(histories):
+        if ids:
+            history[row, -len(ids) :] = torch.tensor(ids)
+    item = [item if item < ITEMS else 0 for item in CANDIDATES["item_id"]]
+    columns = [torch.tensor(c) for c in (item, CANDIDATES["likes_level"], CANDIDATES["views_level"])]
+    with torch.no_grad():
+        scores: list[float] = torch.sigmoid(tiny_ranker()(history, *columns).double()).tolist()
+    return scores
+
+
+def test_candidates_are_scored_and_ordered(client: TestClient) -> None:
+    answer = client.post("/rank", json=RANK).json()
+    scores = answer["scores"]
+    assert scores == pytest.approx(expected([[3, 1, 2]] * 5), abs=1e-6)
+    assert [scores[position] for position in answer["order"]] == sorted(scores, reverse=True)
+    assert answer["known"] == [True, True, True, False, False]
+    assert (answer["model"], answer["version"], answer["item_table"]) == ("mmctr", 3, "c" * 64)
+
+
+def test_rows_are_scored_with_a_history_each(client: TestClient) -> None:
+    answer = client.post("/score", json={"rows": ROWS}).json()
+    assert answer["scores"] == pytest.approx(expected([row["item_seq"] for row in ROWS]), abs=1e-6)
+    assert answer["known"] == [True, True, True, False, False]
+
+
+def tensors(**changes: Any) -> list[dict[str, Any]]:
+    """ROWS as the protocol's tensors."""
+    columns: dict[str, dict[str, Any]] = {name: {"shape": [5], "data": values} for name, values in CANDIDATES.items()}
+    columns["item_seq"] = {"shape": [5, 3], "data": [[0, 0, 0], [3, 1, 2], [0, 0, 0], [3, 1, 2], [0, 0, 0]]}
+    for name, change in changes.items():
+        columns[name] = {**columns[name], **change}
+    return [{"name": name, "datatype": "INT64", **column} for name, column in columns.items()]
+
+
+def test_the_open_inference_protocol_gives_the_same_scores(client: TestClient) -> None:
+    rows = client.post("/score", json={"rows": ROWS}).json()
+    answer = client.post("/v2/models/mmctr/infer", json={"id": "42", "inputs": tensors()}).json()
+    assert (answer["id"], answer["model_name"], answer["model_version"]) == ("42", "mmctr", "3")
+    outputs = {output["name"]: output for output in answer["outputs"]}
+    assert outputs["probability"]["data"] == rows["scores"]
+    assert outputs["known_item"]["data"] == rows["known"]
+    assert outputs["logit"] == {"name": "logit", "datatype": "FP32", "shape": [5], "data": outputs["logit"]["data"]}
+    described = client.get("/v2/models/mmctr").json()
+    assert {output["name"] for output in described["outputs"]} == set(outputs)
+    assert {tensor["name"] for tensor in described["inputs"]} == {tensor["name"] for tensor in tensors()}
+    assert described["versions"] == ["3"]
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    assert client.get("/v2/models/mmctr/ready").json() == {"name": "mmctr", "ready": True}
+    assert client.get("/v2").json()["name"] == "mmctr"
+
+
+def changed(**changes: Any) -> bytes:
+    return json.dumps({**RANK, **changes}).encode()
+
+
+WRONG: dict[str, tuple[str, bytes, int, str]] = {
+    "no body": ("/rank", b"", 422, "the body: Field required"),
+    "broken JSON": ("/rank", changed()[:-5], 400, "the body is no JSON"),
+    "no text": ("/rank", b"\xff\xfe\x00", 400, "parsing the body"),
+    "a list": ("/rank", b"[1, 2]", 422, "the body: "),
+    "a number": ("/rank", b"5", 422, "the body: "),
+    "null": ("/rank", b"null", 422, "the body: "),
+    "deep nesting": ("/rank", b"[" * 100_000, 400, ""),
+    "a missing field": ("/rank", json.dumps({"item_seq": []}).encode(), 422, "item_id: Field required"),
+    "an unknown field": ("/rank", changed(likes=[1]), 422, "likes: Extra inputs are not permitted"),
+    "item 0": ("/rank", changed(item_id=[0] * 5), 422, "item_id.0: Input should be greater than or equal to 1"),
+    "a negative item": ("/rank", changed(item_id=[1, -3, 1, 1, 1]), 422, "item_id.1: .*(given: -3)"),
+    "a fraction": ("/rank", changed(item_id=[5.5] * 5), 422, "item_id.0: .*(given: 5.5)"),
+    "2^63": ("/rank", changed(item_id=[2**63] * 5), 422, "item_id.0: .*(given: 9223372036854775808)"),
+    "2^64 + 1": ("/rank", changed(item_id=[2**64 + 1] * 5), 422, "item_id.0: "),
+    "a number of 10,000 digits": (
+        "/rank",
+        changed().replace(b"[5,", b"[" + b"9" * 10_000 + b","),
+        400,
+        "parsing the body",
+    ),
+    "NaN": ("/rank", changed(item_id=[float("nan")] * 5), 422, "item_id.0: "),
+    "infinity": ("/rank", changed(likes_level=[float("inf")] * 5), 422, "likes_level.0: "),
+    "a text": ("/rank", changed(item_id=["5"] * 5), 422, "item_id.0: Input should be a valid integer (given: '5')"),
+    "true": ("/rank", changed(item_id=[True] * 5), 422, "item_id.0: "),
+    "null in a list": ("/rank", changed(views_level=[None] * 5), 422, "views_level.0: "),
+    "level 11": ("/rank", changed(likes_level=[11] * 5), 422, "likes_level.0: .*less than or equal to 10 (given: 11)"),
+    "a negative level": ("/rank", changed(views_level=[-1] * 5), 422, "views_level.0: "),
+    "no candidates": ("/rank", changed(item_id=[], likes_level=[], views_level=[]), 422, "item_id: .*at least 1"),
+    "lists of other lengths": ("/rank", changed(likes_level=[1]), 422, "the lists must be of one length"),
+    "2,001 candidates": ("/rank", changed(item_id=[1] * 2001), 422, "item_id: .*at most 2000"),
+    "10^6 candidates": ("/rank", changed(item_id=[1] * 10**6), 413, "longer than 1,000,000 bytes"),
+    "10 MB": ("/score", b" " * 10**7, 413, "longer than 1,000,000 bytes"),
+    "a history of text": ("/rank", changed(item_seq="3,1,2"), 422, "item_seq: Input should be a valid list"),
+    "a negative click": ("/rank", changed(item_seq=[3, -1]), 422, "item_seq.1: "),
+    "a history without end": ("/rank", changed(item_seq=[1] * 10_001), 422, "item_seq: .*at most 10000"),
+    "rows that are none": ("/score", b'{"rows": 5}', 422, "rows: Input should be a valid list"),
+    "no rows": ("/score", b'{"rows": []}', 422, "rows: .*at least 1"),
+    "a row without levels": ("/score", b'{"rows": [{"item_seq": [], "item_id": 1}]}', 422, "rows.0.likes_level: "),
+    "no such route": ("/predict", changed(), 404, "Not Found"),
+    "another model": ("/v2/models/other/infer", changed(), 404, "Not Found"),
+    "another protocol": ("/v2/models/mmctr/infer", changed(), 422, "inputs: Field required"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_is_refused_with_its_reason(case: str, client: TestClient) -> None:
+    path, body, status, words = WRONG[case]
+    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert len(answer.content) < 500
+    said = answer.json()["error"]
+    for part in words.split(".*"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (tensors()[:3], "inputs must be item_seq, item_id, likes_level and views_level, each once"),
+        ([*tensors(), tensors()[0]], "each once"),
+        (tensors(item_id={"shape": [4]}), "item_id: 5 values do not fill the shape"),
+        (tensors(item_id={"shape": [5, 1, 1]}), "item_id: 5 values do not fill the shape"),
+        (tensors(item_id={"datatype": "FP32"}), "item_id: datatype 'FP32'; must be INT64"),
+        (tensors(item_id={"data": [1, 2, 3, 4, 0]}), "4.item_id: Input should be greater than or equal to 1"),
+        (tensors(likes_level={"shape": [2], "data": [1, 1]}), "the same number of rows"),
+        (tensors(views_level={"shape": [-5]}), "views_level: 5 values do not fill the shape"),
+    ],
+)
+def test_wrong_tensors_are_refused_with_their_reason(
+    inputs: list[dict[str, Any]], words: str, client: TestClient
+) -> None:
+    answer = client.post("/v2/models/mmctr/infer", json={"inputs": inputs})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
+def test_wrong_methods_and_types_are_refused(client: TestClient) -> None:
+    assert client.get("/rank").status_code == 405
+    answer = client.post("/rank", content=changed(), headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 422
+
+
+def test_every_example_of_the_openapi_page_is_answered(client: TestClient) -> None:
+    page = client.get("/openapi.json").json()
+    for path, schema in (("/rank", "RankRequest"), ("/score", "ScoreRequest")):
+        (example,) = page["components"]["schemas"][schema]["examples"]
+        assert client.post(path, json=example).status_code == 200
+        assert {"200", "400", "413", "422", "429", "503"} <= set(page["paths"][path]["post"]["responses"])
+
+
+def test_without_a_version_it_lives_but_is_not_ready() -> None:
+    with application(None) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        for path in ("/readyz", "/v2/health/ready", "/v2/models/mmctr"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["error"]) == (
+                503,
+                "no version is loaded: the registry was not asked yet",
+            )
+        assert client.post("/rank", json=RANK).status_code == 503
+
+
+class Slow(OnlineScorer):
+    """Scores when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_ranker(), np.arange(ITEMS) > 0)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def logits(self, *request: Any) -> Any:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        return super().logits(*request)
+
+
+def test_a_full_queue_is_said_at_once_and_the_waiting_are_answered() -> None:
+    slow, statuses = Slow(), []
+    with application(ServedVersion(3, "", slow), Queue(1, 60.0)) as client:
+        asking = [
+            threading.Thread(target=lambda: statuses.append(client.post("/rank", json=RANK).status_code))
+            for _ in range(2)  # one is scored, one waits
+        ]
+        asking[0].start()
+        assert slow.begun.wait(60)
+        asking[1].start()
+        while "mmctr_queue 2.0" not in client.get("/metrics").text:
+            pass
+        refused = client.post("/rank", json=RANK)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert "too many requests" in refused.json()["error"]
+        slow.go_on.set()
+        for thread in asking:
+            thread.join()
+    assert statuses == [200, 200]
+
+
+def test_the_time_limit_ends_a_request() -> None:
+    slow = Slow()
+    with application(ServedVersion(3, "", slow), Queue(1, 0.05)) as client:
+        answer = client.post("/rank", json=RANK)
+        assert (answer.status_code, answer.json()) == (503, {"error": "the time limit was reached"})
+        slow.go_on.set()
+
+
+def test_metrics_count_requests_items_and_the_version() -> None:
+    with application(served_version()) as own:
+        own.post("/rank", json=RANK)
+        own.post("/rank", content=b"broken", headers={"Content-Type": "application/json"})
+        own.get("/nowhere")
+        text = own.get("/metrics").text
+    for line in (
+        'mmctr_requests_total{route="/rank",status="200"} 1.0',
+        'mmctr_requests_total{route="/rank",status="400"} 1.0',
+        'mmctr_requests_total{route="other",status="404"} 1.0',
+        'mmctr_request_seconds_count{route="/rank"} 2.0',
+        "mmctr_candidates_total 5.0",
+        "mmctr_unknown_candidates_total 2.0",
+        "mmctr_served_version 3.0",
+        "mmctr_queue 0.0",
+        "mmctr_registry_problem 1.0",
+    ):
+        assert line in text
+
+
+def test_a_body_of_the_largest_size_is_read(client: TestClient) -> None:
+    body = changed()
+    answer = client.post("/rank", content=body + b" " * (BODY_BYTES - len(body)))
+    assert answer.status_code == 422  # without a content type it is no JSON, but it was read
+    answer = client.post(
+        "/rank", content=body + b" " * (BODY_BYTES - len(body)), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200
