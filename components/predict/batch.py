@@ -1,6 +1,6 @@
 """Scores every row of a split with the version at an alias, in chunks that survive a kill.
 
-Logits are appended to one file of float32 beside the output; its length says how far the work got. A chunk is a whole
+Logits are appended to one file of float32 next to the output; its length says how far the work got. A chunk is a whole
 number of batches, so that a run that was killed makes the same batches as one that was not, and the same bytes. Rows go
 through the function that `evaluate` uses.
 """

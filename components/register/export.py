@@ -35,18 +35,18 @@ class ServedRanker(torch.nn.Module):
 def export(ranker: Ranker, path: Path) -> None:
     """The network with its weights and item table as a program that runs without this project's code."""
     with atomic_path(path) as scratch:
-        beside = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
+        program = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
         try:
             try:
-                _write_program(ServedRanker(ranker.eval()), beside)
-                _check_program(beside, ranker)
+                _write_program(ServedRanker(ranker.eval()), program)
+                _check_program(program, ranker)
             except AssertionError as error:  # from torch: a part of this ranker was traced for one width only
                 _log.warning("the program pads histories to full width, and is slow for it: %s", error)
-                _write_program(ranker.eval(), beside)
-                _check_program(beside, ranker)
-            beside.replace(scratch)
+                _write_program(ranker.eval(), program)
+                _check_program(program, ranker)
+            program.replace(scratch)
         finally:
-            beside.unlink(missing_ok=True)
+            program.unlink(missing_ok=True)
 
 
 def _write_program(network: torch.nn.Module, path: Path) -> None:

@@ -16,7 +16,7 @@ from components.errors import StepError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a scratch path beside `path`; on success its content is flushed to disk and takes `path`'s place."""
+    """Yields a scratch path next to `path`; on success its content is flushed to disk and takes `path`'s place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)

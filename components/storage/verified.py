@@ -113,7 +113,7 @@ def damage(folder: Path) -> str | None:
 
 
 def _files(folder: Path) -> set[str]:
-    """What an entry consists of, beside its own record and what a killed process was about to write there."""
+    """The files of an entry, without its own record and without what a killed process was about to write there."""
     own = (DIGESTS, CHECKED, f".{DIGESTS}.", f".{CHECKED}.")
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {file for file in found if not file.startswith(own)}

@@ -85,7 +85,7 @@ class Server:
             raise self._explain(method.replace("_", " "), error) from error
 
     def artifacts_root(self, experiment: str) -> str | None:
-        """Where artifacts go when no server decides: beside the SQLite file."""
+        """Where artifacts go if no server decides: next to the SQLite file."""
         file = sqlite_file(self.uri)
         return None if file is None else str(file.parent / "mlartifacts" / experiment)
 

@@ -1,6 +1,6 @@
 """The registered model, as MLflow runs it: raw rows in, click probabilities out.
 
-MLflow copies this one file beside the weights and executes it where the model is served ("models from code"), so it
+MLflow copies this one file next to the weights and executes it where the model is served ("models from code"), so it
 imports nothing of this project and nothing is pickled. The network is `ranker.pt2`, with the item table inside.
 
 An id that the model has never seen is no error, because catalogues grow faster than models: an unknown item of a

@@ -7,9 +7,9 @@
     results/        model.safetensors, curves.json, summary.json: there when the training is finished, and only then
 
 The folder is named by a hash of everything that decides the weights, so the same training is never done twice, and a
-worker on another machine needs nothing but the folder that holds it and the rows and items beside it. Those are written
-once for all trainings that use them. In this folder the item table is only in the results: it is as large as the
-catalogue, and training does not change it.
+worker on another machine needs only the folder that holds it, and the rows and items next to it. Those are written once
+for all trainings that use them. In this folder the item table is only in the results: it is as large as the catalogue,
+and training does not change it.
 """
 
 import dataclasses

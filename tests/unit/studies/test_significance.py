@@ -92,7 +92,7 @@ def test_one_seed_of_users_with_one_row_each_is_delongs_test() -> None:
 @pytest.mark.parametrize("unlike", [pytest.param(0.0, id="arms-alike"), pytest.param(0.8, id="arms-unlike")])
 def test_a_study_of_many_arms_that_seeds_shake_raises_few_false_alarms(unlike: float) -> None:
     """Twelve comparisons of thirteen equal arms, three seeds, four fifths of the variance from seeds, as measured on
-    real clicks. Satterthwaite's test would cry wolf in 14 to 18 of 100 such studies."""
+    real clicks. Satterthwaite's test would raise a false alarm in 14 to 18 of 100 such studies."""
     random = np.random.default_rng(20261120)
     users = np.arange(60)
     alarms = 0
