@@ -10,15 +10,13 @@ import argparse
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from components.process.children import end_session
+from components.process.children import Child
 from components.tracking.anchor import ANCHOR_VARIABLE
 from infra.local.postgres import Postgres
 from infra.local.s3 import DECISIONS_BUCKET, DVC_BUCKET, MLFLOW_BUCKET, S3Server, free_ports
@@ -26,13 +24,10 @@ from infra.local.s3 import DECISIONS_BUCKET, DVC_BUCKET, MLFLOW_BUCKET, S3Server
 PATIENCE = 120.0  # seconds; the first start migrates an empty database
 
 
-def start_mlflow(folder: Path, port: int, database: str, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def start_mlflow(folder: Path, port: int, database: str, variables: Mapping[str, str]) -> Child:
     """Returns once the server answers."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
+    arguments = [
         "server",
         "--host=127.0.0.1",
         f"--port={port}",
@@ -49,15 +44,15 @@ def start_mlflow(folder: Path, port: int, database: str, variables: Mapping[str,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    child = Child("mlflow", *arguments, log=folder / "server.log", environment=environment)
     deadline = time.monotonic() + PATIENCE
-    while not _answers(f"http://127.0.0.1:{port}/health"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            end_session(process)
-            raise SystemExit(f"MLflow did not start; see {folder}/server.log")
-        time.sleep(0.2)
-    return process
+    for _ in child.looks():
+        if _answers(f"http://127.0.0.1:{port}/health"):
+            return child
+        if time.monotonic() > deadline:
+            break
+    child.end()
+    raise SystemExit(f"MLflow did not start; see {child.log}")
 
 
 def _answers(url: str) -> bool:
@@ -94,16 +89,16 @@ def main() -> None:
             s3.make_bucket(bucket)
         variables = s3.writer.environment(s3.endpoint)
         database = postgres.url.replace("://", "+psycopg2://", 1)  # SQLAlchemy's own choice is not installed
-        mlflow = start_mlflow(folder / "mlflow", mlflow_port, database, variables)
-        stack.callback(end_session, mlflow)
+        mlflow = stack.enter_context(start_mlflow(folder / "mlflow", mlflow_port, database, variables))
         variables["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{mlflow_port}"
         variables[ANCHOR_VARIABLE] = f"s3://{DECISIONS_BUCKET}/log"
         write_environment(folder / "services.env", variables)
         print(f"MLflow {variables['MLFLOW_TRACKING_URI']}, S3 {s3.endpoint}, PostgreSQL 127.0.0.1:{database_port}")
         print(f"in another shell: source {folder / 'services.env'} && mmctr run", flush=True)
         try:
-            mlflow.wait()
-            raise SystemExit(f"MLflow ended by itself; see {folder}/mlflow/server.log")
+            for _ in mlflow.looks():
+                pass
+            raise SystemExit(f"MLflow ended by itself; see {mlflow.log}")
         except KeyboardInterrupt:
             print(f"\nstopped; everything is kept in {folder}")
 
