@@ -6,7 +6,7 @@ READY := .venv/.ready
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: bench chaos help mutants run test test-browser test-slow check picture images services s3 check-infra test-containers docs lock clean
+.PHONY: bench chaos help mutants run test test-browser test-slow check picture images services s3 check-infra test-containers test-gpu-image docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ test-browser: $(READY) ## Only the tests of the pages in Chromium; fails without
 	MMCTR_ALL_TESTS=1 $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 test-slow: $(READY) ## The tests that take minutes or install packages; not part of `make test`
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not containers" $(ARGS)
 
 chaos: $(READY) ## Break the product on purpose: kills, corruptions, races, lost servers, full disks (about 40 minutes on two cores)
 	$(BIN)/python -m tests.chaos $(ARGS)
@@ -58,7 +58,10 @@ check-infra: $(READY) ## Build every Kubernetes overlay and check each object st
 	$(BIN)/python -m infra.check
 
 test-containers: $(READY) ## Build the cpu image and run the pipeline in it
-	$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
+	$(BIN)/python -m pytest -m "containers and not slow" tests/containers $(ARGS)
+
+test-gpu-image: $(READY) ## Build the gpu image (3 GB of wheels, 25 GB of disk) and run the pipeline in it, on the processor
+	$(BIN)/python -m pytest -m "containers and slow" tests/containers $(ARGS)
 
 bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path, ours and FuxiCTR's (about an hour on two cores)
 	$(BIN)/python -m benchmarks.training compare --fuxictr .mmctr/fuxictr/bin/python

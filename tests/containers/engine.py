@@ -12,8 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PULLED = "python:3.11-slim-bookworm"
-BOOTSTRAPPED = "mmctr-base:bookworm"
-PACKAGES = "python3,python3-venv,ca-certificates,git"
+BOOTSTRAPPED = "mmctr-base:bookworm-ssh"
+PACKAGES = "python3,python3-venv,ca-certificates,git,openssh-client"
 
 
 def docker(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
@@ -94,12 +94,27 @@ def bootstrapped_base() -> str:
 
 def wheels() -> Path:
     """Every locked package as a wheel in dist/wheels, so that the build needs no network: what is built is the lock."""
-    folder, lock = ROOT / "dist/wheels", ROOT / "requirements.lock"
+    lock = ROOT / "requirements.lock"
+    return collected("wheels", lock.read_text(), ["wheel", "--no-deps", "--wheel-dir"], ["-r", str(lock)])
+
+
+def gpu_wheels() -> Path:
+    """torch's CUDA build and all it needs in dist/gpu-wheels, some 3 GB. `===` refuses a build such as 2.13.0+cpu."""
+    lock = (ROOT / "requirements.lock").read_text()
+    version = next(line.removeprefix("torch==") for line in lock.splitlines() if line.startswith("torch=="))
+    constraints = ["-c", str(ROOT / "requirements.lock")]
+    return collected("gpu-wheels", version, ["download", *constraints, "--dest"], [f"torch==={version}"])
+
+
+def collected(name: str, key: str, command: list[str], what: list[str]) -> Path:
+    """Fills dist/NAME by pip, unless it holds what belongs to `key` already."""
+    folder = ROOT / "dist" / name
     done = folder / ".complete"
-    if not done.exists() or done.read_text() != lock.read_text():
+    if not done.exists() or done.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
-        run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), "-r", str(lock))
-        done.write_text(lock.read_text())
+        verb, *options = command
+        run(sys.executable, "-m", "pip", verb, "--quiet", *options, str(folder), *what)
+        done.write_text(key)
     return folder
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from components.ops import CPU_IMAGE
+from pipelines.access import Git
 from tests.containers.engine import ROOT, docker, in_container
 
 pytestmark = pytest.mark.containers
@@ -48,6 +49,14 @@ def test_a_step_loads_as_nobody_special_on_a_read_only_disk(cpu_image: str, step
     assert run.returncode == 0, run.stderr[-2000:]
     found = json.loads(run.stdout.splitlines()[-1])
     assert found == {"uid": 10001, "gid": 10001, "tmp": "/scratch", "writable": ["/scratch", "/scratch"]}
+
+
+def test_a_deploy_key_finds_its_ssh(cpu_image: str) -> None:
+    """With the variables that an environment's `git: {kind: key}` sets; the host does not exist."""
+    access = Git(secret="deploy", kind="key")
+    options = [word for name, value in access.variables().items() for word in ("--env", f"{name}={value}")]
+    run = in_container(cpu_image, "git", "ls-remote", "ssh://git@git.invalid/data.git", options=options)
+    assert "Could not resolve hostname git.invalid" in run.stderr
 
 
 def test_the_steps_are_those_of_the_pipeline() -> None:

@@ -20,11 +20,14 @@ pytestmark = pytest.mark.containers
 OVERRIDES = ["train.max_epochs=1"]
 
 
-@pytest.fixture(scope="module")
-def run(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, subprocess.CompletedProcess[str]]":
-    """The folder that the containers share, after the run. The gpu steps run in the cpu image: there is no GPU."""
+@pytest.fixture(scope="module", params=["cpu_image", pytest.param("gpu_image", marks=pytest.mark.slow)])
+def run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> "tuple[Path, subprocess.CompletedProcess[str]]":
+    """The folder that the containers share, after the run. All steps run in the same image, and on the processor."""
+    image = request.getfixturevalue(request.param)
     for name in (CPU_IMAGE, GPU_IMAGE):
-        docker("tag", cpu_image, f"{name}:latest")
+        docker("tag", image, f"{name}:latest")
     root = tmp_path_factory.mktemp("shared")
     root.chmod(0o777)  # the steps are user 10001
     write_sample(root / "data", SIZES["tiny"])

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +38,15 @@ def test_each_engine_is_asked_for_the_same_image(engine: str, verb: str, monkeyp
     assert command[-2:] == ["--network=host", str(ROOT)]
     assert command[command.index("--build-arg") + 1] == "BASE_IMAGE=python:3.11-slim"
     assert command[command.index("--target") + 1] == "cpu"
+
+
+def test_the_build_is_given_every_folder_that_it_copies() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (IMAGES / "Dockerfile").read_text(), re.MULTILINE)
+    given = (ROOT / ".dockerignore").read_text().splitlines()
+    sources = {source.rstrip("*") for line in copied for source in line.split()}
+    assert {source for source in sources if not any(f"!{source}".startswith(line) for line in given)} == set()
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    assert set(layers) <= sources
 
 
 def test_a_push_gives_the_registrys_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
