@@ -1,7 +1,8 @@
 """Leaves out the tests whose program this machine lacks, and says which ones, and how to have them.
 
-A test says what it needs by its marker, `browser` or `postgres`; a test that uses the fixture `mlflow_on_postgres` has
-the second one by itself. With MMCTR_ALL_TESTS=1, as in `.ci/run`, a test that would be left out fails instead.
+A test says what it needs by its marker, `browser`, `postgres` or `hosts`; a test that uses the fixture
+`mlflow_on_postgres` has the second one by itself. With MMCTR_ALL_TESTS=1, as in `.ci/run`, a test that would be left
+out fails instead.
 """
 
 import os
@@ -13,6 +14,7 @@ import pytest
 
 from infra.local.postgres import find_program
 from tests.browser.chromium import BROWSERS, DRIVER, find
+from tests.hosts import find_namespaces
 
 ALL_TESTS = "MMCTR_ALL_TESTS"
 LEFT_OUT = "left out: "
@@ -37,6 +39,7 @@ class Need:
 
 NEEDS = {
     "browser": Need("Chromium and chromedriver", "chromium chromium-driver", lambda: (find(*BROWSERS), find(DRIVER))),
+    "hosts": Need("Linux, root, and network namespaces", "iproute2 util-linux", find_namespaces),
     "postgres": Need("PostgreSQL", "postgresql", lambda: find_program("pg_ctl")),
 }
 
