@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from components.artifacts import Artifacts
 from components.train.config import Recipe, TrainConfig
 from components.train.job import Job, prepare_job
+from components.train.snapshots import Snapshots
 from model.config import ModelConfig
 
 ITEMS, TAGS, CONTENT = 50, 9, 6
@@ -80,3 +82,9 @@ def written_job(inputs: Artifacts, of: Recipe, work: Path) -> Job:
     job = prepare_job(inputs, of, work)
     job.write()
     return job
+
+
+def newest_of(snapshots: Snapshots) -> dict[str, Any] | None:
+    """What the first process of a training would continue from."""
+    name = snapshots.newest()
+    return snapshots.read(name) if name else None

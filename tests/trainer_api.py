@@ -51,7 +51,7 @@ class TrainerApi:
     deleted: list[str] = field(default_factory=list)
     phase: str = "Pending"
     status: str = ""
-    log: list[str] = field(default_factory=list)
+    logs: list[list[str]] = field(default_factory=lambda: [[]])  # of each pod
     refuse: bool = False
     fail_reads: int = 0  # how many looks at the job are answered with 503
     polls: int = 0
@@ -83,8 +83,8 @@ class TrainerApi:
             return 200, {"metadata": {"name": "step-pod", "ownerReferences": [owner]}}
         if path == "/api/v1/namespaces/team/pods":
             return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()}
-        if path == "/api/v1/namespaces/team/pods/pod-0/log":
-            return 200, "".join(f"{line}\n" for line in self.log)
+        if path.startswith("/api/v1/namespaces/team/pods/pod-") and path.endswith("/log"):
+            return 200, "".join(f"{line}\n" for line in self.logs[int(path.split("/")[-2].removeprefix("pod-"))])
         return 404, {"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound"}
 
     def _create(self, body: dict[str, Any]) -> tuple[int, Any]:
@@ -130,10 +130,13 @@ class TrainerApi:
         return {**job, "metadata": metadata, "status": {"conditions": [condition]} if self.status else {}}
 
     def _pods(self) -> list[dict[str, Any]]:
-        labels = {"jobset.sigs.k8s.io/replicatedjob-name": "node", "batch.kubernetes.io/job-completion-index": "0"}
-        metadata = {"name": "pod-0", "namespace": "team", "labels": labels, "creationTimestamp": CREATED}
+        return [self._pod(str(number)) for number in range(len(self.logs))] if self.jobs else []
+
+    def _pod(self, number: str) -> dict[str, Any]:
+        labels = {"jobset.sigs.k8s.io/replicatedjob-name": "node", "batch.kubernetes.io/job-completion-index": number}
+        metadata = {"name": f"pod-{number}", "namespace": "team", "labels": labels, "creationTimestamp": CREATED}
         spec = {"containers": [{"name": "node", "image": "mmctr-gpu"}]}
-        return [{"metadata": metadata, "spec": spec, "status": {"phase": self.phase}}] if self.jobs else []
+        return {"metadata": metadata, "spec": spec, "status": {"phase": self.phase}}
 
 
 @contextmanager

@@ -45,6 +45,7 @@ class TrainConfig:
     compile: bool = False  # compile the part that reads the history with torch.compile
     checkpoint_minutes: float = 10.0  # time between two checkpoints
     checkpoint_steps: int = 0  # steps between two checkpoints; 0: only checkpoint_minutes counts
+    silence_minutes: float = 15.0  # how long a process waits for the others before it takes them for dead
     restarts: int = 3  # how often a training that lost a process starts again from its last checkpoint
 
     def __post_init__(self) -> None:
@@ -63,6 +64,7 @@ class TrainConfig:
             "seed",
         ):
             at_least(f"train.{field}", getattr(self, field), 0)
+        at_least("train.silence_minutes", self.silence_minutes, 0.1)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)
         if self.pairwise_weight and self.accumulate > 1:

@@ -14,6 +14,9 @@ and training does not change it.
 
 import dataclasses
 import hashlib
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from components.artifacts import Artifacts
@@ -39,7 +43,15 @@ from model.ranker import Ranker
 
 RESULTS = ("model.safetensors", "curves.json", "summary.json")
 CODE = "components.train.worker"  # what it imports decides the weights
-WITHOUT_EFFECT_ON_WEIGHTS = ("launcher", "checkpoint_minutes", "checkpoint_steps", "restarts", "runtime", "queue")
+WITHOUT_EFFECT_ON_WEIGHTS = (
+    "launcher",
+    "checkpoint_minutes",
+    "checkpoint_steps",
+    "silence_minutes",
+    "restarts",
+    "runtime",
+    "queue",
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class Job:
     def save_best(self, ranker: Ranker, epoch: int) -> str:
         """Keeps the weights of the best epoch so far, and returns the file's sha256."""
         path = self.best(epoch)
-        with atomic_path(path) as scratch:
+        with written_or_reason(path), atomic_path(path) as scratch:
             save_file({name: value.contiguous() for name, value in weights_of(ranker).items()}, scratch)
         # The file before the last one stays, because the snapshot before the last still names it.
         for older in sorted(self.folder.glob("best-*.safetensors"))[:-2]:
@@ -121,6 +133,18 @@ class Job:
     def copy_results(self, out: Path) -> None:
         for name in RESULTS:
             link_or_copy(self.results / name, out / name)
+
+
+@contextmanager
+def written_or_reason(path: Path) -> Iterator[None]:
+    """A file of a training that can't be written is for a person to mend, and its last checkpoint stays."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise StepError(
+            f"{path} could not be written on {platform.node()} ({error}): make room in its folder, or let it be "
+            "written to, then run the same command again; it continues from the last checkpoint"
+        ) from error
 
 
 def weights_of(ranker: Ranker) -> dict[str, torch.Tensor]:

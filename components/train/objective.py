@@ -74,6 +74,18 @@ class Objective(nn.Module):
         return torch.cat(parts)
 
 
+def _average_each(ranks: int, bucket: Any) -> torch.futures.Future[Tensor]:
+    """Averages each gradient by itself, so that a training that continues from a checkpoint gives the same bits.
+
+    DistributedDataParallel packs the gradients of the first step after a start into other buckets than those of later
+    steps. The place of a number in a bucket decides in which order gloo adds the ranks' values up, and from three
+    ranks on the order changes the last digits. A GPU's own additions are in no fixed order anyway.
+    """
+    bucket.buffer().div_(ranks)
+    sums = [dist.all_reduce(gradient, async_op=True).get_future() for gradient in bucket.gradients()]
+    return torch.futures.collect_all(sums).then(lambda _: bucket.buffer())
+
+
 class Optimiser:
     """Turns the batches of one step into one update of the weights."""
 
@@ -87,6 +99,8 @@ class Optimiser:
             self.objective = DistributedDataParallel(
                 objective, forward_sync_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=False
             )
+            if self.ranks.count > 2 and self.ranks.device.type == "cpu":
+                self.objective.register_comm_hook(self.ranks.count, _average_each)
 
     def step(self, batches: list[Batch], sizes: list[list[int]]) -> Tensor:
         """The loss of the global batch, left on the device: reading it would stall an accelerator."""

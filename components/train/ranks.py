@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,7 @@ from torch import nn
 
 from components.batches.device import pick_device
 
-# If a rank dies, its connections close and the others end at once. This limit is for a rank that hangs.
-SILENCE = datetime.timedelta(minutes=15)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def any(self, *said: bool) -> list[bool]:
-        """For each question, whether any rank says yes; the same answer on every rank."""
+    def any(self, said: bool) -> bool:
+        """Whether any rank says yes; the same answer on every rank."""
         if self.count == 1:
-            return list(said)
-        answers = torch.tensor(said, dtype=torch.int32, device=self.device)
-        dist.all_reduce(answers, dist.ReduceOp.MAX)
-        return [bool(answer) for answer in answers.tolist()]
+            return said
+        answer = torch.tensor(said, dtype=torch.int32, device=self.device)
+        dist.all_reduce(answer, dist.ReduceOp.MAX)
+        return bool(answer.item())
 
     def share_buffers(self, module: nn.Module) -> None:
         """Rank 0's running statistics on every rank. The item table is a buffer too, but the same everywhere."""
@@ -50,6 +49,11 @@ class Ranks:
             return values
         return np.concatenate(self.gather_objects(values))
 
+    def of_first(self, value: Answer) -> Answer:
+        """What the first rank says, on every rank."""
+        answer: Answer = self.gather_objects(value)[0]
+        return answer
+
     def gather_objects(self, value: Any) -> list[Any]:
         if self.count == 1:
             return [value]
@@ -58,15 +62,24 @@ class Ranks:
         return gathered
 
 
+def is_lost_contact(error: RuntimeError) -> bool:
+    """Whether a collective failed because another rank, its host or the network is gone."""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)  # gloo has no exception of its own
+
+
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
-    """Joins the group that the environment names (RANK, WORLD_SIZE and LOCAL_RANK, set by torchrun)."""
+def joined(device: str, silence: datetime.timedelta) -> Iterator[Ranks]:
+    """Joins the group that the environment names (RANK, WORLD_SIZE and LOCAL_RANK, set by torchrun).
+
+    A rank that dies closes its connections, which ends the others at once. A host that loses its power or its network
+    closes nothing: then the others wait for `silence` and end.
+    """
     rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if count == 1:
         yield Ranks(0, 1, chosen)
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=SILENCE)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=silence)
     try:
         yield Ranks(rank, count, chosen)
     finally:

@@ -6,6 +6,7 @@ A file is called `<step>-<first half of its sha256>.pt`, so that one rename publ
 import hashlib
 import logging
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -48,14 +49,23 @@ class Snapshots:
         self._prune()
         return path
 
-    def read_newest(self) -> dict[str, Any] | None:
-        """The newest snapshot whose checksum holds; a damaged one is named in a warning and passed over."""
+    def newest(self) -> str | None:
+        """The name of the newest snapshot whose checksum holds; a warning names a damaged one, which is passed over."""
         for path in reversed(self.paths()):
-            if sha256_file(path).startswith(path.stem.partition("-")[2]):
-                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                return state
+            if _is_intact(path):
+                return path.name
             _log.warning("checkpoint %s is damaged (its checksum does not match): using the one before it", path)
         return None
+
+    def read(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        if not (path.is_file() and _is_intact(path)):
+            raise StepError(
+                f"{platform.node()} does not see the checkpoint {path} from which the first process continues: every "
+                "host of a training must be given the same shared folder; check the volume, then run again"
+            )
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
 
     def paths(self) -> list[Path]:
         """Oldest first."""
@@ -90,6 +100,10 @@ class _HashingFile:
 
     def digest(self) -> str:
         return self._sha256.hexdigest()[:DIGITS]
+
+
+def _is_intact(path: Path) -> bool:
+    return sha256_file(path).startswith(path.stem.partition("-")[2])
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,6 @@ ClusterTrainingRuntime that `train.runtime` names says what the pods run, with h
 that lost a pod is restarted. This is the only module that imports the Kubeflow SDK.
 """
 
-import collections
 import logging
 import os
 import threading
@@ -28,7 +27,9 @@ from components.train.watch import OnMetrics, hand_on
 
 COMPLETE, FAILED = "Complete", "Failed"
 FIRST_NODE = "node-0"
-LAST_LINES = 30  # of the first pod's log, shown when the job fails
+LAST_LINES = 30  # of a pod's log, shown when no process gave a cause
+LAST_CAUSES = 5
+LOST = "lost the other processes"  # how a worker says it
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 CONFLICT = 409  # the API server has an object of that name
 MINUTES_VARIABLE = "MMCTR_STEP_MINUTES"  # the step's time limit, see components/harness.py
@@ -59,7 +60,7 @@ def run_trainjob(
             hand_on(metrics, on_metrics)
             return (job.folder / "failure.json").is_file()
 
-        status, lines = _follow(client, name, needs_a_person, poll_seconds)
+        status = _follow(client, name, needs_a_person, poll_seconds)
     except (SystemExit, KeyboardInterrupt):  # the first is what SIGTERM becomes in a step, see components/harness.py
         _log.warning("cancelled: deleting TrainJob %s; its last checkpoint stays in %s", name, job.folder)
         client.delete_job(name)
@@ -67,7 +68,7 @@ def run_trainjob(
     if status not in (COMPLETE, FAILED):
         client.delete_job(name)
     if status != COMPLETE or not job.finished:
-        _fail(client, job, name, status, lines)
+        _fail(client, job, name, status)
 
 
 def _submit(client: TrainerClient, job: Job, name: str) -> None:
@@ -141,11 +142,8 @@ def _wait_until_gone(client: TrainerClient, name: str, seconds: float = 120.0) -
     )
 
 
-def _follow(
-    client: TrainerClient, name: str, needs_a_person: Callable[[], bool], poll_seconds: float
-) -> tuple[str, list[str]]:
-    """The job's last status, and the last lines of its first pod; followed to its end, or until a person is needed."""
-    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+def _follow(client: TrainerClient, name: str, needs_a_person: Callable[[], bool], poll_seconds: float) -> str:
+    """The job's last status; followed to its end, or until a person is needed."""
     reader: threading.Thread | None = None
     told = ""
     while True:
@@ -156,25 +154,24 @@ def _follow(
         started = any(node.name == FIRST_NODE and node.status not in (None, "Pending") for node in found.steps)
         if started and (reader is None or not reader.is_alive()) and told not in (COMPLETE, FAILED):
             # A pod that was replaced has a log of its own.
-            reader = threading.Thread(target=_stream, args=(client, name, last), daemon=True)
+            reader = threading.Thread(target=_stream, args=(client, name), daemon=True)
             reader.start()
         if needs_a_person() or told in (COMPLETE, FAILED):
             if reader is not None:
                 reader.join(10.0)
-            return told, list(last)
+            return told
         time.sleep(poll_seconds)
 
 
-def _stream(client: TrainerClient, name: str, last: "collections.deque[str]") -> None:
+def _stream(client: TrainerClient, name: str) -> None:
     try:
         for line in client.get_job_logs(name, step=FIRST_NODE, follow=True):
-            last.append(line)
             _log.info("%s", line)
     except RuntimeError as error:
         _log.warning("the log of TrainJob %s broke off: %s", name, _cause(error))
 
 
-def _fail(client: TrainerClient, job: Job, name: str, status: str, lines: list[str]) -> NoReturn:
+def _fail(client: TrainerClient, job: Job, name: str, status: str) -> NoReturn:
     if (job.folder / "failure.json").is_file():
         raise StepError(read_json(job.folder / "failure.json")["message"])
     if status == COMPLETE:
@@ -182,13 +179,27 @@ def _fail(client: TrainerClient, job: Job, name: str, status: str, lines: list[s
             f"TrainJob {name} is complete, but {job.results} is not there: mount the same volume at the same "
             f"path in the step's pod and in runtime {job.recipe.train.runtime}"
         )
-    lines = lines or _log_of(client, name)
-    raise StepError(f"TrainJob {name} failed; the last lines of its first pod:\n" + "\n".join(lines or ["(no log)"]))
+    pods = [node.name for node in _read(lambda: client.get_job(name)).steps]
+    raise StepError(f"TrainJob {name} failed:\n" + "\n".join(causes({pod: _log_of(client, name, pod) for pod in pods})))
 
 
-def _log_of(client: TrainerClient, name: str) -> list[str]:
+def causes(logs: dict[str, list[str]]) -> list[str]:
+    """Why a job failed, from the logs of its pods: the causes that its processes gave, else how a log ended.
+
+    A process that lost the others does not know why. So it is heard last, and the log of a pod without one first.
+    """
+    said = [f"{pod}: {line}" for pod, lines in logs.items() for line in lines if line.startswith("ERROR ")]
+    known = list(dict.fromkeys(line for line in said if LOST not in line))
+    if known:
+        return known[:LAST_CAUSES]
+    ends = {pod: lines for pod, lines in logs.items() if not any(LOST in line for line in lines)}
+    pod, lines = next(iter((ends or logs).items()), ("no pod", []))
+    return [*said[:LAST_CAUSES], f"the last lines of {pod}:", *(lines[-LAST_LINES:] or ["(no log)"])]
+
+
+def _log_of(client: TrainerClient, name: str, pod: str) -> list[str]:
     try:
-        return list(client.get_job_logs(name, step=FIRST_NODE))[-LAST_LINES:]
+        return list(client.get_job_logs(name, step=pod))
     except RuntimeError as error:
         return [f"(its log can't be read: {_cause(error)})"]
 

@@ -69,17 +69,21 @@ class TrainingWatch:
             self._bar.advance(rows)
         if state.step % max(1, self.steps_an_epoch // REPORTS_AN_EPOCH) == 0:
             self._report(state)
-        due, leaving = self._looked_up(state)
-        if due or leaving:
+        if self._checkpoint_due(state):
             self._checkpoint(state)
-        if leaving:
-            raise SystemExit(128 + signal.SIGTERM)
+        if self.ranks.count == 1 or state.total_steps % CLOCK_EVERY == 0:
+            self._leave_if_asked(state)
 
     def validate(self, state: TrainState) -> dict[str, float]:
         """Exact: every rank scores its part, the metrics are computed over all rows."""
         self.ranks.share_buffers(state.ranker)
         mine = np.arange(self.ranks.rank, len(self.valid), self.ranks.count)
-        probabilities = self.ranks.gather(score(state.ranker, self.valid, VALID_BATCH, self.ranks.device, mine))
+        scores = []
+        for first in range(0, math.ceil(len(self.valid) / self.ranks.count), VALID_BATCH):
+            self._leave_if_asked(state)
+            part = mine[first : first + VALID_BATCH]
+            scores.append(score(state.ranker, self.valid, VALID_BATCH, self.ranks.device, part))
+        probabilities = self.ranks.gather(np.concatenate(scores))
         labels = self.ranks.gather(self.valid.label[mine])
         if not np.isfinite(probabilities).all():
             raise StepError(f"epoch {state.epoch}: the model gives scores that are not finite; {_REMEDY}")
@@ -110,15 +114,20 @@ class TrainingWatch:
         state.seconds += now - self._ticked_at
         self._ticked_at = now
 
-    def _looked_up(self, state: TrainState) -> tuple[bool, bool]:
-        """Whether a checkpoint is due, and whether the training must leave, because one of its pods must."""
+    def _checkpoint_due(self, state: TrainState) -> bool:
         config = self.job.recipe.train
-        due = bool(config.checkpoint_steps) and state.total_steps % config.checkpoint_steps == 0
+        if config.checkpoint_steps and state.total_steps % config.checkpoint_steps == 0:
+            return True
         if state.total_steps % CLOCK_EVERY and self.ranks.count > 1:
-            return due, False
+            return False
         late = self.ranks.first and time.monotonic() - self._saved_at > 60 * config.checkpoint_minutes
-        late, leaving = self.ranks.any(late, self.leaving)
-        return due or late, leaving
+        return self.ranks.any(late)
+
+    def _leave_if_asked(self, state: TrainState) -> None:
+        """Ends the training with a checkpoint, on all ranks, because the pod of one of them must go."""
+        if self.ranks.any(self.leaving):
+            self._checkpoint(state)
+            raise SystemExit(128 + signal.SIGTERM)
 
     def _checkpoint(self, state: TrainState) -> None:
         saved = state.to_dict(self.ranks)

@@ -5,6 +5,7 @@ Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOL
 
 import argparse
 import dataclasses
+import datetime
 import json
 import logging
 import os
@@ -26,10 +27,10 @@ from components.errors import StepError
 from components.process.lifeline import kill_when_starter_dies
 from components.storage.files import write_json
 from components.train import arithmetic
-from components.train.job import Job, open_job
+from components.train.job import Job, open_job, written_or_reason
 from components.train.loop import Data, fit
 from components.train.objective import Objective, Optimiser
-from components.train.ranks import Ranks, joined
+from components.train.ranks import Ranks, is_lost_contact, joined
 from components.train.sampler import Sampler
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
@@ -37,6 +38,10 @@ from components.train.watch import OnMetrics, TrainingWatch
 from model.ranker import Ranker
 
 NEEDS_A_PERSON = 2
+LOST_CONTACT = (
+    "lost the other processes: one of them or its host died, or the network was cut for longer than "
+    "train.silence_minutes = {minutes:g}; the training continues from its last checkpoint when it is started again"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +52,8 @@ def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None
     With `leave_on_sigterm`, as in a process of its own, SIGTERM writes a checkpoint first: a pod whose node is drained
     has a minute or two to go.
     """
-    with joined(job.recipe.train.device) as ranks:
+    train = job.recipe.train
+    with joined(train.device, datetime.timedelta(minutes=train.silence_minutes)) as ranks:
         _check_ranks(job, ranks)
         arithmetic.set_up(ranks.device)
         train_rows, valid_rows = job.rows()
@@ -66,16 +72,19 @@ def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None
 
 
 def _resume(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks) -> None:
-    saved = snapshots.read_newest()
-    if saved is None:
+    """The first rank chooses the checkpoint: of a shared folder, another host may see an older state for a while."""
+    name = ranks.of_first(snapshots.newest() if ranks.first else None)
+    if name is None:
         return
+    saved = snapshots.read(name)
     best = saved["plateau"]["best_epoch"]
-    if job.holds_best(best, saved["best_sha256"]):
+    if ranks.of_first(ranks.first and job.holds_best(best, saved["best_sha256"])):
         state.restore(saved, ranks)
         _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
     else:
         _log.warning("%s is missing or damaged: training starts from the beginning", job.best(best))
-        snapshots.clear()
+        if ranks.first:
+            snapshots.clear()
 
 
 def _check_ranks(job: Job, ranks: Ranks) -> None:
@@ -155,15 +164,24 @@ def main(arguments: list[str] | None = None) -> int:
     job = open_job(folder)
 
     def append(step: int, metrics: dict[str, float]) -> None:
-        with job.metrics.open("a") as file:
+        with written_or_reason(job.metrics), job.metrics.open("a") as file:
             file.write(json.dumps({"step": step, "metrics": metrics}) + "\n")
 
     try:
         run(job, append, leave_on_sigterm=True)
     except StepError as error:
         _log.error("%s", error)
-        write_json(folder / "failure.json", {"message": str(error)})
+        try:
+            write_json(folder / "failure.json", {"message": str(error)})
+        except OSError as unwritable:  # the step then has the log alone
+            _log.warning("%s can't be written: %s", folder, unwritable)
         return NEEDS_A_PERSON
+    except RuntimeError as error:
+        if not is_lost_contact(error):
+            raise
+        minutes = job.recipe.train.silence_minutes
+        _log.error("%s (%s, %s)", LOST_CONTACT.format(minutes=minutes), platform.node(), str(error).splitlines()[0])
+        return 1
     return 0
 
 

@@ -1,24 +1,28 @@
 """A training that is killed at any step, and started again, ends with the same weights bit for bit."""
 
 import errno
+import functools
 import logging
 import os
+import platform
 import random
 import resource
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.artifacts import Artifacts
+from components.batches import scoring
 from components.errors import StepError
 from components.storage.files import read_json
 from components.train import snapshots as snapshots_module
-from components.train import worker
+from components.train import watch, worker
 from components.train.job import Job
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
-from components.train.watch import CLOCK_EVERY, TrainingWatch
+from components.train.watch import TrainingWatch
 from tests.forked_ranks import results_of, run_ranks
 from tests.tiny_training import MODEL, recipe, write_inputs, written_job
 
@@ -32,8 +36,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-def make_job(inputs: Artifacts, work: Path, ranks: int = 1, id_optimizer: str = "adam") -> Job:
-    settings = {"processes": ranks, "launcher": "torchrun", "checkpoint_steps": 3, "id_optimizer": id_optimizer}
+def make_job(
+    inputs: Artifacts, work: Path, ranks: int = 1, id_optimizer: str = "adam", checkpoint_steps: int = 3
+) -> Job:
+    settings = {
+        "processes": ranks,
+        "launcher": "torchrun",
+        "checkpoint_steps": checkpoint_steps,
+        "id_optimizer": id_optimizer,
+    }
     return written_job(inputs, recipe(MODEL, **settings), work)
 
 
@@ -60,6 +71,15 @@ def test_killed_at_random_steps_ends_bit_identical(
     assert results_of(broken) == results_of(whole)
 
 
+def test_more_than_two_ranks_add_up_in_the_same_order_after_a_restart(inputs: Artifacts, tmp_path: Path) -> None:
+    """With two, a sum has only one order. DistributedDataParallel packs the first step's gradients in its own way."""
+    whole, broken = make_job(inputs, tmp_path / "whole", 3), make_job(inputs, tmp_path / "broken", 3)
+    assert run_ranks(whole, 3) == [0] * 3
+    run_ranks(broken, 3, kill_at=5)
+    assert run_ranks(broken, 3) == [0] * 3
+    assert results_of(broken) == results_of(whole)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_asked_to_end_it_writes_a_checkpoint_first(inputs: Artifacts, tmp_path: Path, ranks: int) -> None:
     """Kubernetes sends SIGTERM to a pod that must go; torchrun hands it on. One of two ranks is enough."""
@@ -79,10 +99,67 @@ def test_asked_to_end_it_writes_a_checkpoint_first(inputs: Artifacts, tmp_path: 
 
     assert set(run_ranks(broken, ranks, before=ask_at_step_five)) == {128 + signal.SIGTERM}
     saved = Snapshots(broken.folder / "snapshots").paths()[-1]
-    # Several ranks ask one another at every sixteenth step.
-    assert int(saved.name.split("-")[0]) == (5 if ranks == 1 else CLOCK_EVERY)
+    # Several ranks ask one another at every sixteenth step, and before they score the valid split.
+    assert int(saved.name.split("-")[0]) == (5 if ranks == 1 else STEPS // 2)
     assert run_ranks(broken, ranks) == [0] * ranks
     assert results_of(broken) == results_of(whole)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_asked_to_end_while_it_scores_the_valid_split_it_does_not_wait_for_the_end(
+    inputs: Artifacts, tmp_path: Path, ranks: int
+) -> None:
+    """Scoring a large split takes longer than a pod has to go, and the epoch would be lost."""
+    whole, broken = (make_job(inputs, tmp_path / name, ranks, checkpoint_steps=0) for name in ("whole", "broken"))
+    assert run_ranks(whole, ranks) == [0] * ranks
+
+    def ask_at_the_second_batch() -> None:
+        watch.VALID_BATCH = 20
+        scored, calls = scoring.score, 0
+
+        def asked(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2 and int(os.environ["RANK"]) == ranks - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            assert calls < 4, "it goes on scoring"
+            return scored(*arguments)
+
+        watch.score = asked  # type: ignore[assignment, attr-defined]
+
+    assert set(run_ranks(broken, ranks, before=ask_at_the_second_batch)) == {128 + signal.SIGTERM}
+    assert [int(path.name.split("-")[0]) for path in Snapshots(broken.folder / "snapshots").paths()] == [STEPS // 2]
+    assert run_ranks(broken, ranks) == [0] * ranks
+    assert results_of(broken) == results_of(whole)
+
+
+def test_a_host_that_sees_an_older_folder_continues_where_the_first_one_does(inputs: Artifacts, tmp_path: Path) -> None:
+    """A network file system may list a new file on one host later than on another."""
+    whole, broken = make_job(inputs, tmp_path / "whole", 2), make_job(inputs, tmp_path / "broken", 2)
+    assert run_ranks(whole, 2) == [0, 0]
+    run_ranks(broken, 2, kill_at=8)
+    assert len(Snapshots(broken.folder / "snapshots").paths()) == 2
+
+    def list_the_older_one_alone() -> None:
+        paths = Snapshots.paths
+        if os.environ["RANK"] == "1":
+            Snapshots.paths = lambda self: paths(self)[:1]  # type: ignore[method-assign]
+
+    assert run_ranks(broken, 2, before=list_the_older_one_alone) == [0, 0]
+    assert results_of(broken) == results_of(whole)
+
+
+def test_a_host_without_the_shared_folder_is_named(inputs: Artifacts, tmp_path: Path) -> None:
+    broken = make_job(inputs, tmp_path, 2)
+    run_ranks(broken, 2, kill_at=8)
+
+    def look_elsewhere() -> None:
+        if os.environ["RANK"] == "1":
+            Snapshots.read = functools.partial(Snapshots.read, Snapshots(tmp_path))  # type: ignore[method-assign]
+
+    assert run_ranks(broken, 2, before=look_elsewhere)[1] == worker.NEEDS_A_PERSON
+    message = read_json(broken.folder / "failure.json")["message"]
+    assert message.startswith(f"{platform.node()} does not see the checkpoint")
 
 
 @pytest.mark.parametrize("moment", ["before the first checkpoint", "while a checkpoint is written", "at the rename"])
@@ -120,9 +197,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     newest.write_bytes(content[:-100] if damage == "cut" else content)
 
     with caplog.at_level(logging.WARNING):
-        saved = Snapshots(broken.folder / "snapshots").read_newest()
-    assert saved is not None
-    assert saved["total_steps"] == int(older.name.split("-")[0])
+        assert Snapshots(broken.folder / "snapshots").newest() == older.name
     assert f"checkpoint {newest} is damaged" in caplog.text
 
     assert run_ranks(broken) == [0]
@@ -155,7 +230,9 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in (9, 10, 11):
         snapshots.write(step, {"total_steps": step})
     assert [int(path.name.split("-")[0]) for path in snapshots.paths()] == [10, 11]
-    assert snapshots.read_newest() == {"total_steps": 11}
+    newest = snapshots.newest()
+    assert newest is not None
+    assert snapshots.read(newest) == {"total_steps": 11}
 
 
 @pytest.mark.parametrize("damage", ["bit", "missing"])

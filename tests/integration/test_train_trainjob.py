@@ -18,7 +18,7 @@ from components.run_config import RunConfig
 from components.settings import to_dict
 from components.tracking.ending import STEP
 from components.tracking.runs import run_for
-from components.train import trainjob
+from components.train import trainjob, worker
 from components.train.job import Job
 from components.train.trainjob import run_trainjob
 from tests.tiny_training import recipe, write_inputs, written_job
@@ -67,7 +67,7 @@ def name_of(job: Job) -> str:
 
 def test_a_job_is_submitted_followed_and_finished(job: Job, api: TrainerApi, caplog: pytest.LogCaptureFixture) -> None:
     script(api, job, "Complete")
-    api.log = ["epoch 1", "epoch 2"]
+    api.logs = [["epoch 1", "epoch 2"]]
     with caplog.at_level("INFO"):
         assert run(job, api) == [(7, {"train_loss": 0.5})]
     spec: dict[str, Any] = api.jobs[name_of(job)]["spec"]
@@ -94,11 +94,40 @@ def test_a_job_is_submitted_followed_and_finished(job: Job, api: TrainerApi, cap
 
 def test_a_failed_job_ends_with_its_pods_last_lines(job: Job, api: TrainerApi) -> None:
     script(api, job, "Failed", finished=False)
-    api.log = [f"line {n}" for n in range(100)] + ["CUDA out of memory"]
-    with pytest.raises(
-        StepError, match=r"(?s)failed; the last lines of its first pod:\nline 71\n.*\nCUDA out of memory$"
-    ):
+    api.logs = [[f"line {n}" for n in range(100)] + ["CUDA out of memory"]]
+    with pytest.raises(StepError, match=r"(?s)failed:\nthe last lines of node-0:\nline 71\n.*\nCUDA out of memory$"):
         run(job, api)
+
+
+LOST = f"ERROR {worker.LOST_CONTACT.format(minutes=15)}"
+
+
+@pytest.mark.parametrize(
+    ("logs", "expected"),
+    [
+        pytest.param(
+            [[LOST, "torchrun"], ["ERROR no room", "ERROR no room", "torchrun"]], ["node-1: ERROR no room"], id="given"
+        ),
+        pytest.param(
+            [[LOST, "torchrun"], ["MemoryError", "torchrun"]],
+            [f"node-0: {LOST}", "the last lines of node-1:", "MemoryError", "torchrun"],
+            id="a-crash",
+        ),
+        pytest.param(
+            [[LOST, "exitcode -9"], [LOST, "exitcode 1"]],
+            [f"node-0: {LOST}", f"node-1: {LOST}", "the last lines of node-0:", LOST, "exitcode -9"],
+            id="all-lost-one",
+        ),
+    ],
+)
+def test_the_cause_comes_from_the_pod_that_knows_it(
+    job: Job, api: TrainerApi, logs: list[list[str]], expected: list[str]
+) -> None:
+    script(api, job, "Failed", finished=False)
+    api.logs = logs
+    with pytest.raises(StepError) as failed:
+        run(job, api)
+    assert str(failed.value).splitlines()[1:] == expected
 
 
 def test_a_reason_that_the_worker_gave_is_the_reason_of_the_step(job: Job, api: TrainerApi) -> None:

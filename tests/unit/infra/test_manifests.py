@@ -109,6 +109,13 @@ def test_the_platform_holds_what_it_needs(built: dict[str, Objects]) -> None:
     } <= names
 
 
+def test_torchrun_ends_its_processes_before_kubernetes_ends_torchrun(built: dict[str, Objects]) -> None:
+    (runtime,) = [found for found in built["prod"] if found["kind"] == "ClusterTrainingRuntime"]
+    pod = runtime["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    variables = {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
+    assert 30 < int(variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]) < pod["terminationGracePeriodSeconds"]
+
+
 def test_every_alert_names_a_page_that_is_there(built: dict[str, Objects]) -> None:
     rules = find(built["prod"], "PrometheusRule mmctr")["spec"]["groups"][0]["rules"]
     headings = {

@@ -11,6 +11,7 @@ import torch
 
 from components.errors import StepError
 from components.train.snapshots import Snapshots
+from tests.tiny_training import newest_of
 
 
 def state(number: int) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def test_the_two_newest_are_kept_and_the_newest_is_read(tmp_path: Path) -> None:
     snapshots = written(tmp_path, 9, 10, 100)
     assert names(snapshots) == [10, 100], "by number, not by text"
     assert len(list(tmp_path.iterdir())) == 2, "nothing else lies about"
-    newest = snapshots.read_newest()
+    newest = newest_of(snapshots)
     assert newest is not None
     assert newest["step"] == 100
     assert torch.equal(newest["weights"], torch.full((4,), 100.0))
@@ -53,17 +54,17 @@ def test_a_damaged_snapshot_is_named_and_the_one_before_is_read(
     content[len(content) // 2] ^= 1
     newest.write_bytes({"flipped": bytes(content), "cut": bytes(content[:-1]), "empty": b""}[damage])
     with caplog.at_level(logging.WARNING):
-        found = snapshots.read_newest()
+        found = newest_of(snapshots)
     assert found is not None
     assert found["step"] == 1
     assert f"{newest} is damaged" in caplog.text
 
 
 def test_without_a_good_snapshot_there_is_none(tmp_path: Path) -> None:
-    assert Snapshots(tmp_path / "none").read_newest() is None
+    assert newest_of(Snapshots(tmp_path / "none")) is None
     snapshots = written(tmp_path, 1)
     snapshots.paths()[0].write_bytes(b"noise")
-    assert snapshots.read_newest() is None
+    assert newest_of(snapshots) is None
 
 
 @pytest.mark.parametrize("earlier", [True, False])

@@ -13,7 +13,7 @@ from components.train.ranks import Ranks
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
 from components.train.watch import TrainingWatch
-from tests.tiny_training import MODEL, TRAIN, recipe
+from tests.tiny_training import MODEL, TRAIN, newest_of, recipe
 
 ONE = Ranks(0, 1, torch.device("cpu"))
 
@@ -100,7 +100,7 @@ def trained(job: Job, snapshots: Path, *, stop: bool) -> TrainState:
     kept = Snapshots(snapshots)
     kind = StoppingWatch if stop else TrainingWatch
     watch = kind(job, ONE, len(rows), data.sampler.steps, valid, kept, lambda *_: None)
-    if saved := kept.read_newest():
+    if saved := newest_of(kept):
         state.restore(saved, ONE)
     fit(state, data, optimiser, config, watch)
     return state
@@ -110,7 +110,7 @@ def test_a_training_that_went_on_from_a_snapshot_is_the_same_bit_for_bit(job: Jo
     whole = trained(job, tmp_path / "whole", stop=False)
     with pytest.raises(StoppedError):
         trained(job, tmp_path / "broken", stop=True)
-    begun = Snapshots(tmp_path / "broken").read_newest()
+    begun = newest_of(Snapshots(tmp_path / "broken"))
     assert begun is not None
     assert (begun["total_steps"], begun["epoch"], begun["step"], begun["rows"]) == (15, 1, 4, whole_rows(job, 4))
     assert begun["best_sha256"] == whole.best_sha256 or begun["plateau"]["best_epoch"] == 0
