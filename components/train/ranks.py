@@ -16,6 +16,8 @@ from torch import nn
 from components.batches.device import pick_device
 
 Answer = TypeVar("Answer")
+# gloo raises RuntimeError alone. Most of its messages name its source file; one about a silent peer does not.
+_SIGNS_OF_GLOO = ("/gloo/", "Application timeout caused pair closure")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Ranks:
 
 def is_lost_contact(error: RuntimeError) -> bool:
     """Whether a collective failed because another rank, its host or the network is gone."""
-    return isinstance(error, dist.DistError) or "/gloo/" in str(error)  # gloo has no exception of its own
+    return isinstance(error, dist.DistError) or any(sign in str(error) for sign in _SIGNS_OF_GLOO)
 
 
 @contextmanager
