@@ -74,7 +74,7 @@ class Objective(nn.Module):
         return torch.cat(parts)
 
 
-def _average_each(ranks: int, bucket: Any) -> torch.futures.Future[Tensor]:
+def _average_each(ranks: int, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
     """Averages each gradient by itself, so that a training that continues from a checkpoint gives the same bits.
 
     DistributedDataParallel packs the gradients of the first step after a start into other buckets than those of later
