@@ -105,3 +105,49 @@ def test_the_same_vectors_are_the_same_shard(tmp_path: Path) -> None:
     with VectorCache(tmp_path) as cache:
         assert cache.put("a", entries(0, 3), 3) == cache.put("a", entries(0, 3), 3)
         assert len(cache.room("a").shards) == 1
+
+
+def test_a_shard_in_the_room_of_another_variant_is_moved_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its bytes match its name, and its keys are right; its vectors are of another encoder."""
+    with VectorCache(tmp_path) as cache:
+        name = cache.put("a", entries(0, 3), 3)
+    (tmp_path / "b").mkdir()
+    strange = tmp_path / "b" / Path(name).name
+    strange.write_bytes((tmp_path / name).read_bytes())
+    with VectorCache(tmp_path) as cache:
+        assert cache.room("b").places == {}
+        assert cache.damaged == [f"b/{Path(name).name}"]
+    assert "its vectors are of a" in caplog.text
+    assert not strange.exists()
+    assert len(list(strange.parent.glob("*.damaged-*"))) == 1
+
+
+def test_a_kept_projection_comes_back_and_a_damaged_one_does_not(tmp_path: Path) -> None:
+    with VectorCache(tmp_path) as cache:
+        assert cache.recall("projection-abc") is None
+        cache.keep("projection-abc", b"numbers")
+        cache.keep("projection-abcd", b"others")
+        assert cache.recall("projection-abc") == b"numbers"
+    (path,) = tmp_path.glob("projection-abc-*.npz")
+    path.write_bytes(b"numberz")
+    with VectorCache(tmp_path) as cache:
+        assert cache.recall("projection-abc") is None
+        assert cache.damaged == [path.name]
+        cache.keep("projection-abc", b"numbers")
+        assert cache.recall("projection-abc") == b"numbers"
+
+
+def test_the_first_vector_of_a_key_stays_and_rows_without_a_key_are_left_alone(tmp_path: Path) -> None:
+    key = content_key(b"x")
+    with VectorCache(tmp_path) as cache:
+        for value in (1.0, 2.0):
+            cache.put("a", [CachedVector(key, np.full(2, value, np.float32))], 2)
+        room = cache.room("a")
+        assert room.places == {key: (0, 0)}
+        into = np.full((3, 2), 9, np.float32)
+        room.gather([None, key, None], into)
+        assert into.tolist() == [[9, 9], [1, 1], [9, 9]]
+        assert room.dimension == 2
+        assert cache.room("empty").dimension == 0

@@ -114,6 +114,8 @@ def test_each_card_says_what_scikit_learn_says(metrics: Any) -> None:
         assert card["auc"]["value"] == pytest.approx(roc_auc_score(scored.labels, score))
         assert card["log_loss"] == pytest.approx(log_loss(scored.labels, score))
         assert card["log_loss_gain"] == pytest.approx(1 - log_loss(scored.labels, score) / guessing)
+        shown = np.argsort(-score)[: round(0.1 * len(score))]
+        assert card["operating_point"]["precision"] == pytest.approx(scored.labels[shown].mean())
         assert card["mean_score"] == pytest.approx(score.mean())
         assert card["click_rate"] == pytest.approx(rate)
         bins = np.digitize(score, [0.2, 0.4, 0.6, 0.8])

@@ -8,7 +8,7 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from components.statistics.auc import auc_influence, aucs_of_users, checked
-from components.statistics.bootstrap import WeightedAuc, bootstrap_users
+from components.statistics.bootstrap import Bootstrap, WeightedAuc, bootstrap_users
 from components.statistics.calibration import log_loss, reliability_curve
 from components.statistics.click_rate import click_rates
 from components.statistics.intervals import (
@@ -153,6 +153,16 @@ def test_a_redraw_without_a_user_of_both_kinds_has_no_grouped_auc() -> None:
     assert 0.15 < without.mean() < 0.35, "one in four redraws leaves user 0 out"
     assert (found.grouped[~without, 0] == 1.0).all()
     np.testing.assert_array_equal(np.isnan(found.aucs[:, 0]), without)
+
+
+def test_each_estimate_of_a_bootstrap_is_of_its_own_models() -> None:
+    """Two models whose AUC and grouped AUC are drawn apart."""
+    random = np.random.default_rng(9)
+    aucs, grouped = random.normal(size=(200, 2)), random.normal(size=(200, 2)) * 3
+    bootstrap = Bootstrap(aucs, grouped, users=10)
+    assert bootstrap.difference(0.1, 0, 1, 0.9) == percentile_estimate(0.1, aucs[:, 0] - aucs[:, 1], 0.9)
+    assert bootstrap.grouped_difference(0.1, 1, 0, 0.8) == percentile_estimate(0.1, grouped[:, 1] - grouped[:, 0], 0.8)
+    assert bootstrap.grouped_estimate(0.1, 1, 0.9) == percentile_estimate(0.1, grouped[:, 1], 0.9)
 
 
 def test_a_users_own_auc_needs_both_kinds_of_row() -> None:
