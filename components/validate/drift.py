@@ -1,6 +1,6 @@
 """How far the data has moved from what the champion was trained on."""
 
-import binascii
+import logging
 import zlib
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,15 @@ import numpy as np
 
 from components.dataset import layout
 from components.dataset.item_ids import unpack_ids
-from components.errors import StepError
+from components.errors import StepError, one_line
 from components.storage.files import read_json
 from components.validate.catalogue import Catalogue
 from components.validate.measured import Line, Measured
 from components.validate.rows import SplitRows
 from components.validate.statistics import FORMAT, item_counts, tag_counts
 
+_log = logging.getLogger(__name__)
+_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, zlib.error)  # what reading damaged statistics may raise
 _FAR = 1e6  # the distance of vectors of another width: JSON has no infinity
 
 
@@ -33,32 +35,41 @@ def ks(before: list[int], now: list[int]) -> float:
     return float(np.abs(a - b).max())
 
 
-def champion_statistics(champion: Path) -> dict[str, Any] | None:
-    """None when there is no champion yet."""
-    if read_json(champion / "champion.json").get("version") is None:
-        return None
-    statistics = read_json(champion / "package" / "statistics.json")
-    if statistics.get("format") != FORMAT or "train" not in statistics:
-        raise StepError(
-            f"{champion}/package/statistics.json has format {statistics.get('format')!r}, this version reads {FORMAT}: "
-            "approve a model trained by this version, or delete the champion's alias to start anew"
-        )
-    return dict(statistics)
-
-
 def measure_drift(
-    before: dict[str, Any] | None,
-    now: dict[str, Any],
-    train: SplitRows | None,
-    catalogue: Catalogue,
-    measured: Measured,
+    champion: Path, now: dict[str, Any], train: SplitRows | None, catalogue: Catalogue, measured: Measured
 ) -> None:
-    if before is None:
+    """A champion whose statistics cannot be used is no reason to stop: the run that replaces it must get through."""
+    version = read_json(champion / "champion.json").get("version")
+    if version is None:
         measured.missing("drift", "there is no champion yet to compare with")
         return
     if train is None or "train" not in now:
         measured.missing("drift", "train could not be read")
         return
+    try:
+        lines, shared = _compare(_statistics(champion / "package" / "statistics.json"), now, train, catalogue)
+    except (StepError, *_DAMAGED) as error:
+        reason = f"no statistics of the champion: {one_line(error)}"
+        measured.missing("drift", reason)
+        _log.warning("validate measures no drift against champion %s: %s", version, reason)
+        return
+    if not shared:
+        measured.missing("drift.embedding", "no vectors come with this data and with the champion's")
+    measured.add("drift", "feature", [{**line, "value": float(list(line.values())[2])} for line in lines])
+
+
+def _statistics(path: Path) -> dict[str, Any]:
+    statistics = read_json(path)
+    if not isinstance(statistics, dict) or statistics.get("format") != FORMAT:
+        found = statistics.get("format") if isinstance(statistics, dict) else None
+        raise StepError(f"{path} has format {found!r}, and this version of mmctr reads {FORMAT}")
+    return statistics
+
+
+def _compare(
+    before: dict[str, Any], now: dict[str, Any], train: SplitRows, catalogue: Catalogue
+) -> tuple[list[Line], list[str]]:
+    """A line for each feature, and the columns of vectors that both have."""
     old, new = before["train"], now["train"]
     lines: list[Line] = [
         {"feature": layout.LIKES, "measure": "PSI", "likes": psi(old[layout.LIKES], new[layout.LIKES])},
@@ -75,9 +86,7 @@ def measure_drift(
     for column in shared:
         distance = _distance(before["embeddings"][column], now["embeddings"][column])
         lines.append({"feature": column, "measure": "distance of means", "embedding": distance})
-    if not shared:
-        measured.missing("drift.embedding", "no vectors come with this data and with the champion's")
-    measured.add("drift", "feature", [{**line, "value": float(list(line.values())[2])} for line in lines])
+    return lines, shared
 
 
 def _named_psi(before: dict[str, Any], now: dict[str, int]) -> float:
@@ -89,10 +98,7 @@ def _named_psi(before: dict[str, Any], now: dict[str, int]) -> float:
 
 
 def _unseen(packed: str, train: SplitRows) -> float:
-    try:
-        seen = unpack_ids(packed)
-    except (binascii.Error, zlib.error, ValueError) as error:
-        raise StepError(f"the champion's statistics.json is damaged (items_seen: {error}): fetch it again") from error
+    seen = unpack_ids(packed)
     return float((~np.isin(train.items, seen)).mean()) if train.rows else 0.0
 
 

@@ -26,10 +26,8 @@ class Reading:
     statistics: dict[str, Any]
 
 
-def measure(
-    dataset: Path, before: dict[str, Any] | None, policy: ValidatePolicy, moved: frozenset[str], bar: Progress
-) -> Reading:
-    """`before` is what the champion was trained on; `moved` the columns of `rows` whose rows are moved aside."""
+def measure(dataset: Path, champion: Path, policy: ValidatePolicy, moved: frozenset[str], bar: Progress) -> Reading:
+    """`moved` names the columns of the table `rows` whose rows are moved aside."""
     measured, flagged = Measured(), Flagged(moved)
     sources = contract.open_dataset(dataset)
     catalogue = read_items(sources["item_feature"], policy.max_item_id, measured)
@@ -40,7 +38,7 @@ def measure(
     vectors = measure_vectors(sources, measured)
     measure_item_info(sources, catalogue, measured)
     bar.advance(note="content read")
-    now = _compare(splits, sources, catalogue, vectors, before, policy, measured)
+    now = _compare(splits, sources, catalogue, vectors, champion, policy, measured)
     contract.measure_files(sources, measured)
     bar.advance(note="splits and champion compared")
     return Reading(sources, measured, flagged, now)
@@ -68,7 +66,7 @@ def _compare(
     sources: dict[str, ContractFile],
     catalogue: Catalogue,
     vectors: list[Vectors],
-    before: dict[str, Any] | None,
+    champion: Path,
     policy: ValidatePolicy,
     measured: Measured,
 ) -> dict[str, Any]:
@@ -78,5 +76,5 @@ def _compare(
     shortcuts.measure_shortcuts(splits, sources["train"], catalogue, vectors, measured)
     coherence.measure_coherence(train, catalogue, vectors, measured)
     now = statistics.collect(splits, catalogue, vectors, measured)
-    drift.measure_drift(before, now, train, catalogue, measured)
+    drift.measure_drift(champion, now, train, catalogue, measured)
     return now

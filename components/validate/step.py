@@ -15,7 +15,6 @@ from components.storage.files import write_json
 from components.validate import expectations
 from components.validate.config import ValidatePolicy
 from components.validate.data_docs import write_data_docs
-from components.validate.drift import champion_statistics
 from components.validate.measure import STORIES, measure
 from components.validate.measured import Measured
 from components.validate.quarantine import write_quarantine
@@ -27,13 +26,12 @@ def validate(dataset: Path, champion: Path, policy: ValidatePolicy, out: Path) -
     """Returns the verdict that it wrote; raises StepError, after writing, when the run must stop."""
     if not dataset.is_dir():
         raise StepError(f"{dataset} is not a folder: the ingest step did not finish")
-    before = champion_statistics(champion)
     moved = {
         rule.check.column: rule.name for rule in RULES if rule.table == "rows" and policy.severity(rule) == "quarantine"
     }
     out.mkdir(parents=True, exist_ok=True)
     with progress("validate", STORIES + 1, "stories") as bar:
-        reading = measure(dataset, before, policy, frozenset(moved), bar)
+        reading = measure(dataset, champion, policy, frozenset(moved), bar)
         verdict = _judge(policy, reading.measured, write_quarantine(reading.sources, reading.flagged, moved, out))
         bar.advance(note="rules judged")
     write_json(out / "verdict.json", verdict)

@@ -1,6 +1,7 @@
 """What the step does with a finding: stop, move rows aside, warn; and what it writes, whatever it finds."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,26 +187,37 @@ def test_a_first_run_cannot_drift_and_a_second_compares(good: Good, tmp_path: Pa
 @pytest.mark.parametrize(
     ("statistics", "words"),
     [
-        ({"format": 99, "train": {}}, "has format 99"),
+        ('{"format": 99, "train": {}}', "has format 99"),
         (None, "statistics.json is missing"),
-        ({"items_seen": "not a bitmap!"}, "is damaged"),
+        ("[]", "has format None"),
+        ("{", "is not JSON"),
+        ({"items_seen": "not a bitmap!"}, "Incorrect padding|while decompressing"),
+        ({"likes_level": [1, 2]}, "shape"),
+        ({"tags": None}, "NoneType"),
     ],
-    ids=["other format", "missing", "damaged"],
+    ids=["other format", "missing", "no object", "cut", "no bitmap", "other bins", "null"],
 )
-def test_a_champion_that_cannot_be_compared_with_is_one_clear_error(
-    statistics: dict[str, Any] | None, words: str, good: Good, tmp_path: Path
+def test_a_champion_without_usable_statistics_stops_no_run(
+    statistics: dict[str, Any] | str | None, words: str, good: Good, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     champion = Path(shutil.copytree(good.champion, tmp_path / "champion"))
     path = champion / "package" / "statistics.json"
     before = read_json(path)
     if statistics is None:
         path.unlink()
-    elif "items_seen" in statistics:
-        write_json(path, {**before, "train": {**before["train"], **statistics}})
+    elif isinstance(statistics, str):
+        path.write_text(statistics)
     else:
-        write_json(path, statistics)
-    with pytest.raises(StepError, match=words):
-        validate(good.data, champion, ValidatePolicy(), tmp_path / "out")
+        write_json(path, {**before, "train": {**before["train"], **statistics}})
+    verdict = validate(good.data, champion, ValidatePolicy(), tmp_path / "out")
+    assert (verdict["passed"], verdict["status"]) == (True, "clean")
+    drift = [found for found in verdict["rules"] if found["table"] == "drift"]
+    reasons = {found["not_measured"] for found in drift}
+    assert len(drift) >= 8
+    assert len(reasons) == 1
+    assert re.fullmatch(f"no statistics of the champion: .*({words}).*", reasons.pop())
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "validate measures no drift against champion 7" in warning.message
 
 
 def test_no_dataset_is_one_clear_error(good: Good, tmp_path: Path) -> None:

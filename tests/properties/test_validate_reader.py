@@ -39,9 +39,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     return write_all(tmp_path_factory.mktemp("good"))
 
 
-def read(data: Path) -> Reading:
+def read(data: Path, champion: Path) -> Reading:
     with progress("test", STORIES, "stories") as bar:
-        return measure(data, None, ValidatePolicy(), frozenset({"duplicate", "target_in_history"}), bar)
+        return measure(data, champion, ValidatePolicy(), frozenset({"duplicate", "target_in_history"}), bar)
 
 
 @examples(80)
@@ -63,7 +63,7 @@ def test_no_damaged_bytes_crash_the_reader(good: Good, file: str, place: float, 
             "replace": junk,
         }[how]
         (data / file).write_bytes(damaged)
-        reading = read(data)
+        reading = read(data, good.no_champion)
         files = reading.measured.tables["files"].set_index("file")
         if how in ("cut", "replace") and file.endswith(".parquet"):
             assert "whole parquet file" in files.loc[file, "unreadable"]
@@ -138,7 +138,7 @@ def test_no_frame_crashes_the_reader(good: Good, frame: pa.Table, files: list[st
         data = Path(shutil.copytree(good.data, Path(folder) / "data"))
         for file in files:
             pq.write_table(frame, data / file)
-        read(data)
+        read(data, good.no_champion)
 
 
 @examples(12)

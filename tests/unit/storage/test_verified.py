@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "grown": (lambda f: (f / "empty").write_bytes(b"x"), "empty is not what was written"),
     "missing": (lambda f: (f / "rows").unlink(), "rows is missing"),
     "swapped": (_swap, "is not what was written"),
+    "a folder with a file added": (lambda f: shutil.copytree(f, f / "4711"), "4711/checked.json does not belong to it"),
     "flip in the digests": (lambda f: _flip(f / DIGESTS), "is not what was written|can't be read|is missing"),
     "a file more": (lambda f: (f / "more.json").write_text("{}"), "more.json does not belong to it"),
     "digests cut": (lambda f: os.truncate(f / DIGESTS, 20), f"{DIGESTS} can't be read"),
@@ -103,6 +105,11 @@ def test_it_is_read_once_a_day(entry: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(time, "time", lambda: now - 60)  # a clock that was set back proves nothing
     assert intact(entry)
     assert len(read) == 9
+
+
+def test_what_a_reader_is_writing_is_no_damage(entry: Path) -> None:
+    (entry / f".{CHECKED}.k3k2j1").touch()  # the scratch file of atomic_path
+    assert intact(entry)
 
 
 def test_a_spoiled_memory_of_the_last_check_is_no_proof(entry: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_column_of_any_name_is_shown_and_stops_nothing(data: Path, tmp_path: P
 
 
 def test_of_many_extra_columns_64_are_measured_and_the_others_counted(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = pq.read_table(data / "train.parquet")
     value = pa.array(np.arange(rows.num_rows) % 7)
@@ -51,7 +51,7 @@ def test_of_many_extra_columns_64_are_measured_and_the_others_counted(
 
     monkeypatch.setattr(ContractFile, "batches", noting)
     with progress("validate", STORIES + 1, "stories") as bar:
-        measured = measure(data, None, ValidatePolicy(), frozenset(), bar).measured
+        measured = measure(data, write_no_champion(tmp_path), ValidatePolicy(), frozenset(), bar).measured
     assert read == [f"extra {number}" for number in range(64)]
     named = measured.tables["baselines"]["baseline"].tolist()
     assert [name for name in named if "extra" in name] == [*read, "436 more extra columns: not measured"]
