@@ -1,7 +1,6 @@
 """A folder becomes the repository's `data/`, and `data.dvc` names it."""
 
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 
 from components.dataset.footers import check_footers
 from components.errors import StepError
+from components.ingest.git import printed
 from components.ingest.revision import DATA_FILE, resolve
 from components.ingest.staging import copy
 from components.ingest.step import contract_files, listed_files
@@ -49,10 +49,10 @@ def add_data(repository: Path, folder: Path, cache: Path, push: bool = False) ->
 
 
 def _checkout(path: Path) -> Path:
-    done = subprocess.run(["git", "-C", str(path), "rev-parse", "--show-toplevel"], capture_output=True, check=False)
-    if done.returncode:
+    top = printed(path, "rev-parse", "--show-toplevel").rstrip("\n")
+    if not top:
         raise StepError(f"{path.resolve()} is not in a git repository: run this in a clone")
-    return Path(done.stdout.decode().rstrip("\n"))
+    return Path(top)
 
 
 def _refuse_to_lose(root: Path, cache: Path) -> None:

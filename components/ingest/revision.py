@@ -1,16 +1,14 @@
 """What a revision of a repository says about its data: `data.dvc` and `.dvc/config` as git keeps them."""
 
-import hashlib
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from components.errors import StepError
-from components.storage.locks import alone
+from components.ingest.git import run_git, said
+from components.ingest.mirror import mirror
 
 DATA_FILE = "data.dvc"
 CONFIG = ".dvc/config"
@@ -27,7 +25,7 @@ class Revision:
 
     def read(self, path: str) -> bytes | None:
         """A file at this commit; None if it holds none."""
-        done = _git(self.git, "cat-file", "blob", f"{self.commit}:{path}")
+        done = run_git(self.git, "cat-file", "blob", f"{self.commit}:{path}")
         return done.stdout if done.returncode == 0 else None
 
 
@@ -74,65 +72,22 @@ def _open(repository: str, cache: Path) -> tuple[Path, Path | None]:
     if not path.is_dir():
         if "://" not in repository and ":" not in repository:
             raise StepError(f"{repository} is no folder and no URL: give the repository that holds {DATA_FILE}")
-        return _clone(repository, cache / "repositories"), None
-    top = _git(path, "rev-parse", "--show-toplevel")
+        return mirror(repository, cache / "repositories"), None
+    top = run_git(path, "rev-parse", "--show-toplevel")
     if top.returncode == 0:
         root = Path(os.fsdecode(top.stdout).rstrip("\n"))
         return root, root
-    bare = _git(path, "rev-parse", "--is-bare-repository")
+    bare = run_git(path, "rev-parse", "--is-bare-repository")
     if bare.returncode == 0 and bare.stdout.strip() == b"true":
         return path, None
     raise StepError(
-        f"{path} is not in a git repository ({_said(top)}): run from a clone, or take a plain folder with --data DIR"
+        f"{path} is not in a git repository ({said(top)}): run from a clone, or take a plain folder with --data DIR"
     )
-
-
-def _clone(url: str, folder: Path) -> Path:
-    """A bare mirror, made once and brought up to date at each call; runs at the same time wait for each other."""
-    folder.mkdir(parents=True, exist_ok=True)
-    mirror = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
-    with alone(folder / f"{mirror.name}.lock"):
-        if mirror.is_dir():
-            done = _git(mirror, "fetch", "--quiet", "--prune", "--force", "--", url, "+refs/*:refs/*")
-        else:
-            partial = mirror.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            # Not --mirror, which would write the URL, with any password in it, into the clone's config.
-            done = _git(folder, "init", "--quiet", "--bare", str(partial))
-            if done.returncode == 0:
-                done = _git(partial, "fetch", "--quiet", "--", url, "+refs/*:refs/*")
-            if done.returncode == 0:
-                head = _git(partial, "ls-remote", "--symref", "--", url, "HEAD").stdout.split()
-                if head[:1] == [b"ref:"]:
-                    _git(partial, "symbolic-ref", "HEAD", os.fsdecode(head[1]))
-                partial.rename(mirror)
-    if done.returncode:
-        raise StepError(f"{url} can't be cloned: {_said(done)}; check the address, the network and the credentials")
-    return mirror
 
 
 def _commit(git: Path, revision: str) -> str | None:
     for name in (revision, f"refs/remotes/origin/{revision}"):  # a branch that only the clone's origin has
-        done = _git(git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        done = run_git(git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode == 0:
             return done.stdout.decode().split()[-1]
     return None
-
-
-def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            check=False,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError:
-        raise StepError("git is not installed: ingest reads data revisions with it") from None
-
-
-def _said(done: "subprocess.CompletedProcess[bytes]") -> str:
-    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].removeprefix("fatal: ") if lines else "git gave no reason"

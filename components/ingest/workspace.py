@@ -2,11 +2,11 @@
 commit has.
 """
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from components.errors import StepError
+from components.ingest.git import printed
 from components.ingest.manifest import ListedFile, list_folder, manifest_md5, md5_file
 from components.ingest.revision import CONFIG, DATA_FILE
 from components.process.progress import progress
@@ -19,7 +19,7 @@ def refuse_uncommitted_pointer(checkout: Path, *files: str) -> None:
     """Refuses uncommitted changes of `data.dvc` or `.dvc/config`: the steps after this one would silently use the old
     ones.
     """
-    status = _git(checkout, "status", "--porcelain", "--", *(files or (DATA_FILE, CONFIG))).splitlines()
+    status = printed(checkout, "status", "--porcelain", "--", *(files or (DATA_FILE, CONFIG))).splitlines()
     if not status:
         return
     changed = [line[3:] for line in status]
@@ -66,10 +66,7 @@ def _commit_with(checkout: Path, md5: str) -> str | None:
     """The newest commit whose data.dvc names this folder: then the folder was not edited, but belongs to an older
     commit.
     """
-    found = _git(checkout, "log", f"-{_LOOKED_AT}", "--format=%h", f"-S{md5}.dir", "--", DATA_FILE).split()
-    return next((commit for commit in found if f"{md5}.dir" in _git(checkout, "show", f"{commit}:{DATA_FILE}")), None)
-
-
-def _git(checkout: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else ""
+    found = printed(checkout, "log", f"-{_LOOKED_AT}", "--format=%h", f"-S{md5}.dir", "--", DATA_FILE).split()
+    return next(
+        (commit for commit in found if f"{md5}.dir" in printed(checkout, "show", f"{commit}:{DATA_FILE}")), None
+    )

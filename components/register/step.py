@@ -3,7 +3,8 @@
 The order makes a kill harmless. Files are uploaded first and belong to no version; one request then creates the version
 with all its tags; the alias comes last. A second run finds by the tag `mmctr.key` what the first one finished, and
 continues from there. The key names the candidate and the champion it was compared with, not the pipeline run: an
-unchanged pipeline finds its version again.
+unchanged pipeline finds its version again. If two runs register at the same moment, the first version counts: its run
+deletes what the other uploaded, and the other finds that version.
 """
 
 import json
@@ -22,7 +23,7 @@ from components.register.package import build_package, weights_hash
 from components.storage.files import read_json, sha256_json, write_json
 from components.tracking import tags as tag
 from components.tracking.models import Models, Version
-from components.tracking.pyfunc import KEY, upload
+from components.tracking.pyfunc import KEY, delete_others, upload
 from components.tracking.runs import TrackedRun, run_for
 from components.tracking.server import NotThereError, RegistryRefusedError
 from components.tracking.tags import facts_of
@@ -71,6 +72,8 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
             version = create(models, run, package, tags, text)
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)
+    if version.model_id and version.tags.get(KEY) == tags[KEY]:
+        delete_others(run, tags[KEY], version.model_id)
     registration = _record(models, version, pipeline_run, out)
     run.set_tags(
         {
@@ -113,10 +116,15 @@ def _champion_itself(models: Models, identity: str) -> Version | None:
 
 def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, str], description: str) -> Version:
     whole = package.with_name("model")
-    model_id, address = upload(run, models.name, package, tags[KEY], whole)
-    tags = {**tags, tag.PACKAGE_HASH: package_hash(whole)}
-    models.ensure(_DESCRIPTION)
-    number = models.create(address, tags, description, run.run_id, model_id)
+    try:
+        model_id, address = upload(run, models.name, package, tags[KEY], whole)
+        tags = {**tags, tag.PACKAGE_HASH: package_hash(whole)}
+        models.ensure(_DESCRIPTION)
+        number = models.create(address, tags, description, run.run_id, model_id)
+    except NotThereError:
+        if winner := registered(models, tags[KEY]):
+            return winner  # another run of the same was faster, and deleted what this one was uploading
+        raise
     return registered(models, tags[KEY]) or models.version(number)
 
 

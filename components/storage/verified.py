@@ -17,7 +17,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def seal(folder: Path, name: str) -> None:
     digests = {file: sha256_file(folder / file) for file in files}
     # The name is part of it: an intact entry under the name of another is damage too.
     write_json(folder / DIGESTS, {"entry": name, "sha256": digests})
-    _remember(folder, {file: _stamp(folder / file) for file in [DIGESTS, *digests]})
+    remember(folder, [DIGESTS, *digests])
 
 
 def intact(folder: Path) -> bool:
@@ -102,13 +102,13 @@ def damage(folder: Path) -> str | None:
             return f"{file} is missing"
     if extra := sorted(_files(folder) - digests.keys()):
         return f"{extra[0]} does not belong to it"
-    stamps = {file: _stamp(folder / file) for file in [DIGESTS, *digests]}
-    if _checked_lately(folder, stamps):
-        return None
+    return once_a_day(folder, [DIGESTS, *digests], lambda: _changed(folder, digests))
+
+
+def _changed(folder: Path, digests: dict[str, str]) -> str | None:
     for file, expected in digests.items():
         if sha256_file(folder / file) != expected:
             return f"{file} is not what was written"
-    _remember(folder, stamps)
     return None
 
 
@@ -117,6 +117,22 @@ def _files(folder: Path) -> set[str]:
     own = (DIGESTS, CHECKED, f".{DIGESTS}.", f".{CHECKED}.")
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {file for file in found if not file.startswith(own)}
+
+
+def once_a_day(folder: Path, files: Collection[str], check: Callable[[], str | None]) -> str | None:
+    """What `check` finds wrong. It is not called if less than a day ago it found nothing in the same files."""
+    stamps = _stamps(folder, files)
+    if _checked_lately(folder, stamps):
+        return None
+    if found := check():
+        return found
+    _write_down(folder, stamps)
+    return None
+
+
+def remember(folder: Path, files: Collection[str]) -> None:
+    """Says that the files are intact as they are now."""
+    _write_down(folder, _stamps(folder, files))
 
 
 def set_aside(path: Path, reason: str) -> Path:
@@ -133,14 +149,14 @@ def aside_name(name: str) -> str:
     return f"{name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}"
 
 
-def _remember(folder: Path, stamps: dict[str, list[int]]) -> None:
+def _write_down(folder: Path, stamps: dict[str, list[int]]) -> None:
     with suppress(OSError):  # an entry in a folder that can't be written is read each time
         write_json(folder / CHECKED, {"time": time.time(), "files": stamps})
 
 
-def _stamp(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+def _stamps(folder: Path, files: Collection[str]) -> dict[str, list[int]]:
+    found = {file: (folder / file).stat() for file in files if file != CHECKED}
+    return {file: [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns] for file, stat in found.items()}
 
 
 def _checked_lately(folder: Path, stamps: dict[str, list[int]]) -> bool:

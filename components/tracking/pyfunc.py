@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
 from components.storage.files import sha256_file
 from components.tracking.runs import TrackedRun
-from components.tracking.server import NotThereError, Server
+from components.tracking.server import NotThereError, RegistryRefusedError
 
 SERVING_MODEL = Path(__file__).with_name("serving_model.py")
 KEY = "mmctr.key"  # what was registered: the same key is the same candidate
@@ -58,12 +59,9 @@ def scored_example(folder: Path) -> tuple[Any, Any]:
 def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -> tuple[str, str]:
     """Uploads the package as a logged model of `run`; returns its id and its address.
 
-    What an earlier run uploaded and never registered is deleted: nobody has checked it since. `scratch` holds the files
-    afterwards, as they were uploaded.
+    `scratch` holds the files afterwards, as they were uploaded.
     """
     server = run.server
-    for found in _logged(server, run.experiment_id, key):
-        server.call("delete_logged_model", found.model_id)
     made = server.call("create_logged_model", run.experiment_id, name, run.run_id, {KEY: key})
     write_model(package, scratch, made.model_id, run.run_id)
     server.call("log_model_artifacts", made.model_id, str(scratch))
@@ -71,11 +69,16 @@ def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -
     return made.model_id, made.artifact_location
 
 
-def _logged(server: Server, experiment_id: str, key: str) -> list[Any]:
+def delete_others(run: TrackedRun, key: str, model_id: str) -> None:
+    """Deletes what was uploaded under a key and is not the registered model: a killed run left it, or a slower one."""
     try:
-        return list(server.call("search_logged_models", [experiment_id], f"tags.`{KEY}` = '{key}'"))
+        found = run.server.call("search_logged_models", [run.experiment_id], f"tags.`{KEY}` = '{key}'")
     except NotThereError:
-        return []
+        return
+    for other in found:
+        if other.model_id != model_id:
+            with suppress(NotThereError, RegistryRefusedError):  # deleted meanwhile, or left to those who may
+                run.server.call("delete_logged_model", other.model_id)
 
 
 def input_example() -> Any:
