@@ -14,10 +14,11 @@ from components.embed.bad_input import account, enforce
 from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions, draw_contact_sheet
-from components.embed.item_inputs import Items, ids_in_split
+from components.embed.item_inputs import ids_in_split
+from components.embed.plan import Plan
 from components.embed.projection import BLOCK, Projection, fit_id, fit_projection, load_projection
 from components.embed.quality import CANDIDATES, View, spread, tag_agreement, view
-from components.embed.sources import MODALITIES, VectorBlock, blocks, from_cache, from_column, variants
+from components.embed.sources import VectorBlock, blocks, vector_blocks
 from components.errors import StepError
 from components.storage.files import sha256_file, write_json
 
@@ -25,16 +26,15 @@ QUERIES_DRAWN = 5
 MARKED_LIMIT = 10_000  # at most so many ids are listed in the manifest for each modality whose mean they got
 
 
-def assemble_items(
-    items: Items, dataset: Path, champion: Path, config: EmbedConfig, cache: VectorCache, scratch: Path, out: Path
-) -> dict[str, Any]:
+def assemble_items(plan: Plan, dataset: Path, champion: Path, out: Path) -> dict[str, Any]:
     """Makes the step's files from the vectors in the cache and in the data's columns; no encoder runs here."""
     seconds = _Stopwatch()
-    sources = _sources(items, config, cache, scratch)
+    items, config, cache = plan.items, plan.config, plan.cache
+    sources = vector_blocks(plan)
     ids = np.array(items.ids, dtype=np.int64)
     named = {split: ids_in_split(dataset, split) for split in SPLITS}
     absent = np.setdiff1d(np.unique(np.concatenate(list(named.values()))), ids)
-    bad = account(items, [source.modality for source in sources], absent.tolist())
+    bad = account(items, sources, absent.tolist())
     enforce(bad, config)
     seconds.lap("gather")
 
@@ -81,25 +81,6 @@ def _about(sources: Sequence[VectorBlock], ids: np.ndarray, vectors: np.ndarray)
         "imputed_counts": {source.modality: int((~source.usable).sum()) for source in sources},
         "same_as_mean": ids[~vectors.any(1)][:MARKED_LIMIT].tolist(),
     }
-
-
-def _sources(items: Items, config: EmbedConfig, cache: VectorCache, scratch: Path) -> list[VectorBlock]:
-    encoded = variants(items, config, scratch)
-    sources = []
-    for modality in MODALITIES:
-        if modality in items.columns:
-            sources.append(from_column(items, modality, scratch))
-        elif modality in encoded:
-            sources.append(from_cache(items, modality, encoded[modality], cache, scratch))
-    if not sources:
-        raise StepError(
-            "no encoder is chosen and the data has no vectors: set embed.text_encoder or embed.image_encoder"
-        )
-    for source in sources:
-        if not source.usable.any():
-            causes = sorted(set(items.bad[source.modality].values()))
-            raise StepError(f"not one item has a usable {source.modality} ({', '.join(causes)}): check the dataset")
-    return sources
 
 
 def _projection(

@@ -7,28 +7,32 @@ from typing import Any
 
 from components.embed.config import EmbedConfig
 from components.embed.item_inputs import Items
+from components.embed.sources import VectorBlock
 from components.errors import StepError
 
 EXAMPLES = 20
 
 
-def account(items: Items, modalities: list[str], absent: list[int]) -> dict[str, Any]:
+def account(items: Items, blocks: list[VectorBlock], absent: list[int]) -> dict[str, Any]:
     """Causes with counts and examples. `absent` are ids that rows name and item_feature does not."""
-    items.bad["item"].update(dict.fromkeys(absent, "not in item_feature"))
-    both = [set(items.bad[modality]) for modality in modalities]
-    unseen = set.intersection(*both) if both else set()
-    if len(modalities) > 1:
-        items.bad["item"].update(dict.fromkeys(sorted(unseen), "neither text nor image"))
+    bad = {block.modality: block.bad for block in blocks}
+    unseen = set.intersection(*(set(causes) for causes in bad.values())) if len(blocks) > 1 else set()
+    of_items = {
+        **items.bad["item"],
+        **dict.fromkeys(absent, "not in item_feature"),
+        **dict.fromkeys(unseen, "neither text nor image"),
+    }
     examples: dict[str, list[int]] = {}
-    for modality, causes in items.bad.items():
+    for kind, causes in (*bad.items(), ("item", of_items)):
         for item, cause in sorted(causes.items()):
-            examples.setdefault(f"{modality}: {cause}", []).append(item)
-    bad = set().union(*items.bad.values())
+            examples.setdefault(f"{kind}: {cause}", []).append(item)
+    count = len(set(of_items).union(*bad.values()))
+    notes = sum((block.notes for block in blocks), items.notes)
     return {
-        "items": len(bad),
-        "share": len(bad) / (len(items) + len(absent)),
+        "items": count,
+        "share": count / (len(items) + len(absent)),
         "causes": {cause: {"count": len(ids), "items": ids[:EXAMPLES]} for cause, ids in sorted(examples.items())},
-        "notes": dict(sorted(items.notes.items())),
+        "notes": dict(sorted(notes.items())),
     }
 
 

@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -12,10 +11,8 @@ import numpy as np
 
 from components.dataset.pictures import Picture, read_picture
 from components.embed.cache import CachedVector, VectorCache
-from components.embed.config import EmbedConfig
-from components.embed.item_inputs import Items
+from components.embed.plan import Plan
 from components.embed.registry import Modality, TextPreprocessing, Variant
-from components.embed.sources import item_keys, variants
 from components.embed.weights import fetch
 from components.errors import StepError
 from components.process.progress import progress
@@ -26,23 +23,19 @@ Decoded = tuple[bytes, Picture]
 FLUSH_SECONDS = 60.0
 
 
-def encode_items(
-    items: Items, config: EmbedConfig, cache: VectorCache, scratch: Path, part: slice
-) -> dict[Modality, dict[str, Any]]:
-    """Fills the cache for a part of the items; the report says what was there and what was made, by modality."""
+def encode_items(plan: Plan) -> dict[Modality, dict[str, Any]]:
+    """Fills the cache for the plan's part; the report says what was there and what was made, by modality."""
     report: dict[Modality, dict[str, Any]] = {}
-    for modality, variant in variants(items, config, scratch).items():
+    for modality, variant in plan.encoders.items():
         started, cpu = time.perf_counter(), time.process_time()
-        keys = item_keys(items, modality, part, config.decoders)
-        known = cache.room(variant.id).places
+        keys = plan.keys(modality)
+        known = plan.cache.room(variant.id).places
         rows = {key: row for row, key in enumerate(keys) if key is not None and key not in known}
         loaded = (0.0, 0.0)
         if rows:
             encode = _encode_texts if modality == "text" else _encode_images
             # One row a content: items that share a title or a cover share its vector.
-            loaded = encode(
-                items, {key: part.start + row for key, row in rows.items()}, variant, config, cache, scratch
-            )
+            loaded = encode(plan, {key: plan.part.start + row for key, row in rows.items()}, variant)
         hits = sum(key is not None and key not in rows for key in keys)
         report[modality] = {
             "variant": variant.id,
@@ -55,25 +48,23 @@ def encode_items(
     return report
 
 
-def _encode_texts(
-    items: Items, rows: dict[bytes, int], variant: Variant, config: EmbedConfig, cache: VectorCache, scratch: Path
-) -> tuple[float, float]:
+def _encode_texts(plan: Plan, rows: dict[bytes, int], variant: Variant) -> tuple[float, float]:
     """Returns the seconds, and those of CPU, that loading the encoder took."""
     from components.embed.runtime import runtime
     from components.embed.text import TextEncoder
 
-    started, cpu = time.perf_counter(), time.process_time()
+    started, cpu, config = time.perf_counter(), time.process_time(), plan.config
     if not isinstance(variant.spec.preprocessing, TextPreprocessing):
         raise TypeError(f"{variant.spec.name} is no text encoder")
-    folder = fetch(variant.spec, config.text_weights, config.text_revision, scratch)
+    folder = fetch(variant.spec, config.text_weights, config.text_revision, plan.scratch)
     encoder = TextEncoder(folder, variant.spec.preprocessing, runtime(config), config.text_batch)
     loaded = (time.perf_counter() - started, time.process_time() - cpu)
     keys = list(rows)
-    texts = [items.texts[rows[key]] for key in keys]
+    texts = [plan.items.texts[rows[key]] for key in keys]
     with (
         progress("encode texts", len(keys), "items") as bar,
         encoder.where.pool() as pool,
-        _Writer(cache, variant, encoder.dimension, config.flush_items) as writer,
+        _Writer(plan.cache, variant, encoder.dimension, config.flush_items) as writer,
     ):
         batches = encoder.batches(texts)
         for batch, vectors in ahead(pool, lambda batch: (batch, encoder.forward(batch)), batches, encoder.where.window):
@@ -83,20 +74,18 @@ def _encode_texts(
     return loaded
 
 
-def _encode_images(
-    items: Items, rows: dict[bytes, int], variant: Variant, config: EmbedConfig, cache: VectorCache, scratch: Path
-) -> tuple[float, float]:
+def _encode_images(plan: Plan, rows: dict[bytes, int], variant: Variant) -> tuple[float, float]:
     """Returns the seconds, and those of CPU, that loading the encoder took."""
     from components.embed.runtime import runtime
     from components.embed.vision import ImageEncoder
 
-    started, cpu = time.perf_counter(), time.process_time()
-    folder = fetch(variant.spec, config.image_weights, config.image_revision, scratch)
+    started, cpu, config = time.perf_counter(), time.process_time(), plan.config
+    folder = fetch(variant.spec, config.image_weights, config.image_revision, plan.scratch)
     encoder = ImageEncoder(folder, variant.spec, runtime(config), config.image_batch)
     loaded = (time.perf_counter() - started, time.process_time() - cpu)
 
     def decode(key: bytes) -> Decoded:
-        return key, read_picture(items.images.read(items.ids[rows[key]]), encoder.size, config.pixel_limit)
+        return key, read_picture(plan.items.images.read(plan.items.ids[rows[key]]), encoder.size, config.pixel_limit)
 
     def forward(batch: list[Decoded]) -> tuple[list[Decoded], np.ndarray]:
         return batch, encoder.forward([picture.pixels for _, picture in batch if picture.pixels is not None])
@@ -105,7 +94,7 @@ def _encode_images(
         progress("encode images", len(rows), "items") as bar,
         ThreadPoolExecutor(config.decoders, thread_name_prefix="decode") as decoders,
         encoder.where.pool() as pool,
-        _Writer(cache, variant, encoder.dimension, config.flush_items) as writer,
+        _Writer(plan.cache, variant, encoder.dimension, config.flush_items) as writer,
     ):
         decoded = ahead(decoders, decode, rows, 4 * config.image_batch + config.decoders)
         batches = _good_batches(

@@ -15,35 +15,10 @@ from components.dataset.layout import ITEM, ITEM_EMBEDDING, MAX_TAGS, TAGS, TITL
 from components.embed.assemble import show_neighbours
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions
-from components.embed.item_inputs import PRECOMPUTED
 from components.embed.projection import Projection
 from components.embed.quality import CANDIDATES, spread, view
 from components.errors import StepError
 from components.storage.files import sha256_file, write_json
-
-
-def takes_existing(dataset: Path, config: EmbedConfig) -> bool:
-    """Whether this run passes the data's own item_info through."""
-    present = item_info_path(dataset).exists()
-    if config.existing == "use" and not present:
-        raise StepError(
-            f"{item_info_path(dataset)} is missing, and embed.existing='use' wants it: put it there, or set "
-            "embed.existing=auto to make one"
-        )
-    if config.existing == "ignore" or not present:
-        return False
-    return config.existing == "use" or not _has_raw(dataset, config)
-
-
-def _has_raw(dataset: Path, config: EmbedConfig) -> bool:
-    """Whether the data has everything that the configured encoders need."""
-    if not item_feature_path(dataset).exists():
-        return False
-    columns = pq.read_schema(item_feature_path(dataset)).names
-    given = {modality for modality, name in PRECOMPUTED.items() if config.use_precomputed and name in columns}
-    text = config.text_encoder == "none" or "text" in given or set(config.text_columns) <= set(columns)
-    image = config.image_encoder == "none" or "image" in given or len(ImageFolder(dataset)) > 0
-    return text and image
 
 
 def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ PRECOMPUTED: dict[Modality, str] = {"text": TEXT_EMBEDDING, "image": IMAGE_EMBED
 
 @dataclass
 class Items:
-    """Items in order of id. `bad` holds, for a modality or "item", the id and the cause of each that cannot be used."""
+    """Items in order of id. `bad` holds, for "text" or "item", the id and the cause of each that cannot be used."""
 
     ids: list[int]
     texts: list[str]  # "" where there is none, which `bad["text"]` explains
@@ -41,9 +41,8 @@ class Items:
     columns: dict[Modality, pa.ChunkedArray]  # vectors that came with the data
     images: ImageFolder
     tag_names: list[str]  # tag i + 1; empty where tags are numbers already
-    bad: dict[str, dict[int, str]] = field(default_factory=lambda: {"text": {}, "image": {}, "item": {}})
+    bad: dict[str, dict[int, str]] = field(default_factory=lambda: {"text": {}, "item": {}})
     notes: Counter[str] = field(default_factory=Counter)
-    keys: dict[Modality, list[bytes | None]] = field(default_factory=dict)  # filled once by sources.item_keys
 
     def __len__(self) -> int:
         return len(self.ids)

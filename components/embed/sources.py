@@ -1,9 +1,9 @@
 """Where each modality's vectors come from: an encoder's room in the cache, or a column of the data."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,116 +11,92 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.embed.cache import VectorCache, content_key
-from components.embed.config import EmbedConfig
-from components.embed.item_inputs import PRECOMPUTED, Items
-from components.embed.registry import Modality, Variant, chosen
-from components.embed.weights import revision
+from components.embed.item_inputs import PRECOMPUTED
+from components.embed.plan import MODALITIES, Plan
+from components.embed.registry import Modality
 from components.errors import StepError
 
-MODALITIES: tuple[Modality, ...] = ("text", "image")
 
-
-def variants(items: Items, config: EmbedConfig, scratch: Path) -> dict[Modality, Variant]:
-    """The encoders that this run needs, by modality."""
-    found: dict[Modality, Variant] = {}
-    for modality in MODALITIES:
-        spec = chosen(config, modality)
-        if spec is None or modality in items.columns:
-            continue
-        if modality == "image" and not len(items.images):
-            raise StepError(
-                "the dataset has no images: put item_images/{id}.jpg or item_images-*.tar there, or set "
-                "embed.image_encoder=none to embed without them"
-            )
-        weights, pinned = (
-            (config.text_weights, config.text_revision)
-            if modality == "text"
-            else (config.image_weights, config.image_revision)
-        )
-        limit = config.pixel_limit if modality == "image" else 0
-        found[modality] = Variant(spec, weights, revision(spec, weights, pinned, scratch), config.precision, limit)
-    return found
-
-
-def item_keys(items: Items, modality: Modality, part: slice, threads: int) -> list[bytes | None]:
-    """The content hash of each item of a part; None, and a cause in `items.bad`, where there is nothing to hash."""
-    if modality in items.keys:
-        return items.keys[modality][part]
-    if modality == "text":
-        keys = [content_key(text.encode()) if text else None for text in items.texts[part]]
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            keys = list(pool.map(lambda item: _image_key(items, item), items.ids[part]))
-        items.bad["image"].update(
-            {item: "missing" for item, key in zip(items.ids[part], keys, strict=True) if key is None}
-        )
-    if len(keys) == len(items):
-        items.keys[modality] = keys
-    return keys
-
-
-def _image_key(items: Items, item: int) -> bytes | None:
-    return content_key(items.images.read(item)) if item in items.images else None
-
-
-@dataclass
+@dataclass(frozen=True)
 class VectorBlock:
-    """One modality's vectors in item order, with a mark for each row that can be used."""
+    """One modality's vectors in item order."""
 
     modality: Modality
     vectors: np.ndarray
-    usable: np.ndarray
+    bad: dict[int, str]  # items whose vector cannot be used, with the cause
+    usable: np.ndarray  # the same by row
     origin: dict[str, Any]  # for the manifest, and what a champion's projection must have been fitted on
+    notes: Counter[str] = field(default_factory=Counter)  # oddities of vectors that are used all the same
 
     @property
     def width(self) -> int:
         return int(self.vectors.shape[1])
 
 
-def from_cache(items: Items, modality: Modality, variant: Variant, cache: VectorCache, scratch: Path) -> VectorBlock:
-    room = cache.room(variant.id)
-    keys = item_keys(items, modality, slice(0, len(items)), threads=2)
+def vector_blocks(plan: Plan) -> list[VectorBlock]:
+    """At least one, each with at least one vector that can be used."""
+    found = [
+        _from_column(plan, modality) if modality in plan.items.columns else _from_cache(plan, modality)
+        for modality in MODALITIES
+        if modality in plan.items.columns or modality in plan.encoders
+    ]
+    if not found:
+        raise StepError(
+            "no encoder is chosen and the data has no vectors: set embed.text_encoder or embed.image_encoder"
+        )
+    for block in found:
+        if not block.usable.any():
+            causes = sorted(set(block.bad.values()))
+            raise StepError(f"not one item has a usable {block.modality} ({', '.join(causes)}): check the dataset")
+    return found
+
+
+def _from_cache(plan: Plan, modality: Modality) -> VectorBlock:
+    items, variant = plan.items, plan.encoders[modality]
+    room, keys = plan.cache.room(variant.id), plan.keys(modality)
     lost = [item for item, key in zip(items.ids, keys, strict=True) if key is not None and key not in room.places]
     if lost:
         raise StepError(
-            f"{len(lost)} items have no {modality} vector in {cache.store.location} (item {lost[0]} is the first): "
-            "a shard did not finish. Run encode_shard again; it makes only what is missing"
+            f"{len(lost)} items have no {modality} vector in {plan.cache.store.location} (item {lost[0]} is the first)"
+            ": a shard did not finish. Run encode_shard again; it makes only what is missing"
         )
-    usable = np.ones(len(items), dtype=bool)
-    for row, (item, key) in enumerate(zip(items.ids, keys, strict=True)):
-        cause = room.cause(key) if key is not None else items.bad[modality][item]
-        if cause:
-            items.bad[modality][item] = cause
-            usable[row] = False
-        elif key is not None and room.note(key):
-            items.notes[f"{modality}: {room.note(key)}"] += 1
-    vectors = _matrix(scratch / f"{modality}.f32", len(items), room.dimension)
+    bad: dict[int, str] = {}
+    notes: Counter[str] = Counter()
+    for item, key in zip(items.ids, keys, strict=True):
+        if key is None:
+            bad[item] = items.bad["text"][item] if modality == "text" else "missing"
+        elif cause := room.cause(key):
+            bad[item] = cause
+        elif note := room.note(key):
+            notes[f"{modality}: {note}"] += 1
+    usable = np.array([item not in bad for item in items.ids])
+    vectors = _matrix(plan.scratch / f"{modality}.f32", len(items), room.dimension)
     room.gather([key if ok else None for key, ok in zip(keys, usable, strict=True)], vectors)
-    return VectorBlock(modality, vectors, usable, {**variant.describe(), "dimension": room.dimension})
+    origin = {**variant.describe(), "dimension": room.dimension}
+    return VectorBlock(modality, vectors, bad, usable, origin, notes)
 
 
-def from_column(items: Items, modality: Modality, scratch: Path) -> VectorBlock:
+def _from_column(plan: Plan, modality: Modality) -> VectorBlock:
     """Vectors that came with the data, as they are."""
-    name, column = PRECOMPUTED[modality], items.columns[modality]
+    items, name, column = plan.items, PRECOMPUTED[modality], plan.items.columns[modality]
     lengths = pc.list_value_length(column).fill_null(0).to_numpy()
     width = int(np.bincount(lengths).argmax())
     if width == 0:
         raise StepError(
             f"item_feature.parquet: most of {name} is null; remove the column or set embed.use_precomputed=false"
         )
-    vectors = _matrix(scratch / f"{modality}.f32", len(items), width)
-    usable = lengths == width
-    given = column.filter(pa.array(usable)).combine_chunks().flatten()
-    vectors[usable] = given.to_numpy(zero_copy_only=False).reshape(-1, width)  # a null inside a vector becomes NaN
-    finite = np.isfinite(vectors).all(1)
-    for row, item in enumerate(items.ids):
-        if not (usable[row] and finite[row]):
-            cause = "not finite" if usable[row] else "null" if lengths[row] == 0 else f"not {width} wide"
-            items.bad[modality][item] = f"{name} {cause}"
-            vectors[row] = 0.0
+    vectors = _matrix(plan.scratch / f"{modality}.f32", len(items), width)
+    whole = lengths == width
+    given = column.filter(pa.array(whole)).combine_chunks().flatten()
+    vectors[whole] = given.to_numpy(zero_copy_only=False).reshape(-1, width)  # a null inside a vector becomes NaN
+    usable = whole & np.isfinite(vectors).all(1)
+    bad: dict[int, str] = {}
+    for row in np.flatnonzero(~usable).tolist():
+        cause = "not finite" if whole[row] else "null" if lengths[row] == 0 else f"not {width} wide"
+        bad[items.ids[row]] = f"{name} {cause}"
+        vectors[row] = 0.0
     digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
-    return VectorBlock(modality, vectors, usable & finite, {"column": name, "dimension": width, "sha256": digest})
+    return VectorBlock(modality, vectors, bad, usable, {"column": name, "dimension": width, "sha256": digest})
 
 
 def _matrix(path: Path, rows: int, width: int) -> np.ndarray:

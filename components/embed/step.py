@@ -2,29 +2,26 @@
 `assemble`.
 """
 
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from components.embed.assemble import assemble_items
-from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.encode import encode_items
-from components.embed.existing import pass_through, takes_existing
-from components.embed.item_inputs import read_items
+from components.embed.existing import pass_through
+from components.embed.plan import planned
 from components.storage.files import write_json
 
 
 def embed(dataset: Path, champion: Path, config: EmbedConfig, cache: str | Path, out: Path) -> dict[str, Any]:
     """Encodes what the cache lacks and writes item_info.parquet, manifest.json, projection.npz, contact_sheet.png."""
-    if takes_existing(dataset, config):
-        return pass_through(dataset, config, out)
-    with VectorCache(cache) as vectors, _scratch_folder() as scratch:
-        items = read_items(dataset, config)
-        report = encode_items(items, config, vectors, Path(scratch), items.part(0, 1))
-        manifest = assemble_items(items, dataset, champion, config, vectors, Path(scratch), out)
+    with planned(dataset, config, cache) as plan:
+        if plan is None:
+            return pass_through(dataset, config, out)
+        report = encode_items(plan)
+        manifest = assemble_items(plan, dataset, champion, out)
     return _with_cache_report(manifest, [{"shard": 0, "modalities": report}], out)
 
 
@@ -35,18 +32,15 @@ def encode_shard(dataset: Path, config: EmbedConfig, cache: str | Path, shard: i
     if not 0 <= shard < shards:
         raise ValueError(f"shard = {shard}: must lie in [0, {shards - 1}]")
     started = time.perf_counter()
-    if takes_existing(dataset, config):
-        return {"shard": shard, "shards": shards, "items": 0, "modalities": {}, "damaged": [], "seconds": 0.0}
-    with VectorCache(cache) as vectors, _scratch_folder() as scratch:
-        items = read_items(dataset, config)
-        part = items.part(shard, shards)
-        report = encode_items(items, config, vectors, Path(scratch), part)
+    with planned(dataset, config, cache, shard, shards) as plan:
+        if plan is None:
+            return {"shard": shard, "shards": shards, "items": 0, "modalities": {}, "damaged": [], "seconds": 0.0}
         return {
             "shard": shard,
             "shards": shards,
-            "items": part.stop - part.start,
-            "modalities": report,
-            "damaged": vectors.damaged,
+            "items": plan.part.stop - plan.part.start,
+            "modalities": encode_items(plan),
+            "damaged": plan.cache.damaged,
             "seconds": time.perf_counter() - started,
         }
 
@@ -60,16 +54,11 @@ def assemble(
     reports: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Makes the step's files from a cache that the shards have filled; `reports` are what they returned."""
-    if takes_existing(dataset, config):
-        return pass_through(dataset, config, out)
-    with VectorCache(cache) as vectors, _scratch_folder() as scratch:
-        items = read_items(dataset, config)
-        manifest = assemble_items(items, dataset, champion, config, vectors, Path(scratch), out)
+    with planned(dataset, config, cache) as plan:
+        if plan is None:
+            return pass_through(dataset, config, out)
+        manifest = assemble_items(plan, dataset, champion, out)
     return _with_cache_report(manifest, reports, out)
-
-
-def _scratch_folder() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="mmctr-embed-")
 
 
 def _with_cache_report(manifest: dict[str, Any], reports: Sequence[dict[str, Any]], out: Path) -> dict[str, Any]:
