@@ -9,22 +9,26 @@ from pathlib import Path
 import pytest
 
 from components.packages.format import package_hash
+from components.register.package import build_package
+from components.settings import to_dict
 from components.tracking.models import Models
 from components.tracking.server import connect
 from components.tracking.tags import CHALLENGER, PACKAGE_HASH
 from tests.local_run import environment
+from tests.services.candidate import make_candidate
 
 pytestmark = pytest.mark.integration
 
+RUNS = 2
 REGISTER = """
-import sys, time
+import shutil, sys, time
 from pathlib import Path
-from components.artifacts import Artifacts
-from components.register.step import register  # imported before the signal, so that all begin at once
+from components.register import step
 from tests.services.candidate import make_candidate
 
 root, number = Path(sys.argv[1]), sys.argv[2]
 candidate = make_candidate(root / f"candidate-{number}")
+step.build_package = lambda *given: shutil.copytree(root / "package", given[-1])  # exporting speaks to no server
 (root / f"ready-{number}").touch()
 while not (root / "go").exists():
     time.sleep(0.01)
@@ -36,6 +40,8 @@ def test_runs_of_one_candidate_register_one_version(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     server = connect(address)
     server.call("search_experiments")  # makes the tables
+    candidate = make_candidate(tmp_path / "candidate")
+    build_package(candidate.made, to_dict(candidate.config), tmp_path / "package")
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", REGISTER, str(tmp_path), str(number)],
@@ -44,7 +50,7 @@ def test_runs_of_one_candidate_register_one_version(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number in range(3)
+        for number in range(RUNS)
     ]
     while len(list(tmp_path.glob("ready-*"))) < len(runs):
         assert all(run.poll() is None for run in runs)
@@ -56,8 +62,8 @@ def test_runs_of_one_candidate_register_one_version(tmp_path: Path) -> None:
     models = Models(server, "mmctr")
     [version] = models.versions()
     assert models.aliases() == {CHALLENGER: version.number}
-    told = [json.loads((tmp_path / f"out-{number}" / "registration.json").read_text()) for number in range(len(runs))]
-    assert [one["version"] for one in told] == [str(version.number)] * len(runs)
+    told = [json.loads((tmp_path / f"out-{number}" / "registration.json").read_text()) for number in range(RUNS)]
+    assert [one["version"] for one in told] == [str(version.number)] * RUNS
     assert sum(one["new"] for one in told) == 1
     assert package_hash(models.download(version.number, tmp_path / "files")) == version.tags[PACKAGE_HASH]
     experiment = server.call("get_experiment_by_name", "mmctr").experiment_id
