@@ -72,8 +72,8 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
             version = create(models, run, package, tags, text)
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)
-    if version.model_id and version.tags.get(KEY) == tags[KEY]:
-        delete_others(run, tags[KEY], version.model_id)
+    if version.tags.get(KEY) == tags[KEY]:
+        delete_others(run, tags[KEY], version.source)
     registration = _record(models, version, pipeline_run, out)
     run.set_tags(
         {

@@ -18,7 +18,7 @@ class Version:
     description: str
     created: int  # milliseconds since 1970
     run_id: str
-    model_id: str  # of the logged model that holds its files
+    source: str  # the address of its files
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Models:
 
     def _version(self, found: object) -> Version:
         version, tags, created = (getattr(found, name) for name in ("version", "tags", "creation_timestamp"))
-        description, run_id, model_id = (getattr(found, name) or "" for name in ("description", "run_id", "model_id"))
-        return Version(self.name, int(version), dict(tags), description, int(created), run_id, model_id)
+        description, run_id, source = (getattr(found, name) or "" for name in ("description", "run_id", "source"))
+        return Version(self.name, int(version), dict(tags), description, int(created), run_id, source)
 
 
 def models(name: str, server: Server | None = None) -> Models:

@@ -69,14 +69,15 @@ def upload(run: TrackedRun, name: str, package: Path, key: str, scratch: Path) -
     return made.model_id, made.artifact_location
 
 
-def delete_others(run: TrackedRun, key: str, model_id: str) -> None:
-    """Deletes what was uploaded under a key and is not the registered model: a killed run left it, or a slower one."""
+def delete_others(run: TrackedRun, key: str, source: str) -> None:
+    """Deletes what was uploaded under a key beside the registered `source`: a killed run left it, or a slower one."""
     try:
         found = run.server.call("search_logged_models", [run.experiment_id], f"tags.`{KEY}` = '{key}'")
     except NotThereError:
         return
-    for other in found:
-        if other.model_id != model_id:
+    others = [model for model in found if model.artifact_location != source]
+    if len(others) < len(found):  # otherwise the registered one was not recognised
+        for other in others:
             with suppress(NotThereError, RegistryRefusedError):  # deleted meanwhile, or left to those who may
                 run.server.call("delete_logged_model", other.model_id)
 

@@ -68,4 +68,4 @@ def test_runs_of_one_candidate_register_one_version(tmp_path: Path) -> None:
     assert package_hash(models.download(version.number, tmp_path / "files")) == version.tags[PACKAGE_HASH]
     experiment = server.call("get_experiment_by_name", "mmctr").experiment_id
     [kept] = server.call("search_logged_models", [experiment])
-    assert kept.model_id == version.model_id
+    assert kept.artifact_location == version.source
