@@ -78,7 +78,7 @@ def delete_others(run: TrackedRun, key: str, source: str) -> None:
     others = [model for model in found if model.artifact_location != source]
     if len(others) < len(found):  # otherwise the registered one was not recognised
         for other in others:
-            with suppress(NotThereError, RegistryRefusedError):  # deleted meanwhile, or left to those who may
+            with suppress(NotThereError, RegistryRefusedError):  # or left to those who may delete
                 run.server.call("delete_logged_model", other.model_id)
 
 
