@@ -78,8 +78,8 @@ LOOSE: dict[str, Callable[[Path], object]] = {
     "a branch of nonsense added": lambda c: (c / "refs" / "heads" / "extra").write_bytes(b"nonsense"),
     "all objects deleted": lambda c: shutil.rmtree(c / "objects"),
     "all refs deleted": lambda c: shutil.rmtree(c / "refs"),
-    "every file deleted": lambda c: [shutil.rmtree(c), c.mkdir()],
-    "a file in its place": lambda c: [shutil.rmtree(c), c.write_text("")],
+    "every file deleted": lambda c: (shutil.rmtree(c), c.mkdir()),  # type: ignore[func-returns-value]
+    "a file in its place": lambda c: (shutil.rmtree(c), c.write_text("")),  # type: ignore[func-returns-value]
 }
 PACKED: dict[str, Callable[[Path], object]] = {
     "a pack with a flipped bit": lambda c: _flip(_pack(c, "pack")),
