@@ -1,11 +1,10 @@
 """Scores every row of a split with the version at an alias, in chunks that survive a kill.
 
-Logits are appended to one file of float32 next to the output; its length says how far the work got. A chunk is a whole
-number of batches, so that a run that was killed makes the same batches as one that was not, and the same bytes. Rows go
-through the function that `evaluate` uses.
+Logits are kept in a folder next to the output until all are there (unfinished.py). A chunk is a whole number of
+batches, so that a run that was killed makes the same batches as one that was not, and the same bytes. Rows go through
+the function that `evaluate` uses.
 """
 
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from components.batches.device import pick_device
 from components.batches.rows import RowStore, names_item
@@ -23,9 +21,10 @@ from components.dataset.layout import ITEM, LIKES, VIEWS, split_path
 from components.errors import StepError, one_line
 from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
+from components.predict.unfinished import Unfinished
 from components.predict.write import WRITERS, Format, Scored
 from components.process.progress import progress
-from components.storage.files import sha256_file, sha256_json, write_json
+from components.storage.files import sha256_file, sha256_json
 from components.storage.locks import alone
 from components.tracking.models import Models, Version
 from components.tracking.tags import PACKAGE_HASH
@@ -33,7 +32,7 @@ from model.checkpoint import load
 from model.checks import at_least, one_of
 
 CHUNK_BATCHES = 16  # batches between two writes
-BYTES_A_ROW = 12  # at least: a logit while scoring, and a score in the output
+BYTES_A_ROW = 16  # at least: a logit while scoring, once more when all are there, and a score in the output
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
     device = pick_device(config.device)
     ranker.to(device)
     known = known_items(package, ranker.vocabulary.items)
-    unfinished = _Unfinished.open(out, _key(version, parquet, config), len(rows))
+    unfinished = Unfinished.open(out, _key(version, parquet, config), len(rows))
     resumed_at = unfinished.scored
     with progress("predict", len(rows), "rows") as bar:
         bar.advance(resumed_at)
@@ -139,44 +138,6 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
     WRITERS[config.format](scored, out)
     unfinished.remove()
     return Predicted(version.number, len(rows), resumed_at, int((~scored.known).sum()), out)
-
-
-@dataclass
-class _Unfinished:
-    """The logits so far, in a folder next to the output that is named after what is being scored."""
-
-    folder: Path
-    rows: int
-    scored: int
-
-    @classmethod
-    def open(cls, out: Path, key: str, rows: int) -> "_Unfinished":
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = out.with_name(f".{out.name}.unfinished")
-        if folder.exists() and not (folder / key).exists():
-            shutil.rmtree(folder)  # of other rows, or another version
-        folder.mkdir(exist_ok=True)
-        write_json(folder / key, {"rows": rows})
-        file = folder / "logits.f32"
-        scored = file.stat().st_size // 4 if file.exists() else 0
-        if file.exists():
-            os.truncate(file, scored * 4)  # a kill may have cut a number in two
-        return cls(folder, rows, scored)
-
-    def append(self, logits: npt.NDArray[np.float32]) -> None:
-        with (self.folder / "logits.f32").open("ab") as file:
-            file.write(logits.astype("<f4").tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        self.scored += len(logits)
-
-    def logits(self) -> npt.NDArray[np.float32]:
-        if not self.rows:
-            return np.zeros(0, np.float32)
-        return np.memmap(self.folder / "logits.f32", "<f4", mode="r", shape=(self.rows,))
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder)
 
 
 def _key(version: Version, parquet: Path, config: PredictConfig) -> str:

@@ -49,7 +49,7 @@ CACHES = [
     Target("inputs of studies", "study/cache/study/*/*/*.parquet", readers.read_study),
     Target("models for prediction", "cache/models/**/*.*", readers.read_scores),
     Target("rows for prediction", "cache/rows/*/[hru]*", readers.read_scores),
-    Target("unfinished predictions", ".unfinished.parquet.unfinished/*", readers.resume_prediction),
+    Target("unfinished predictions", ".unfinished.parquet.unfinished/*.f32", readers.resume_prediction),
 ]
 REGISTRY = [
     Target("files of the champion", "mlartifacts/mmctr/models/*/artifacts/**/*.*", readers.read_scores_anew),

@@ -98,12 +98,40 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     with pytest.raises(KilledError):
         predict(data, out, models, workspace, SMALL)
     assert not out.exists()
-    with (tmp_path / ".killed.parquet.unfinished" / "logits.f32").open("ab") as file:
-        file.write(b"\x00\x01")  # half a number, as a kill in the middle of a write leaves it
+    (tmp_path / ".killed.parquet.unfinished" / ".chunk.abc").write_bytes(
+        b"\x00\x01"
+    )  # as a kill during a write leaves it
     monkeypatch.setattr(room, "score_logits", score_logits)
     assert predict(data, out, models, workspace, SMALL).resumed_at == killed_at * 128
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not (tmp_path / ".killed.parquet.unfinished").exists()
+
+
+@pytest.mark.parametrize("damage", ["a bit", "cut", "missing", "of other rows"])
+def test_a_damaged_chunk_and_what_follows_it_are_scored_anew(
+    damage: str, models: Models, data: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(data, tmp_path / "whole.parquet", models, workspace, SMALL)
+    out = tmp_path / "killed.parquet"
+
+    def killed(*_: Any) -> None:
+        raise KilledError("kill -9")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(WRITERS, "parquet", killed)
+        with pytest.raises(KilledError):
+            predict(data, out, models, workspace, SMALL)
+    first, second, *_ = sorted((tmp_path / ".killed.parquet.unfinished").glob("*.f32"))
+    content = bytearray(second.read_bytes())
+    content[5] ^= 1
+    if damage == "missing":
+        second.unlink()
+    else:
+        second.write_bytes(
+            {"a bit": bytes(content), "cut": bytes(content[:100]), "of other rows": first.read_bytes()}[damage]
+        )
+    assert predict(data, out, models, workspace, SMALL).resumed_at == 128
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_what_was_begun_for_other_rows_is_begun_anew(
