@@ -17,7 +17,7 @@ from typing import Any
 from components.packages.format import package_hash
 from components.review import decide
 from components.review.settle import settle
-from components.tracking.tags import PACKAGE_HASH
+from components.tracking.tags import PACKAGE_HASH, facts_of
 from infra.local.postgres import Postgres
 from infra.local.s3 import S3Server, free_ports
 from tests.chaos import readers
@@ -71,7 +71,7 @@ def register(place: Place, name: str, out: Path) -> Any:
     (version,) = place.models(name).versions()
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         whole = package_hash(place.models(name).download(1, Path(scratch))) == version.tags[PACKAGE_HASH]
-    return [version.number, version.tags["mmctr.weights_sha256"], whole, place.models(name).aliases()]
+    return [version.number, facts_of(version.tags)["weights_sha256"], whole, place.models(name).aliases()]
 
 
 def approve(place: Place, name: str, _: Path) -> Any:
