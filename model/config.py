@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from model.checks import at_least, between, one_of
 
-ContentUse = Literal["concat", "init", "align", "distil", "codes", "similarity"]
+ContentUse = Literal["concat", "init", "align", "distil", "codes", "similarity", "metric"]
 ContentNorm = Literal["raw", "standardise", "l2", "rmsnorm"]
 ContentMap = Literal["none", "linear", "gated-mlp"]
 CodeKind = Literal["residual", "product"]
@@ -28,7 +28,7 @@ CHOICES = {
 }
 SIZES = (
     *("embedding_dim", "content_dim", "history_length", "layers", "heads", "ffn_dim"),
-    *("cross_layers", "cross_rank", "code_levels", "codebook_size"),
+    *("cross_layers", "cross_rank", "code_levels", "codebook_size", "metric_heads", "metric_dim"),
 )
 
 
@@ -74,6 +74,7 @@ class ModelConfig:
     last_k: int = 16  # outputs of the transformer that are kept as they are, those of the newest items
     max_pool: bool = True  # whether the maximum over all outputs is kept as well
     attention_widths: tuple[int, ...] = (512, 256)  # hidden layers of the network that weighs history items in DIN
+    block_products: bool = False  # for `recency`: whether each sum's products with the target are features too
     mask: Mask = "right"  # `inverted` repeats an error of the published code, for comparison
 
     # Feature interactions and the score
@@ -93,6 +94,8 @@ class ModelConfig:
     code_levels: int = 3  # number of codes that an item has
     codebook_size: int = 256  # number of values that a code can take
     similarity_bins: int = 16  # bins of the similarity histogram (`similarity`)
+    metric_heads: int = 4  # number of learned metrics (`metric`)
+    metric_dim: int = 16  # numbers that each learned metric makes of the content (`metric`)
 
     def __post_init__(self) -> None:
         for use in self.content:
@@ -114,5 +117,10 @@ class ModelConfig:
         for field in ("attention_widths", "deep_widths", "head_widths"):
             for width in getattr(self, field):
                 at_least(f"model.{field}", width, 1)
+        if self.block_products and self.interest != "recency":
+            raise ValueError(
+                f"model.block_products = True with model.interest = {self.interest!r}: only 'recency' makes sums "
+                "of the history, which it multiplies"
+            )
         if self.interest == "transformer" and self.last_k == 0 and not self.max_pool:
             raise ValueError("model.last_k = 0: with model.max_pool off the transformer would have no output")

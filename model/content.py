@@ -69,23 +69,3 @@ def principal_start(content_NC: Tensor, seen_N: Tensor, width: int, std: float) 
     start_NW = (content_NC.double() - mean_C) @ axes_CW
     scale = start_NW[seen_N].std().clamp(min=1e-12)
     return F.pad(start_NW / scale * std, (0, width - axes_CW.shape[1])).to(content_NC.dtype)
-
-
-class SimilarityHistogram(nn.Module):
-    """How much of a history lies at each cosine to the target, as log(1 + weight) for each bin.
-
-    An item shares its weight between the two nearest bin centres: no rounding error can move it by a whole bin.
-    """
-
-    centres_K: Tensor
-
-    def __init__(self, bins: int) -> None:
-        super().__init__()
-        self.register_buffer("centres_K", torch.linspace(-1.0, 1.0, bins))
-        self.distance = 2.0 / (bins - 1)
-
-    def forward(self, history_BLC: Tensor, target_BC: Tensor, real_BL: Tensor) -> Tensor:
-        """Both contents have unit length."""
-        cosine_BL = torch.einsum("blc,bc->bl", history_BLC, target_BC).clamp(-1.0, 1.0)
-        share_BLK = (1.0 - (cosine_BL[..., None] - self.centres_K).abs() / self.distance).clamp(min=0.0)
-        return torch.log1p((share_BLK * real_BL[..., None]).sum(1))

@@ -11,6 +11,7 @@ from model.content import ContentNormalisation, content_map, principal_start
 from model.guidance import contrastive, relational
 from model.items import ItemTable
 from model.quantise import Quantiser, QuantiserReport, columns_of_levels
+from model.similarity import LearnedMetric
 
 
 def embedding(rows: int, width: int, std: float) -> nn.Embedding:
@@ -50,7 +51,7 @@ class SemanticCodes(nn.Module):
 
 
 class EncodedItems(NamedTuple):
-    """Items by position. `content_UC` has unit length and serves the similarity histogram alone."""
+    """Items by position. `content_UC` is what similarities compare: the unit-length content, then its learned maps."""
 
     items_UD: Tensor
     content_UC: Tensor
@@ -65,20 +66,23 @@ class ItemEncoder(nn.Module):
         size, std = config.embedding_dim, config.embedding_std
         self.id = embedding(vocabulary.items, size, std)
         self.tag = embedding(vocabulary.tags, size, std)
-        self.width = 2 * size
+        self.blocks = [size, size]  # widths of the parts of an item's vector
         if config.item_levels != "none":
             self.likes = embedding(vocabulary.levels, size, std)
             self.views = embedding(vocabulary.levels, size, std)
-            self.width += 2 * size
+            self.blocks += [size, size]
         self.normalise = ContentNormalisation(config.content_norm, vocabulary.content)
         if "concat" in config.content:
             self.map, mapped = content_map(config.content_map, vocabulary.content, config)
-            self.width += mapped
+            self.blocks.append(mapped)
         if "codes" in config.content:
             self.codes = SemanticCodes(config, vocabulary)
-            self.width += size
+            self.blocks.append(size)
         if "align" in config.content:
             self.align = nn.Linear(vocabulary.content, size)
+        if "metric" in config.content:
+            self.metric = LearnedMetric(config, vocabulary.content)
+        self.width = sum(self.blocks)
         self.quantiser_report: QuantiserReport | None = None
         if not table.content_NC.is_meta:
             self._fit(table)
@@ -115,9 +119,15 @@ class ItemEncoder(nn.Module):
             parts.append(self.map(self.content(ids_U, table)) * (ids_U != 0)[:, None])
         if "codes" in self.config.content:
             parts.append(self.codes(ids_U))
+        return EncodedItems(torch.cat(parts, dim=1), self._compared(ids_U, table, parts[0][:, :0]))
+
+    def _compared(self, ids_U: Tensor, table: ItemTable, nothing_U0: Tensor) -> Tensor:
+        compared = [nothing_U0]
         if "similarity" in self.config.content:
-            return EncodedItems(torch.cat(parts, dim=1), F.normalize(self.content(ids_U, table), dim=-1))
-        return EncodedItems(torch.cat(parts, dim=1), parts[0][:, :0])
+            compared.append(F.normalize(self.content(ids_U, table), dim=-1))
+        if "metric" in self.config.content:
+            compared.append(self.metric(self.content(ids_U, table)))
+        return torch.cat(compared, dim=1)
 
     def as_history(self, items_XD: Tensor) -> Tensor:
         """Encoded items as a history shows them: without their levels where only the target has any."""

@@ -7,11 +7,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from model.config import Interest, ModelConfig, TargetAttention, Vocabulary
-from model.content import SimilarityHistogram
 from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
 from model.item_encoder import EncodedItems, ItemEncoder, embedding
 from model.items import ItemTable
 from model.pooling import MeanPool, RecencyPool
+from model.similarity import MetricMatch, SimilarityHistogram, block_products
 from model.staircase import Staircase
 from model.target_attention import DinAttention, ReluAttention
 from model.transformer import InterestTransformer, rows
@@ -55,6 +55,11 @@ class Ranker(nn.Module):
         if "similarity" in config.content:
             self.similarity = SimilarityHistogram(config.similarity_bins)
             width += config.similarity_bins
+        if "metric" in config.content:
+            self.metric = MetricMatch(config)
+            width += self.metric.width
+        if config.block_products:
+            width += config.heads * len(self.item_encoder.blocks)
         self._build_interaction(width)
         self.apply(_xavier)
 
@@ -226,9 +231,18 @@ class Ranker(nn.Module):
         if self.config.row_levels:
             parts += [self.likes(likes_B), self.views(views_B)]
         parts.append(target_BD)
-        if "similarity" in self.config.content:
-            parts.append(self.similarity(content_BLC, target_BC, real_BL))
-        return torch.cat(parts, dim=1)
+        if self.config.block_products:
+            parts.append(block_products(interests[0], target_BD, self.item_encoder.blocks))
+        return torch.cat([*parts, *self._similarities(content_BLC, target_BC, real_BL)], dim=1)
+
+    def _similarities(self, content_BLC: Tensor, target_BC: Tensor, real_BL: Tensor) -> list[Tensor]:
+        found = []
+        fixed = self.vocabulary.content if "similarity" in self.config.content else 0
+        if fixed:
+            found.append(self.similarity(content_BLC[..., :fixed], target_BC[:, :fixed], real_BL))
+        if "metric" in self.config.content:
+            found.append(self.metric(content_BLC[..., fixed:], target_BC[:, fixed:], real_BL))
+        return found
 
     def empty_blocks(self) -> tuple[int, int]:
         """(K, width): a history of h < K items leaves the first (K - h) x width features zero."""

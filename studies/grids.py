@@ -239,6 +239,34 @@ def levels(base: RunConfig) -> Study:
     )
 
 
+def similarity(base: RunConfig) -> Study:
+    """Ways of comparing the history with the target, added to the sums by age that `best` makes of the history."""
+    sums = varied(base, interest="recency", heads=4, content=("concat",))
+    fixed, learned, both = ("concat", "similarity"), ("concat", "metric"), ("concat", "similarity", "metric")
+    everything = varied(sums, content=both, block_products=True)
+    arms = [
+        Arm("sums alone", sums, "The cross network alone can compare them with the target."),
+        Arm("fixed", varied(sums, content=fixed), "A histogram of the content's cosines: the ranker `best`."),
+        Arm("learned", varied(sums, content=learned), "Cosines of the content in four learned metrics."),
+        Arm("products", varied(sums, block_products=True), "Each sum times the target, by id, tags and content."),
+        Arm("all three", everything, "Both kinds of cosines, and the products."),
+        Arm(
+            "averaged",
+            replace(everything, train=replace(base.train, average_decay=0.99)),
+            "The same, scored with a moving average of its weights.",
+            against="all three",
+        ),
+    ]
+    return Study(
+        "similarity",
+        "How like the target is the history?",
+        "Which comparison of the history with the target helps, above all for items that train never held?",
+        tuple(arms),
+        reference="fixed",
+        views=("items",),
+    )
+
+
 def presets(base: RunConfig) -> Study:
     """The named rankers at the base's size: of their fields, those in which any two of them differ."""
     named = {name: vars(make("small")) for name, make in rankers.PRESETS.items()}
@@ -270,6 +298,7 @@ STUDIES: dict[str, Callable[[RunConfig], Study]] = {
     "quantisation": quantisation,
     "guidance": guidance,
     "levels": levels,
+    "similarity": similarity,
 }
 
 

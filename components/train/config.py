@@ -26,6 +26,7 @@ class TrainConfig:
     gradient_clip: float = 10.0  # a gradient with a larger norm is scaled down to it
     max_epochs: int = 100  # passes over the training rows at most
     patience: int = 5  # training stops after this many epochs without a better valid AUC
+    average_decay: float = 0.0  # of a moving average of the weights, which is what validation scores and keeps; 0: none
     learning_rate_decay: float = 0.1  # the rate is multiplied by this after each epoch without a better valid AUC
 
     # Beyond binary cross-entropy
@@ -66,6 +67,7 @@ class TrainConfig:
             at_least(f"train.{field}", getattr(self, field), 0)
         at_least("train.silence_minutes", self.silence_minutes, 0.1)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
+        between("train.average_decay", self.average_decay, 0.0, 0.9999)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)
         if self.pairwise_weight and self.accumulate > 1:
             raise ValueError(

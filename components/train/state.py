@@ -1,11 +1,13 @@
 """The state of a training: everything that a checkpoint must hold so that training can continue from it bit for bit."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from components.train.average import Average
 from components.train.config import TrainConfig
 from components.train.job import load_weights, weights_of
 from components.train.ranks import Ranks
@@ -37,6 +39,7 @@ class TrainState:
     ranker: Ranker
     optimizers: list[torch.optim.Optimizer]
     loss_sum: Tensor  # of the epoch's rows so far, on the device
+    average: Average | None = None
     plateau: Plateau = field(default_factory=Plateau)
     epoch: int = 0
     step: int = 0  # the next step of the epoch
@@ -52,10 +55,16 @@ class TrainState:
         return float(self.optimizers[0].param_groups[0]["lr"])
 
     def advance(self, loss: Tensor, rows: int) -> None:
+        if self.average is not None:
+            self.average.update()
         self.loss_sum += loss.double() * rows
         self.rows += rows
         self.step += 1
         self.total_steps += 1
+
+    def with_kept_weights(self) -> AbstractContextManager[None]:
+        """Inside this block the ranker has the weights that the training would keep: the average, if there is one."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def report(self) -> dict[str, float]:
         """The mean loss since the last report. Waits for the device."""
@@ -91,6 +100,7 @@ class TrainState:
         return {
             "ranker": weights_of(self.ranker),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "average": None if self.average is None else self.average.to_dict(),
             "plateau": asdict(self.plateau),
             "loss_sum": self.loss_sum,
             "generators": generators,
@@ -101,6 +111,8 @@ class TrainState:
         load_weights(self.ranker, saved["ranker"])
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
+        if self.average is not None:
+            self.average.restore(saved["average"])
         self.plateau = Plateau(**saved["plateau"])
         self.loss_sum.copy_(saved["loss_sum"])
         for name in PLAIN:

@@ -82,7 +82,8 @@ class TrainingWatch:
         for first in range(0, math.ceil(len(self.valid) / self.ranks.count), VALID_BATCH):
             self._leave_if_asked(state)
             part = mine[first : first + VALID_BATCH]
-            scores.append(score(state.ranker, self.valid, VALID_BATCH, self.ranks.device, part))
+            with state.with_kept_weights():
+                scores.append(score(state.ranker, self.valid, VALID_BATCH, self.ranks.device, part))
         probabilities = self.ranks.gather(np.concatenate(scores))
         labels = self.ranks.gather(self.valid.label[mine])
         if not np.isfinite(probabilities).all():
@@ -94,7 +95,8 @@ class TrainingWatch:
         _check_finite(row["train_loss"], state)
         if self.ranks.first:
             if better:
-                state.best_sha256 = self.job.save_best(state.ranker, state.plateau.best_epoch)
+                with state.with_kept_weights():
+                    state.best_sha256 = self.job.save_best(state.ranker, state.plateau.best_epoch)
             self.on_metrics(state.total_steps, {name: value for name, value in row.items() if name != "step"})
         self._checkpoint(state)
 

@@ -27,6 +27,7 @@ from components.errors import StepError
 from components.process.lifeline import kill_when_starter_dies
 from components.storage.files import write_json
 from components.train import arithmetic
+from components.train.average import Average
 from components.train.job import Job, open_job, written_or_reason
 from components.train.loop import Data, fit
 from components.train.objective import Objective, Optimiser
@@ -105,7 +106,9 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     objective = Objective(ranker, config, ranks).train()
     optimizers = arithmetic.optimizers_for(ranker, config)
     optimiser = Optimiser(objective, optimizers)
-    return TrainState(ranker, optimizers, torch.zeros((), dtype=torch.float64, device=ranks.device)), optimiser
+    average = Average(ranker, config.average_decay) if config.average_decay else None
+    loss_sum = torch.zeros((), dtype=torch.float64, device=ranks.device)
+    return TrainState(ranker, optimizers, loss_sum, average), optimiser
 
 
 def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:

@@ -43,6 +43,7 @@ def make_job(
         "processes": ranks,
         "launcher": "torchrun",
         "checkpoint_steps": checkpoint_steps,
+        "average_decay": 0.9,
         "id_optimizer": id_optimizer,
     }
     return written_job(inputs, recipe(MODEL, **settings), work)

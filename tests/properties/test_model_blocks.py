@@ -33,7 +33,16 @@ def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
         BASE,
         embedding_dim=draw(st.integers(1, 3)) * 2,
         content=draw(
-            st.sampled_from([(), ("concat",), ("concat", "similarity"), ("codes",), ("init", "align", "distil")])
+            st.sampled_from(
+                [
+                    (),
+                    ("concat",),
+                    ("concat", "similarity", "metric"),
+                    ("codes",),
+                    ("init", "align", "distil"),
+                    ("metric",),
+                ]
+            )
         ),
         content_norm=draw(st.sampled_from(["raw", "standardise", "l2", "rmsnorm"])),
         content_map=draw(st.sampled_from(["linear", "gated-mlp"])),

@@ -77,7 +77,8 @@ def test_a_model_may_read_more_than_a_row_can_hold(job: Job, length: int) -> Non
         pytest.param(ModelConfig(**{**vars(MODEL), "last_k": 12, "row_levels": False}), id="all-kept"),
         pytest.param(ModelConfig(**{**vars(MODEL), "content": ("concat", "similarity")}), id="similarity"),
         pytest.param(ModelConfig(**{**vars(MODEL), "target_attention": "relu"}), id="beside"),
-        pytest.param(ModelConfig(**{**vars(MODEL), "interest": "recency"}), id="recency"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "interest": "recency", "block_products": True}), id="recency"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "content": ("similarity", "metric")}), id="metric"),
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "mean", "last_k": 0}), id="mean"),
     ],
 )

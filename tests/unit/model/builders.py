@@ -28,7 +28,7 @@ BASE = ModelConfig(
     codebook_size=4,
     similarity_bins=5,
 )
-EVERY_USE: tuple[ContentUse, ...] = ("concat", "init", "align", "distil", "codes", "similarity")
+EVERY_USE: tuple[ContentUse, ...] = ("concat", "init", "align", "distil", "codes", "similarity", "metric")
 
 # One name for each way a ranker can be built that the exactness tests must hold for.
 VARIANTS: dict[str, ModelConfig] = {
@@ -44,6 +44,8 @@ VARIANTS: dict[str, ModelConfig] = {
     "din-positions": replace(BASE, interest="din", position="learned"),
     "mean": replace(BASE, interest="mean"),
     "recency": replace(BASE, interest="recency", heads=3),
+    "products": replace(BASE, interest="recency", heads=2, block_products=True, item_levels="target"),
+    "metric": replace(BASE, content=("metric",), metric_heads=3, metric_dim=2),
     "transformer-and-din": replace(BASE, target_attention="din"),
     "transformer-and-relu": replace(BASE, target_attention="relu"),
     "low-rank": replace(BASE, cross="low-rank"),

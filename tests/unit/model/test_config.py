@@ -24,6 +24,8 @@ from model.presets import din, paper, published
         ("cross", "half", "model.cross = 'half'"),
         ("item_levels", True, "model.item_levels = True: must be one of 'none', 'history', 'target', 'both'"),
         ("mask", "left", "model.mask = 'left'"),
+        ("block_products", True, "model.block_products = True with model.interest = 'transformer': only 'recency'"),
+        ("metric_heads", 0, "model.metric_heads = 0: must be at least 1"),
         ("embedding_dim", 0, "model.embedding_dim = 0: must be at least 1"),
         ("embedding_std", float("nan"), "model.embedding_std = nan"),
         ("deep_dropout", 1.0, r"model.deep_dropout = 1.0: must lie in \[0.0, 0.99\]"),

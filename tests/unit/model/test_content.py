@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from model.config import ContentNorm
-from model.content import ContentNormalisation, GatedMap, SimilarityHistogram, content_map, principal_start
+from model.content import ContentNormalisation, GatedMap, content_map, principal_start
 from model.items import ItemTable
 from model.ranker import Ranker
 from tests.unit.model.builders import BASE, VOCABULARY, item_table, ranker
@@ -98,13 +98,3 @@ def test_init_moves_the_id_embeddings_and_nothing_else_reads_content() -> None:
     assert not torch.equal(with_init.item_encoder.id.weight, without.item_encoder.id.weight)
     assert (with_init.item_encoder.id.weight[0] == 0).all()
     assert with_init.item_encoder.width == without.item_encoder.width
-
-
-def test_a_similarity_histogram_counts_items_by_cosine() -> None:
-    block = SimilarityHistogram(5)  # centres -1, -0.5, 0, 0.5, 1
-    target_BC = torch.tensor([[1.0, 0.0]])
-    cosines = torch.tensor([1.0, 0.5, -0.25, 0.0, -1.0])
-    history_BLC = torch.stack([cosines, (1 - cosines**2).sqrt()], dim=1)[None]
-    real_BL = torch.tensor([[True, True, True, True, False]])
-    weight_BK = torch.expm1(block(history_BLC, target_BC, real_BL))
-    torch.testing.assert_close(weight_BK, torch.tensor([[0.0, 0.5, 1.5, 1.0, 1.0]]), atol=1e-6, rtol=1e-5)

@@ -126,7 +126,9 @@ def test_a_rows_logit_does_not_depend_on_its_batch(config: ModelConfig) -> None:
     torch.testing.assert_close(alone_B, together_B, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["paper", "positions", "din", "transformer-and-relu", "recency", "every-use", "short"])
+@pytest.mark.parametrize(
+    "name", ["paper", "positions", "din", "transformer-and-relu", "products", "every-use", "short"]
+)
 def test_it_exports_with_any_number_of_rows_and_any_length(name: str) -> None:
     model = ranker(VARIANTS[name])
     rows, length = torch.export.Dim("rows", min=1), torch.export.Dim("length", min=1)

@@ -16,6 +16,7 @@ KINDS = {
     "din": replace(TINY, interest="din", attention_widths=(8,)),
     "relu": replace(TINY, interest="relu", cross="low-rank", cross_rank=4),
     "similarity": replace(TINY, content=("concat", "similarity")),
+    "metric": replace(TINY, interest="recency", content=("concat", "similarity", "metric"), block_products=True),
     "blind": replace(TINY, interest="none"),
     "recency": replace(TINY, interest="recency", heads=2, content=("concat", "similarity"), target_attention="din"),
     "mean, low-rank": replace(TINY, interest="mean", cross="low-rank", cross_rank=4),
