@@ -8,6 +8,7 @@ import math
 from importlib.metadata import version as installed
 from typing import Any
 
+import numpy.typing as npt
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -65,7 +66,7 @@ def add_protocol(app: FastAPI, service: Service) -> None:
     @app.post(f"{model}/infer", tags=["Open Inference Protocol"], responses=REFUSALS)
     async def infer(request: InferRequest) -> Response:
         served, scores = await service.scores(rows_of(_rows(request)))
-        columns = (scores.probability, scores.logit, scores.known)
+        columns: list[npt.NDArray[Any]] = [scores.probability, scores.logit, scores.known]
         outputs = [
             {"name": name, "datatype": kind, "shape": [len(column)], "data": column}
             for (name, kind), column in zip(_OUTPUTS.items(), columns, strict=True)
