@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from components.errors import StepError
 
-PATIENCE = 3.0  # seconds; enough for a server that is being restarted behind a stable address
+PATIENCE = 3.0  # seconds; a person waits for the answer
+STEP_PATIENCE = 60.0  # seconds; nobody waits for a step, and a server may be restarted while a night runs
 _ONE_TRY, _PAUSE = 1.0, 0.5  # seconds
 _PORTS = {"http": 80, "https": 443}
 
 
-def refuse_dead(address: str, what: str, remedy: str) -> None:
-    """Raises StepError if nothing takes connections at an http(s) address for three seconds.
+def refuse_dead(address: str, what: str, remedy: str, patience: float | None = None) -> None:
+    """Raises StepError if nothing takes connections at an http(s) address for three seconds, or for `patience`.
 
     Behind a proxy only the proxy would answer, so nothing is asked there.
     """
@@ -23,7 +24,10 @@ def refuse_dead(address: str, what: str, remedy: str) -> None:
         return
     if parts.scheme not in _PORTS or not parts.hostname or _proxied(parts.scheme, parts.hostname):
         return
-    place, deadline = (parts.hostname, parts.port or _PORTS[parts.scheme]), time.monotonic() + PATIENCE
+    place, deadline = (
+        (parts.hostname, parts.port or _PORTS[parts.scheme]),
+        time.monotonic() + (PATIENCE if patience is None else patience),
+    )
     while True:
         try:
             socket.create_connection(place, timeout=_ONE_TRY).close()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from components import network
 from components.errors import StepError, redacted
 from components.tracking.server import AlreadyThereError, NotThereError, RegistryRefusedError, Server, connect
 from components.tracking.tags import MODEL_VERSION, REGISTERED_NAME
@@ -101,7 +102,7 @@ class TrackedRun:
 def run_for(pipeline_run: str, experiment: str, server: Server | None = None, shown_as: str = "") -> TrackedRun:
     """The run of `pipeline_run`, made if there is none; MLflow's pages call a new one `shown_as`."""
     _refuse_quotes(pipeline_run)
-    server = server or connect()
+    server = server or connect(patience=network.STEP_PATIENCE)
     if run_id := os.environ.get(RUN_ID_VARIABLE):
         run = _root(server, run_id)
         if run.data.tags.get(PIPELINE_RUN) != pipeline_run:

@@ -67,8 +67,8 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
-def refuse_dead_server(uri: str) -> None:
-    refuse_dead(uri, "MLflow", f"start it, or set {URI_VARIABLE} to where it is")
+def refuse_dead_server(uri: str, patience: float | None = None) -> None:
+    refuse_dead(uri, "MLflow", f"start it, or set {URI_VARIABLE} to where it is", patience)
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,12 @@ _DUPLICATE_ROW = ("UniqueViolation", "UNIQUE constraint failed")  # PostgreSQL's
 _TRANSPORTS = ("botocore", "boto3", "requests", "urllib3", "sqlalchemy")
 
 
-def connect(uri: str | None = None) -> Server:
+def connect(uri: str | None = None, patience: float | None = None) -> Server:
+    """`patience` is how many seconds a server may take to answer for the first time, where three are too few."""
     for variable, value in _PATIENCE.items():
         os.environ.setdefault(variable, value)
     uri = uri or tracking_uri()
-    refuse_dead_server(uri)
+    refuse_dead_server(uri, patience)
     if file := sqlite_file(uri):
         file.parent.mkdir(parents=True, exist_ok=True)
     import logging

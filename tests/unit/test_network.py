@@ -35,6 +35,20 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(components.network, "PATIENCE", 0.0)
 
 
+def test_a_step_waits_a_minute_for_a_server_that_is_being_restarted(
+    closed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed}")
+    with pytest.raises(SystemExit) as left, step("gate", "1", json.dumps(to_dict(RunConfig("sample"))), str(tmp_path)):
+        pytest.fail("the step must not begin")
+    assert left.value.code == 1
+    assert f"gate failed: MLflow at http://127.0.0.1:{closed} does not answer" in caplog.text
+    assert 59 <= now[0] <= 60
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_closed_port_is_one_line_without_the_password(closed: int) -> None:
     with pytest.raises(StepError) as told:
@@ -78,17 +92,6 @@ def test_what_is_no_server_or_behind_a_proxy_is_not_asked(closed: int, monkeypat
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(StepError, match="does not answer"):
         refuse_dead(f"http://127.0.0.1:{closed}", "MLflow", "start it")
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_step_ends_with_the_same_line(
-    closed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed}")
-    with pytest.raises(SystemExit) as left, step("gate", "1", json.dumps(to_dict(RunConfig("sample"))), str(tmp_path)):
-        pytest.fail("the step must not begin")
-    assert left.value.code == 1
-    assert f"gate failed: MLflow at http://127.0.0.1:{closed} does not answer" in caplog.text
 
 
 BY = ["--by", "Ada", "--note", "x"]
