@@ -1,6 +1,7 @@
 """Two equal `mmctr run` at the same moment in one fresh workspace: one version is registered, and both end well."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_two_equal_runs_register_one_version(tmp_path: Path) -> None:
-    write_sample(tmp_path / "data", SIZES["tiny"])
+    write_sample(tmp_path / "data", replace(SIZES["tiny"], content="item_info"))  # nothing to encode
     started = command(tmp_path / "workspace", tmp_path / "data")
     runs = [
         subprocess.Popen(
