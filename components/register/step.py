@@ -74,7 +74,7 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
         models.set_alias(tag.CHALLENGER, version.number)
     if version.tags.get(KEY) == tags[KEY]:
         delete_others(run, tags[KEY], version.source)
-    registration = _record(models, version, pipeline_run, out)
+    registration = _registration(models, version, pipeline_run)
     run.set_tags(
         {
             tag.REGISTERED_NAME: models.name,
@@ -82,6 +82,8 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
             tag.STANDING: standing(registration),
         }
     )
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "registration.json", registration)
     return registration
 
 
@@ -128,9 +130,9 @@ def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, st
     return registered(models, tags[KEY]) or models.version(number)
 
 
-def _record(models: Models, version: Version, pipeline_run: str, out: Path) -> dict[str, Any]:
+def _registration(models: Models, version: Version, pipeline_run: str) -> dict[str, Any]:
     aliases = models.aliases()
-    registration = {
+    return {
         "new": facts_of(version.tags).get(tag.PIPELINE_RUN) == pipeline_run,  # otherwise an earlier run made the same
         "name": models.name,
         "version": str(version.number),
@@ -139,6 +141,3 @@ def _record(models: Models, version: Version, pipeline_run: str, out: Path) -> d
         "validation_status": version.tags.get(tag.STATUS),
         "package_sha256": version.tags.get(tag.PACKAGE_HASH),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "registration.json", registration)
-    return registration

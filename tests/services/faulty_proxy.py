@@ -33,13 +33,31 @@ class FaultyProxy:
     requests: list[str] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _delayed: list[threading.Event] = field(default_factory=list)  # one for each `slow` request: set when it is done
 
     def fail(self, path: str, fault: Fault, times: int = 1, seconds: float = 0.0) -> None:
         self.rules.append(Rule(path, fault, times, seconds))
 
     def heal(self) -> None:
+        """No more faults; what was delayed has reached the server, whether or not its client still waits."""
         self.rules.clear()
+        while self._delayed:
+            assert self._delayed.pop().wait(60)
         self.requests.clear()
+
+    @contextmanager
+    def delayed(self, rule: Rule | None) -> Iterator[None]:
+        """A `slow` request comes late; the others at once."""
+        if rule is None or rule.fault != "slow":
+            yield
+            return
+        done = threading.Event()
+        self._delayed.append(done)
+        try:
+            time.sleep(rule.seconds)
+            yield
+        finally:
+            done.set()
 
     def fault_for(self, request: str) -> Rule | None:
         with self._lock:
@@ -57,14 +75,13 @@ def faulty_proxy(target: str) -> Iterator[FaultyProxy]:
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             rule = proxy.fault_for(f"{self.command} {self.path}")
-            if rule and rule.fault == "slow":
-                time.sleep(rule.seconds)
             if rule and rule.fault == "lost-request":
                 return  # closes the connection without a word
             if rule and rule.fault == "500":
                 self.answer(500, {"Content-Type": "text/plain"}, b"injected")
                 return
-            status, headers, answer = self.ask_target(body)
+            with proxy.delayed(rule):
+                status, headers, answer = self.ask_target(body)
             if not (rule and rule.fault == "lost-answer"):
                 self.answer(status, headers, answer)
 
