@@ -40,7 +40,7 @@ class Unfinished:
 
     def append(self, logits: Logits) -> None:
         with atomic_path(self.folder / "chunk") as scratch:
-            logits.astype("<f4").tofile(scratch)
+            scratch.write_bytes(logits.astype("<f4").tobytes())  # numpy's `tofile` does not say that the disk is full
             named = self.folder / f"{_digits(self.scored)}-{sha256_file(scratch)}.f32"
         (self.folder / "chunk").rename(named)
         self._take(named)
