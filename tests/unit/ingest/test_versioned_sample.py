@@ -9,7 +9,7 @@ from components.ingest.step import ingest
 from components.storage.files import read_json
 
 ROOT = Path(__file__).parents[3]
-ROWS = {"oracle:": "oracle", "the same": "oracle_blind_to_pools", "likeness": "content", "popularity:": "popularity"}
+ROWS = {"oracle:": "oracle", "the same": "oracle_blind_to_pools", "similarity": "content", "popularity:": "popularity"}
 
 
 def test_the_remote_in_the_repository_holds_the_sample_and_is_small(tmp_path: Path) -> None:
