@@ -17,7 +17,7 @@ def job(inputs: Artifacts, tmp_path: Path) -> Job:
     return written_job(inputs, recipe(), tmp_path / "work")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """For tests that change no file of it but the best weights, which each writes before it looks."""
     folder = tmp_path_factory.mktemp("shared-job")
