@@ -7,6 +7,11 @@ from model.config import ModelConfig
 from model.transformer import rows
 
 
+def ever_longer(heads: int, longest: int) -> Tensor:
+    """A reach in items for each head, from short to the longest, in equal ratios."""
+    return torch.pow(longest, torch.arange(1, heads + 1) / heads)
+
+
 class MeanPool(nn.Module):
     """The mean of the items, whatever the target and the order; zero for an empty history."""
 
@@ -31,7 +36,7 @@ class RecencyPool(nn.Module):
     def __init__(self, config: ModelConfig, item_width: int) -> None:
         super().__init__()
         age_L = torch.arange(config.history_length)
-        reach_H = config.history_length ** (torch.arange(1, config.heads + 1) / config.heads)
+        reach_H = ever_longer(config.heads, config.history_length)
         self.weight_HL = nn.Parameter(torch.exp(-age_L / reach_H[:, None]) / reach_H[:, None])
         self.width = config.heads * item_width
 

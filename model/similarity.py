@@ -5,6 +5,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.pooling import ever_longer
 
 
 class SimilarityHistogram(nn.Module):
@@ -56,7 +57,7 @@ class MetricMatch(nn.Module):
         super().__init__()
         self.shape = (config.metric_heads, config.metric_dim)
         age_L = torch.arange(config.history_length)
-        reach_H = config.history_length ** (torch.arange(1, config.metric_heads + 1) / config.metric_heads)
+        reach_H = ever_longer(config.metric_heads, config.history_length)
         self.log_weight_HL = nn.Parameter(-age_L / reach_H[:, None])
         self.width = 2 * config.metric_heads
 

@@ -1,7 +1,7 @@
 """Approve, reject and roll back on MLflow's SQLite store."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,10 @@ from components.review.settle import look, settle
 from components.tracking.anchor import anchor_of
 from components.tracking.decisions import DECISION, TamperedError, log_of
 from components.tracking.models import PACKAGE, Models
-from components.tracking.server import Server, connect
 from components.tracking.tags import CHAMPION, GATE, PACKAGE_HASH, PREVIOUS, STATUS
 from tests.services.registry import champions, make_version, with_champions
 
 ADA, BOB = Reviewer("Ada", "better on cold items"), Reviewer("Bob", "as agreed")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return connect(f"sqlite:///{tmp_path_factory.mktemp('review') / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
-def names() -> Iterator[str]:
-    return (f"ranker-{number}" for number in range(10_000))
-
-
-@pytest.fixture
-def models(server: Server, names: Iterator[str]) -> Models:
-    return Models(server, next(names))
 
 
 def test_the_first_model_is_approved(models: Models, tmp_path: Path) -> None:

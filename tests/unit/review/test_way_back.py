@@ -1,6 +1,6 @@
 """What a decision writes, and that every moment of it leaves a champion and the way back to the one before."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,27 +15,12 @@ from components.review.settle import look, settle
 from components.storage.files import sha256_file
 from components.tracking.decisions import DECISION, read
 from components.tracking.models import PACKAGE, Models
-from components.tracking.server import Server, connect
+from components.tracking.server import Server
 from components.tracking.tags import CHALLENGER, CHAMPION, PACKAGE_HASH, PREVIOUS, STATUS
 from tests.services.registry import champions, make_version, with_champions
 
 BOB = Reviewer("Bob", "as agreed")
 Command = Callable[[Models], DecisionResult]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return connect(f"sqlite:///{tmp_path_factory.mktemp('review') / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
-def names() -> Iterator[str]:
-    return (f"ranker-{number}" for number in range(10_000))
-
-
-@pytest.fixture
-def models(server: Server, names: Iterator[str]) -> Models:
-    return Models(server, next(names))
 
 
 @dataclass(frozen=True)
