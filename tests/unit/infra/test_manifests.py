@@ -116,6 +116,28 @@ def test_torchrun_ends_its_processes_before_kubernetes_ends_torchrun(built: dict
     assert 30 < int(variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]) < pod["terminationGracePeriodSeconds"]
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_jobs_that_read_the_champion_check_the_log_as_the_steps_do(built: dict[str, Objects], overlay: str) -> None:
+    """Without the address of the proofs, or without the keys to read them, a log that was replaced goes unnoticed."""
+    environment = load_environment(overlay, K8S.parent / "environments")
+    plain = {variable.name: variable.value for variable in environment.variables}
+    secret = {secret.variable: (secret.secret, secret.key) for secret in environment.secrets}
+    readers = [
+        container
+        for manifest in built[overlay]
+        if manifest["kind"] == "CronJob" and manifest["metadata"]["name"] in ("mmctr-batch", "mmctr-rollout")
+        for _, container, _ in containers(manifest)
+    ]
+    assert len(readers) == (2 if overlay == "prod" else 1)
+    for container in readers:
+        given = {variable["name"]: variable for variable in container["env"]}
+        assert given["MMCTR_DECISIONS_ANCHOR"]["value"] == plain["MMCTR_DECISIONS_ANCHOR"]
+        assert ("AWS_ENDPOINT_URL_S3" in given) == ("AWS_ENDPOINT_URL_S3" in plain)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            found = given[name]["valueFrom"]["secretKeyRef"]
+            assert (found["name"], found["key"]) == secret[name]
+
+
 def test_every_alert_names_a_page_that_is_there(built: dict[str, Objects]) -> None:
     rules = find(built["prod"], "PrometheusRule mmctr")["spec"]["groups"][0]["rules"]
     headings = {
