@@ -16,10 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-os.environ |= {
-    "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "true",
-    "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
-}  # fmt: skip
+os.environ.update(GX_ANALYTICS_ENABLED="false", MLFLOW_DISABLE_TELEMETRY="true", DVC_NO_ANALYTICS="true")
+os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
 
 import yaml
 
@@ -28,11 +26,12 @@ from tests.mutants.runner import ROOT, End, Mutant, run
 
 RESULT = ROOT / "benchmarks/results/mutants.json"
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+STEPS = ("ingest", "validate", "embed", "decide", "train", "evaluate", "gate", "register", "review")
 ROOMS = (
-    "model", "components/batches", "components/train", "components/statistics", "components/evaluate",
-    "components/gate", "components/decide", "components/review", "components/register", "components/validate",
-    "components/ingest", "components/embed", "pipelines/schedule",
-)  # fmt: skip
+    "model",
+    *(f"components/{room}" for room in ("batches", "statistics", *STEPS)),
+    "pipelines/schedule",
+)
 
 
 def main() -> None:

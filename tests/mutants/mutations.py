@@ -10,17 +10,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 COMPARISONS: dict[type, tuple[str, ...]] = {
-    ast.Lt: ("<=", ">"), ast.LtE: ("<", ">"), ast.Gt: (">=", "<"), ast.GtE: (">", "<"), ast.Eq: ("!=",),
-    ast.NotEq: ("==",), ast.In: ("not in",), ast.NotIn: ("in",), ast.Is: ("is not",), ast.IsNot: ("is",),
-}  # fmt: skip
+    ast.Lt: ("<=", ">"),
+    ast.LtE: ("<", ">"),
+    ast.Gt: (">=", "<"),
+    ast.GtE: (">", "<"),
+    ast.Eq: ("!=",),
+    ast.NotEq: ("==",),
+    ast.In: ("not in",),
+    ast.NotIn: ("in",),
+    ast.Is: ("is not",),
+    ast.IsNot: ("is",),
+}
 OPERATORS: dict[type, str] = {
-    ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "/", ast.Mod: "*", ast.Pow: "*",
-    ast.BitAnd: "|", ast.BitOr: "&",
-}  # fmt: skip
+    ast.Add: "-",
+    ast.Sub: "+",
+    ast.Mult: "/",
+    ast.Div: "*",
+    ast.FloorDiv: "/",
+    ast.Mod: "*",
+    ast.Pow: "*",
+    ast.BitAnd: "|",
+    ast.BitOr: "&",
+}
 NAMES = {
-    "min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "argmax": "argmin", "argmin": "argmax",
-    "zeros": "ones", "zeros_like": "ones_like", "difference_by_row": "difference_by_user",
-}  # fmt: skip
+    **{"min": "max", "max": "min", "any": "all", "all": "any", "argmax": "argmin", "argmin": "argmax"},
+    **{"sorted": "list", "zeros": "ones", "zeros_like": "ones_like", "difference_by_row": "difference_by_user"},
+}
 KEYS = {"low": "high", "high": "low", "users": "rows", "rows": "users", "value": "low"}
 LOGGED = ("_log", "log", "logger", "warnings", "progress", "bar")
 

@@ -21,20 +21,21 @@ from tests.mutants.mutations import Mutation
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
-    "model", "components", "studies", "pipelines", "infra", "tests", "benchmarks", "docs", "pyproject.toml",
-    "Makefile", "data.dvc", "requirements.lock", "requirements-dev.lock", "README.md", ".dvc",
-)  # fmt: skip
+    *("model", "components", "studies", "pipelines", "infra", "tests", "benchmarks", "docs", ".dvc"),
+    *("Makefile", "README.md", "data.dvc", "pyproject.toml", "requirements.lock", "requirements-dev.lock"),
+)
 WARM = (
-    "numpy", "scipy.stats", "pandas", "pyarrow.parquet", "torch", "sklearn.metrics", "sklearn.ensemble", "hypothesis",
-    "pytest", "yaml", "great_expectations", "mlflow", "PIL.Image", "kfp.dsl", "dvc.repo", "s3fs", "typer",
-)  # fmt: skip
+    *("numpy", "scipy.stats", "pandas", "pyarrow.parquet", "torch", "sklearn.metrics", "sklearn.ensemble"),
+    *("pytest", "hypothesis", "yaml", "great_expectations", "mlflow", "PIL.Image", "kfp.dsl", "dvc.repo"),
+    *("s3fs", "typer"),
+)
 CPU_SECONDS = 300  # of a run without a mutation; a mutant may use three times what that took, and 20 more
 WALL_SECONDS = 900  # a mutant that waits for ever uses no CPU
 OPTIONS = (
-    "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "--hypothesis-seed=0",
-    "-m", "not integration and not slow and not browser and not containers",
-    "-W", "ignore::pytest.PytestAssertRewriteWarning",
-)  # fmt: skip
+    *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "--hypothesis-seed=0"),
+    *("-m", "not integration and not slow and not browser and not containers"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,10 @@ def test_copies_of_a_users_rows_are_no_evidence_by_users_and_are_taken_for_it_by
     """Four copies of each row are the same users: nothing that counts users may become surer by them."""
     copied = of(rows(copies=4))
     by_users = [
-        ("comparison", "users"), ("comparison", "grouped"), ("comparison", "known_items"),
-        ("candidate", "grouped_auc"), ("champion_scores", "grouped_auc"),
+        *(("comparison", name) for name in ("users", "grouped", "known_items")),
+        *((model, "grouped_auc") for model in ("candidate", "champion_scores")),
         ("baselines", "item_click_rate", "difference"),
-    ]  # fmt: skip
+    ]
     for path in by_users:
         once, often = metrics, copied
         for key in path:
@@ -95,14 +95,16 @@ def test_copies_of_a_users_rows_are_no_evidence_by_users_and_are_taken_for_it_by
         assert often == pytest.approx(once / 2, rel=0.03), path
 
 
+def error_in_the_slice_of_common_items(scored: Scored, name: str) -> float:
+    common = Slice("items", "common", scored.items < 12)
+    measured = measure_slice(common, scored.labels, scored.users, scored.candidate, scored.champion, CONFIG)
+    error: float = measured[name]["error"]
+    return error
+
+
 def test_a_slice_counts_users_too() -> None:
     for name in ("candidate", "champion", "difference"):
-        once, often = (
-            measure_slice(
-                Slice("a", "b", s.items < 12), s.labels, s.users, s.candidate, s.champion, CONFIG
-            )[name]["error"]
-            for s in (rows(), rows(copies=4))
-        )  # fmt: skip
+        once, often = (error_in_the_slice_of_common_items(scored, name) for scored in (rows(), rows(copies=4)))
         assert often == pytest.approx(once, rel=1e-9), name
 
 
@@ -135,9 +137,8 @@ def test_counts_and_comparison_are_of_all_rows(metrics: Any) -> None:
     scored = rows()
     assert scored.champion is not None
     assert scored.known is not None
-    assert [metrics[name] for name in ("rows", "clicks", "users", "items", "confidence")] == [
-        len(scored.labels), scored.labels.sum(), USERS, 17, 0.95,
-    ]  # fmt: skip
+    assert [metrics[name] for name in ("rows", "clicks")] == [len(scored.labels), scored.labels.sum()]
+    assert [metrics[name] for name in ("users", "items", "confidence")] == [USERS, 17, 0.95]
     gain = roc_auc_score(scored.labels, scored.candidate) - roc_auc_score(scored.labels, scored.champion)
     for unit in ("rows", "users"):
         found = metrics["comparison"][unit]
@@ -217,12 +218,8 @@ def test_the_operating_point_counts_what_is_shown() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1])
     point = operating_point(labels, scores, 0.3, 0.9)
     wilson = binomtest(2, 3).proportion_ci(0.9, method="wilson")
-    assert point == pytest.approx(
-        {
-            "share": 0.3, "rows": 3, "threshold": 0.7, "precision": 2 / 3, "low": wilson.low, "high": wilson.high,
-            "others": 6, "recall": 2 / 4, "lift": (2 / 3) / 0.4,
-        }
-    )  # fmt: skip
+    shown = {"share": 0.3, "rows": 3, "threshold": 0.7, "precision": 2 / 3, "low": wilson.low, "high": wilson.high}
+    assert point == pytest.approx({**shown, "others": 6, "recall": 2 / 4, "lift": (2 / 3) / 0.4})
     assert operating_point(labels, scores, 1e-4, 0.9)["rows"] == 1, "at least one row is shown"
 
 

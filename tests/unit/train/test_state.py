@@ -42,10 +42,8 @@ def test_losses_are_means_over_rows_since_the_last_report_and_over_the_epoch(sta
     assert (state.rows, state.step, state.total_steps, state.epoch) == (45, 3, 3, 0)
     assert state.report()["train_loss"] == 0.0, "nothing happened since"
     assert state.end_epoch({"auc": 0.7, "log_loss": 0.5}, TRAIN)
-    assert state.curves["epochs"] == [
-        {"epoch": 0, "step": 3, "learning_rate": TRAIN.learning_rate, "train_loss": pytest.approx(90 / 45),
-         "valid_auc": 0.7, "valid_log_loss": 0.5}
-    ]  # fmt: skip
+    trained = {"epoch": 0, "step": 3, "learning_rate": TRAIN.learning_rate, "train_loss": pytest.approx(90 / 45)}
+    assert state.curves["epochs"] == [{**trained, "valid_auc": 0.7, "valid_log_loss": 0.5}]
     assert (state.epoch, state.step, state.rows, state.total_steps) == (1, 0, 0, 3)
     state.advance(torch.tensor(3.0), 2)
     assert state.report()["train_loss"] == 3.0, "the second epoch starts from nothing"

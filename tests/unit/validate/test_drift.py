@@ -17,10 +17,13 @@ TRAIN = [Row(1, 1), Row(1, 1), Row(2, 2), Row(3, 4)]  # items 1 and 2 have tag 7
 
 def statistics(**changes: Any) -> dict[str, Any]:
     train = {
-        "likes_level": [0, 40], "views_level": [10, 30], "history_length": [10, 0, 30],
-        "tags": {"top": {"7": 60}, "other": 40}, "items": {"top": {"1": 30, "2": 10}, "other": 0},
+        "likes_level": [0, 40],
+        "views_level": [10, 30],
+        "history_length": [10, 0, 30],
+        "tags": {"top": {"7": 60}, "other": 40},
+        "items": {"top": {"1": 30, "2": 10}, "other": 0},
         "items_seen": pack_ids(np.array([1, 2])),
-    }  # fmt: skip
+    }
     embeddings = {"txt": {"mean": [1.0, 2.0], "spread": 2.0}, "old": {"mean": [0.0], "spread": 1.0}}
     return {
         "format": 1,
@@ -74,9 +77,15 @@ def test_every_feature_is_compared_in_its_own_measure(tmp_path: Path) -> None:
         }
     )
     columns = {
-        "likes_level": "likes", "views_level": "views", "tags": "tags", "items": "items", "history length": "length",
-        "unseen items": "unseen_items", "label rate": "label_rate", "txt": "embedding",
-    }  # fmt: skip
+        "likes_level": "likes",
+        "views_level": "views",
+        "tags": "tags",
+        "items": "items",
+        "history length": "length",
+        "unseen items": "unseen_items",
+        "label rate": "label_rate",
+        "txt": "embedding",
+    }
     for name, column in columns.items():
         assert lines[name][column] == lines[name]["value"], "the rules read the column of their own feature"
 

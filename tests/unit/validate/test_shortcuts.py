@@ -38,9 +38,8 @@ def vectors() -> Vectors:
 
 def shortcuts(found: Read, content: list[Vectors] | None = None) -> Any:
     measured = Measured()
-    measure_shortcuts(
-        found.splits, found.sources.get("train"), found.catalogue, content or [], measured  # type: ignore[arg-type]
-    )  # fmt: skip
+    train = found.sources["train"]
+    measure_shortcuts(found.splits, train, found.catalogue, content or [], measured)
     return measured
 
 
