@@ -25,6 +25,17 @@ PROCESSES = 2  # a pod
 PORT = "29500"
 
 
+def _ends_the_job(codes: list[int | None]) -> bool:
+    """Whether the runtime's two failure policies, of Kubernetes and of JobSet, forbid a restart after these exits."""
+    (rule,) = RUNTIME["spec"]["failurePolicy"]["rules"]
+    assert (rule["action"], rule["onJobFailureReasons"]) == ("FailJobSet", ["PodFailurePolicy"])
+    job = RUNTIME["spec"]["replicatedJobs"][0]["template"]["spec"]
+    (policy,) = job["podFailurePolicy"]["rules"]
+    assert (policy["action"], policy["onExitCodes"]["operator"]) == ("FailJob", "In")
+    assert POD["restartPolicy"] == "Never"  # without it Kubernetes refuses the policy
+    return any(code in policy["onExitCodes"]["values"] for code in codes)
+
+
 class Pods:
     def __init__(self, api: TrainerApi, hosts: tuple[Host, Host], folder: Path) -> None:
         self.api, self.hosts, self.folder = api, hosts, folder
@@ -55,7 +66,7 @@ class Pods:
             self.api.status = "Complete"
         elif any(codes):
             self.end()
-            if self.restarts == RUNTIME["spec"]["failurePolicy"]["maxRestarts"]:
+            if _ends_the_job(codes) or self.restarts == RUNTIME["spec"]["failurePolicy"]["maxRestarts"]:
                 self.api.logs = [self.log(number).splitlines() for number in range(len(self.hosts))]
                 self.api.status = "Failed"
                 return

@@ -72,7 +72,7 @@ def run_trainjob(
 
 
 def _submit(client: TrainerClient, job: Job, name: str) -> None:
-    command = ["python", "-m", "torch.distributed.run", "-m", "components.train.worker", "--job", str(job.folder)]
+    command = ["python", "-m", "components.train.pod", "--job", str(job.folder)]
     # An empty image keeps the runtime's own.
     trainer = CustomTrainerContainer(image="", num_nodes=job.recipe.train.nodes)
     options = [Name(name), TrainerCommand(command)]

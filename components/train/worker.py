@@ -1,6 +1,7 @@
 """One process of a training: `python -m components.train.worker --job FOLDER`, by itself, under torchrun, or in a pod.
 
-Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOLDER/failure.json), others a crash.
+Exit codes: 0 finished, 2 a person must act (the reason is in the log and in FOLDER/failure.json), 3 lost the other
+processes, others a crash.
 """
 
 import argparse
@@ -39,6 +40,7 @@ from components.train.watch import OnMetrics, TrainingWatch
 from model.ranker import Ranker
 
 NEEDS_A_PERSON = 2
+LOST_THE_OTHERS = 3
 LOST_CONTACT = (
     "lost the other processes: one of them or its host died, or the network was cut for longer than "
     "train.silence_minutes = {minutes:g}; the training continues from its last checkpoint when it is started again"
@@ -184,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         minutes = job.recipe.train.silence_minutes
         _log.error("%s (%s, %s)", LOST_CONTACT.format(minutes=minutes), platform.node(), str(error).splitlines()[0])
-        return 1
+        return LOST_THE_OTHERS
     return 0
 
 

@@ -18,6 +18,7 @@ from components.errors import StepError
 from components.train.job import Job
 from components.train.launch import torchrun
 from components.train.step import train
+from components.train.worker import NEEDS_A_PERSON
 from tests.forked_ranks import results_of, run_ranks
 from tests.tiny_training import MODEL, recipe, write_inputs, written_job
 
@@ -127,6 +128,23 @@ def test_a_reason_that_needs_a_person_is_not_tried_again(inputs: Inputs, tmp_pat
     with pytest.raises(StepError, match=r"lower train\.learning_rate"):
         train(inputs, config, tmp_path / "work", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        pytest.param({}, 0, id="finished"),
+        pytest.param({"learning_rate": 1e30, "gradient_clip": 0.0}, NEEDS_A_PERSON, id="a-person-must-act"),
+    ],
+)
+def test_a_pod_with_two_processes_ends_with_their_exit_code(
+    inputs: Inputs, tmp_path: Path, settings: dict[str, object], code: int
+) -> None:
+    job = written_job(inputs, recipe(launcher="trainjob", processes=2, **settings), tmp_path)
+    environment = {**os.environ, "PET_NNODES": "1", "PET_NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "components.train.pod", "--job", str(job.folder)]
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == code
+    assert job.finished == (code == 0)
 
 
 def test_a_job_that_keeps_dying_ends_with_its_last_words(inputs: Inputs, tmp_path: Path) -> None:

@@ -75,15 +75,7 @@ def test_a_job_is_submitted_followed_and_finished(job: Job, api: TrainerApi, cap
         "runtimeRef": {"name": "mmctr", "kind": "ClusterTrainingRuntime"},
         "trainer": {
             "numNodes": 3,
-            "command": [
-                "python",
-                "-m",
-                "torch.distributed.run",
-                "-m",
-                "components.train.worker",
-                "--job",
-                str(job.folder),
-            ],
+            "command": ["python", "-m", "components.train.pod", "--job", str(job.folder)],
         },
     }
     assert api.jobs[name_of(job)]["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "mmctr-training"}
