@@ -138,9 +138,9 @@ def test_a_reason_that_needs_a_person_is_not_tried_again(inputs: Inputs, tmp_pat
     ],
 )
 def test_a_pod_with_two_processes_ends_with_their_exit_code(
-    inputs: Inputs, tmp_path: Path, settings: dict[str, object], code: int
+    inputs: Inputs, tmp_path: Path, settings: dict[str, float], code: int
 ) -> None:
-    job = written_job(inputs, recipe(launcher="trainjob", processes=2, **settings), tmp_path)
+    job = written_job(inputs, recipe(MODEL, launcher="trainjob", processes=2, **settings), tmp_path)
     environment = {**os.environ, "PET_NNODES": "1", "PET_NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "components.train.pod", "--job", str(job.folder)]
     assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == code

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from torch.distributed.elastic.multiprocessing.api import ProcessFailure
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from components.train import pod
 from components.train.worker import LOST_THE_OTHERS, NEEDS_A_PERSON
