@@ -1,5 +1,7 @@
 """The command line: what it refuses at once, and what it says."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,11 @@ def test_what_cannot_work_is_refused_in_one_line_and_nothing_is_written(
     assert words in said
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_starts_without_any_heavy_package() -> None:
+    """`mmctr --help`, a wrong option and every other command first import all modules of `pipelines.cli`."""
+    heavy = "boto3 botocore dvc great_expectations kfp kubernetes matplotlib mlflow numpy pandas pyarrow torch".split()
+    program = "import sys; from pipelines.cli import main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(heavy) & set(done.stdout.split())
