@@ -26,6 +26,7 @@ class Follower:
     alias: str
     cache: Path
     every: float  # seconds between two looks at the registry
+    number: int | None = None  # serve this version and follow no alias; 0: none is chosen yet
     current: ServedVersion | None = None
     problem: str = "the registry was not asked yet"  # why `current` may not be the newest; empty: it is
     failures: int = 0  # versions that could not be loaded
@@ -56,7 +57,12 @@ class Follower:
             self._say(one_line(error))
 
     def _look(self) -> None:
-        version = version_at(self.models, self.alias)
+        if self.number == 0:
+            self._say("no version is chosen yet: --version is 0")
+            return
+        if self.number is not None and self.current is not None:
+            return
+        version = self.models.version(self.number) if self.number else version_at(self.models, self.alias)
         if version is None:
             self._say(f"{self.models.name} has no version at alias {self.alias!r} yet")
             return

@@ -19,6 +19,7 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     alias: str = "champion"
+    version: int | None = None  # a number instead of the alias
     every: float = 15.0  # seconds between two looks at the registry
     threads: int = 1
     waiting: int = 32
@@ -29,7 +30,7 @@ class ServeConfig:
 def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str], None]) -> None:
     """Returns after SIGTERM or Ctrl-C, when what had begun is answered. Calls `ready` with the address."""
     torch.set_num_threads(config.threads)
-    follower = Follower(models, config.alias, cache, config.every)
+    follower = Follower(models, config.alias, cache, config.every, config.version)
     app = make_app(models.name, follower, Queue(config.waiting, config.time_limit))
     server = uvicorn.Server(
         uvicorn.Config(

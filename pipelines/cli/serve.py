@@ -14,6 +14,12 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
     alias: Annotated[str, typer.Option(help="Which version: champion, challenger or previous_champion.")] = "champion",
+    version: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve the version with this number, whatever the alias says, until the end. 0 waits.", min=0
+        ),
+    ] = None,
     name: Annotated[str, typer.Option("--name", help="The registered model.")] = "mmctr",
     workspace: WorkspaceOption = Path(".mmctr"),
     every: Annotated[float, typer.Option(help="Seconds between two looks for a newer version.", min=1)] = 15.0,
@@ -40,6 +46,6 @@ def serve(
     if workspace.exists():
         usable(workspace)
     models = Models(connect(existing_registry(workspace)), name)
-    config = ServeConfig(host, port, alias, every, threads, waiting, time_limit, drain)
+    config = ServeConfig(host, port, alias, version, every, threads, waiting, time_limit, drain)
     with stoppable():
         run(models, usable(workspace) / "cache" / "models", config, lambda url: print(f"serving at {url}", flush=True))

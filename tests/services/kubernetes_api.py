@@ -1,5 +1,5 @@
 """A stand-in for the Kubernetes API of a cluster with Kubeflow, as much as the doctor asks: objects by path, access
-reviews, and pods that run to an end."""
+reviews, pods that run to an end, and patches."""
 
 import json
 import threading
@@ -23,6 +23,14 @@ SECRETS = ("mlpipeline-minio-artifact", "mmctr-s3", "mmctr-mlflow-trainer")
 
 def listed(*names: str) -> dict[str, Any]:
     return {"items": [{"metadata": {"name": name}} for name in names]}
+
+
+def merge(there: Any, patch: Any) -> Any:
+    """RFC 7386: mappings are merged, null removes, and everything else replaces."""
+    if not isinstance(patch, dict) or not isinstance(there, dict):
+        return patch
+    kept = {key: value for key, value in there.items() if key not in patch}
+    return kept | {key: merge(there.get(key), value) for key, value in patch.items() if value is not None}
 
 
 @dataclass
@@ -72,6 +80,20 @@ class KubernetesApi:
             return 200, self.objects[path]
         return 404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": f"{path} not found"}
 
+    def patch(self, path: str, kind: str, body: Any) -> tuple[int, Any]:
+        """A merge patch, of which the object's version is a part: with an old one it is refused."""
+        if kind != "application/merge-patch+json" or not isinstance(body, dict):
+            message = f"cannot unmarshal {type(body).__name__} as {kind}"
+            return 400, {"kind": "Status", "code": 400, "reason": "BadRequest", "message": message}
+        found = self.objects[path]
+        before = found["metadata"].get("resourceVersion", "1")
+        if body.get("metadata", {}).get("resourceVersion", before) != before:
+            return 409, {"kind": "Status", "code": 409, "reason": "Conflict"}
+        merged = merge(found, body)
+        merged["metadata"]["resourceVersion"] = str(int(before) + 1)
+        self.objects[path] = merged
+        return 200, merged
+
     def _pod(self, method: str, rest: str) -> tuple[int, Any]:
         name, _, part = rest.partition("/")
         if method == "DELETE":
@@ -91,7 +113,11 @@ def kubernetes_api() -> Iterator[KubernetesApi]:
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            code, value = api.answer(self.command, urlsplit(self.path).path, json.loads(content) if content else {})
+            path, body = urlsplit(self.path).path, json.loads(content) if content else {}
+            if self.command == "PATCH":
+                code, value = api.patch(path, self.headers["Content-Type"], body)
+            else:
+                code, value = api.answer(self.command, path, body)
             data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
             self.send_response(code)
             self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
@@ -99,7 +125,7 @@ def kubernetes_api() -> Iterator[KubernetesApi]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _handle
+        do_GET = do_POST = do_PATCH = do_DELETE = _handle
 
         def log_message(self, *_: object) -> None:
             """A test's output is the test's."""

@@ -31,7 +31,8 @@ def roll(api: Any, service: str, namespace: str, models: Models) -> str:
         return "there is no champion yet"
     champion = version.number
     found = api.get_namespaced_custom_object(*KIND, namespace, "inferenceservices", service)
-    variables = found["spec"]["predictor"]["containers"][0].get("env", [])
+    containers = found["spec"]["predictor"]["containers"]
+    variables = containers[0].get("env", [])
     index = next((index for index, variable in enumerate(variables) if variable["name"] == VARIABLE), None)
     if index is None:
         raise StepError(f"InferenceService {service}: its first container has no variable {VARIABLE}")
@@ -40,9 +41,11 @@ def roll(api: Any, service: str, namespace: str, models: Models) -> str:
         return f"version {champion} is served already"
     with tempfile.TemporaryDirectory() as scratch:
         fetch_package(models, version, Path(scratch) / "package")  # raises unless the files are the approved ones
-    path = f"/spec/predictor/containers/0/env/{index}/value"
-    # The test makes the change fail if somebody else was faster.
-    patch = [{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": str(champion)}]
+    containers[0]["env"][index]["value"] = str(champion)
+    # A merge patch, which is all that the client sends of a custom object, replaces lists as a whole. With the version
+    # of the object that was read, the API server refuses it if somebody else was faster.
+    read = {"resourceVersion": found["metadata"]["resourceVersion"]}
+    patch = {"metadata": read, "spec": {"predictor": {"containers": containers}}}
     api.patch_namespaced_custom_object(*KIND, namespace, "inferenceservices", service, patch)
     return f"version {before} -> {champion}"
 

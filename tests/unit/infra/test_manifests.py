@@ -11,14 +11,16 @@ import yaml
 
 from components.train.config import TrainConfig
 from infra.check.__main__ import errors_of
-from infra.check.build import K8S, OVERLAYS, Manifest, build
+from infra.check.build import K8S, OVERLAYS, Manifest, build, title
 from infra.check.neighbours import neighbour_errors
 from infra.check.policies import containers, policy_errors
 from infra.check.schemas import schema_errors
 from pipelines.cli.predict import predict
+from pipelines.cli.serve import serve
 from pipelines.environment import load_environment
 
 Objects = list[Manifest]
+OURS: dict[str, Callable[..., None]] = {"predict": predict, "serve": serve}
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +127,10 @@ def test_jobs_that_read_the_champion_check_the_log_as_the_steps_do(built: dict[s
     readers = [
         container
         for manifest in built[overlay]
-        if manifest["kind"] == "CronJob" and manifest["metadata"]["name"] in ("mmctr-batch", "mmctr-rollout")
+        if title(manifest) in ("CronJob mmctr-batch", "CronJob mmctr-rollout", "InferenceService mmctr")
         for _, container, _ in containers(manifest)
     ]
-    assert len(readers) == (2 if overlay == "prod" else 1)
+    assert len(readers) == (3 if overlay == "prod" else 1)
     for container in readers:
         given = {variable["name"]: variable for variable in container["env"]}
         assert given["MMCTR_DECISIONS_ANCHOR"]["value"] == plain["MMCTR_DECISIONS_ANCHOR"]
@@ -136,6 +138,45 @@ def test_jobs_that_read_the_champion_check_the_log_as_the_steps_do(built: dict[s
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             found = given[name]["valueFrom"]["secretKeyRef"]
             assert (found["name"], found["key"]) == secret[name]
+
+
+def test_serving_pins_a_version_keeps_its_pods_and_is_measured(built: dict[str, Objects]) -> None:
+    """KServe 0.19.0 calls raw deployments Standard: it rewrites the old name while an object is made
+    (pkg/apis/serving/v1beta1/inference_service_defaults.go:164-169), so `kubectl diff` would never be empty, and holds
+    changes against the new one (inference_service_validation.go:586-597). It refuses PYTHONPATH
+    (pkg/validation/env_policy.go:25)."""
+    service = find(built["prod"], "InferenceService mmctr")
+    assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    predictor = service["spec"]["predictor"]
+    (container,) = predictor["containers"]
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert "PYTHONPATH" not in variables
+    assert variables["MODEL_VERSION"] == "0"
+    assert "--version=$(MODEL_VERSION)" in container["command"]
+    assert not [word for word in container["command"] if word.startswith("--alias")]
+    paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert paths == {"startup": "/healthz", "readiness": "/readyz", "liveness": "/healthz"}
+    assert predictor["deploymentStrategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+    budget = find(built["prod"], "PodDisruptionBudget mmctr-serving")["spec"]
+    assert budget["maxUnavailable"] < predictor["minReplicas"]
+    monitor = find(built["prod"], "PodMonitor mmctr-serving")["spec"]
+    policy = find(built["prod"], "NetworkPolicy serving")["spec"]
+    assert budget["selector"] == monitor["selector"] == policy["podSelector"]
+    (port,) = container["ports"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    annotations = predictor["annotations"]
+    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])
+    assert annotations["prometheus.io/path"] == endpoint["path"]
+
+
+def test_a_serving_pod_has_time_to_answer_what_has_begun(built: dict[str, Objects]) -> None:
+    predictor = find(built["prod"], "InferenceService mmctr")["spec"]["predictor"]
+    (container,) = predictor["containers"]
+    (drain,) = [int(word.partition("=")[2]) for word in container["command"] if word.startswith("--drain=")]
+    asleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert asleep + drain < predictor["terminationGracePeriodSeconds"]
 
 
 def test_every_alert_names_a_page_that_is_there(built: dict[str, Objects]) -> None:
@@ -171,9 +212,9 @@ def test_the_account_of_the_pipeline_makes_training_jobs_and_nothing_else(built:
 
 def options_of(words: list[str]) -> set[str]:
     """The options that a command of ours or of MLflow's knows."""
-    if words[:2] == ["mmctr", "predict"]:
+    if words[0] == "mmctr":
         alone = typer.Typer()
-        alone.command()(predict)
+        alone.command()(OURS[words[1]])
         command: Any = typer.main.get_command(alone)
     else:
         with warnings.catch_warnings():
@@ -188,9 +229,9 @@ def options_of(words: list[str]) -> set[str]:
     return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
-@pytest.mark.parametrize("title", ["Deployment mlflow", "InferenceService mmctr", "CronJob mmctr-batch"])
-def test_the_commands_of_the_pods_have_the_options_they_are_given(built: dict[str, Objects], title: str) -> None:
-    for where, container, _ in containers(find(built["prod"], title)):
+@pytest.mark.parametrize("of", ["Deployment mlflow", "InferenceService mmctr", "CronJob mmctr-batch"])
+def test_the_commands_of_the_pods_have_the_options_they_are_given(built: dict[str, Objects], of: str) -> None:
+    for where, container, _ in containers(find(built["prod"], of)):
         if container["command"][0] == "python3":
             assert "container tables" in where
             continue
@@ -331,6 +372,7 @@ MUTATIONS: dict[str, tuple[Callable[[Objects], None], str]] = {
     ),
     "wrong runtime type": (put("ClusterTrainingRuntime mmctr", "spec/mlPolicy/numNodes", "2"), "numNodes"),
     "unknown serving field": (put("InferenceService mmctr", "spec/predictor/minReplica", 1), "minReplica"),
+    "unknown field of a pod monitor": (put("PodMonitor mmctr-serving", "spec/podMetricsEndpoint", []), "podMetricsE"),
     "unknown serving container field": (put("InferenceService mmctr", "spec/predictor/containers/0/imag", "x"), "imag"),
     "wrong serving type": (put("InferenceService mmctr", "spec/predictor/minReplicas", "2"), "minReplicas"),
     "unknown queue field": (put("ClusterQueue mmctr", "spec/quota", 1), "quota"),

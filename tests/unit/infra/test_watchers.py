@@ -1,12 +1,15 @@
 """The two jobs that look at MLflow: serving follows the champion, and somebody hears of a bad night."""
 
+import copy
 import importlib.util
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException, CustomObjectsApi
 
 from components.errors import StepError
 from components.tracking.ending import concluded
@@ -15,6 +18,7 @@ from components.tracking.runs import run_for
 from components.tracking.server import connect
 from components.tracking.tags import CHAMPION
 from infra.check.build import K8S, build
+from tests.services.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.services.registry import make_version
 
 BASE = Path(__file__).parents[3] / "infra/k8s/base"
@@ -32,32 +36,34 @@ def script(name: str) -> ModuleType:
 rollout, night = script("rollout"), script("night")
 
 
+PATH = "/apis/serving.kserve.io/v1beta1/namespaces/mmctr-prod/inferenceservices/mmctr"
+
+
 class Serving:
-    """One InferenceService, changed by JSON patches as the API server does."""
+    """The InferenceService of production behind a server that takes patches as the API server does."""
 
-    def __init__(self) -> None:
-        objects = build(K8S / "overlays/prod")
-        self.service = next(m for m in objects if m["kind"] == "InferenceService")
-        self.patches = 0
+    def __init__(self, cluster: KubernetesApi) -> None:
+        (made,) = [m for m in build(K8S / "overlays/prod") if m["kind"] == "InferenceService"]
+        made["metadata"]["resourceVersion"] = "1"
+        cluster.objects[PATH] = made
+        self.cluster = cluster
+        self.api = CustomObjectsApi(cluster.client())
 
-    def get_namespaced_custom_object(self, *_: str) -> dict[str, Any]:
-        return self.service
+    @property
+    def changes(self) -> int:
+        return int(self.cluster.objects[PATH]["metadata"]["resourceVersion"]) - 1
 
-    def patch_namespaced_custom_object(self, *arguments: Any) -> None:
-        test, replace = arguments[-1]
-        target: Any = self.service
-        *parents, leaf = test["path"].strip("/").split("/")
-        for part in parents:
-            target = target[int(part)] if isinstance(target, list) else target[part]
-        assert (test["op"], target[leaf], replace["op"]) == ("test", test["value"], "replace")
-        target[leaf] = replace["value"]
-        self.patches += 1
-
-    def model(self) -> str:
-        container = self.service["spec"]["predictor"]["containers"][0]
+    def version(self) -> str:
+        (container,) = self.cluster.objects[PATH]["spec"]["predictor"]["containers"]
         values = {variable["name"]: variable.get("value", "") for variable in container["env"]}
-        uri = next(word for word in container["command"] if word.startswith("--model-uri="))
-        return str(uri.replace("$(MODEL_VERSION)", values["MODEL_VERSION"]))
+        (option,) = [word for word in container["command"] if word.startswith("--version=")]
+        return str(option.replace("$(MODEL_VERSION)", values["MODEL_VERSION"])).removeprefix("--version=")
+
+
+@pytest.fixture
+def serving() -> Iterator[Serving]:
+    with kubernetes_api() as cluster:
+        yield Serving(cluster)
 
 
 @pytest.fixture
@@ -69,24 +75,44 @@ def models(tmp_path: Path) -> Models:
     return registry
 
 
-def test_serving_follows_the_champion_there_and_back(models: Models) -> None:
-    serving = Serving()
+def test_serving_follows_the_champion_there_and_back(models: Models, serving: Serving) -> None:
+    """The Python client sends custom objects' patches as merge patches alone, and a list is no merge patch."""
+    before = copy.deepcopy(serving.cluster.objects[PATH]["spec"])
     for champion, served in ((None, "0"), (1, "1"), (1, "1"), (2, "2"), (1, "1")):
         if champion is not None:
             models.set_alias(CHAMPION, champion)
-        rollout.roll(serving, "mmctr", "mmctr-prod", models)
-        assert serving.model() == f"--model-uri=models:/mmctr/{served}"
-    assert serving.patches == 3, "the same version twice is one change"
+        rollout.roll(serving.api, "mmctr", "mmctr-prod", models)
+        assert serving.version() == served
+    assert serving.changes == 3, "the same version twice is one change"
+    after = serving.cluster.objects[PATH]["spec"]
+    (container,) = after["predictor"]["containers"]
+    next(variable for variable in container["env"] if variable["name"] == "MODEL_VERSION")["value"] = "0"
+    assert after == before
 
 
-def test_serving_stays_where_it_is_when_files_were_changed_after_the_approval(models: Models) -> None:
-    serving = Serving()
+def test_serving_is_not_changed_over_somebody_elses_change(
+    models: Models, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.set_alias(CHAMPION, 1)
+    fetch = rollout.fetch_package
+
+    def meanwhile(*arguments: Any) -> None:
+        fetch(*arguments)
+        serving.cluster.objects[PATH]["metadata"]["resourceVersion"] = "2"
+
+    monkeypatch.setattr(rollout, "fetch_package", meanwhile)
+    with pytest.raises(ApiException, match="Conflict"):
+        rollout.roll(serving.api, "mmctr", "mmctr-prod", models)
+    assert serving.version() == "0"
+
+
+def test_serving_stays_where_it_is_when_files_were_changed_after_the_approval(models: Models, serving: Serving) -> None:
     models.set_alias(CHAMPION, 1)
     source = models.server.call("get_model_version_download_uri", "mmctr", "1")
     next(Path(source.removeprefix("file://")).rglob("serving_model.py")).write_text("print('not approved')\n")
     with pytest.raises(StepError, match="version 1 are not the ones that were registered or approved"):
-        rollout.roll(serving, "mmctr", "mmctr-prod", models)
-    assert serving.patches == 0
+        rollout.roll(serving.api, "mmctr", "mmctr-prod", models)
+    assert serving.changes == 0
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,28 @@ def test_it_waits_for_a_champion_and_follows_it_there_and_back(models: Models, f
     assert (follower.swaps, follower.failures) == (3, 0)
 
 
+def test_a_pinned_version_stays_whatever_the_alias_says(
+    models: Models, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.set_alias("champion", 1)
+    follower.number = 0
+    follower.look()
+    assert (follower.current, follower.problem) == (None, "no version is chosen yet: --version is 0")
+    follower.number = 2
+    follower.look()
+    assert follower.current is not None
+    assert (follower.current.number, follower.problem) == (2, "")
+    monkeypatch.setattr(follower, "models", None)  # nobody is asked again
+    follower.look()
+    assert (follower.current.number, follower.problem, follower.swaps) == (2, "", 1)
+
+
+def test_a_pinned_version_that_is_not_there_is_named(follower: Follower) -> None:
+    follower.number = 7
+    follower.look()
+    assert (follower.current, follower.problem) == (None, "mmctr has no version 7; there is: 1, 2")
+
+
 def test_no_request_is_lost_or_mixed_while_versions_change(models: Models, follower: Follower) -> None:
     models.set_alias("champion", 1)
     follower.look()
