@@ -1,6 +1,7 @@
 """Training speed, compared with FuxiCTR's own training path on the same rows, sizes, batch and thread.
 
     python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns
+    python -m benchmarks.training compiled                          ours with and without torch.compile, small
     python -m benchmarks.training gpu                               ours at the challenge's size on one CUDA device
 
 How to make F: benchmarks/fuxictr/reference.py.
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -48,13 +50,21 @@ def config_for(dims: str, batch: int, **settings: Any) -> Recipe:
 
 
 def measure_ours(
-    data: Path, dims: str, batch: int, precision: str, seconds: float, device: str, profile: bool = True
+    data: Path,
+    dims: str,
+    batch: int,
+    precision: str,
+    seconds: float,
+    device: str,
+    profile: bool = True,
+    compiled: bool = False,
+    warm_up: int = 1,
 ) -> dict[str, Any]:
     inputs = Artifacts(dataset=data / "dataset", validation=data / "validation", embeddings=data / "embeddings")
-    config = config_for(dims, batch, precision=precision, device=device, compile=device == "cuda")
+    config = config_for(dims, batch, precision=precision, device=device, compile=compiled)
     job = prepare_job(inputs, config, data / "work")
     ranks = Ranks(0, 1, pick_device(device))
-    timed = _time_steps(job, ranks, warm_up=20 if device == "cuda" else 1, seconds=seconds)
+    timed = _time_steps(job, ranks, warm_up, seconds)
     if profile:
         timed["profile"] = _profile(job, ranks)
     timed["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -66,10 +76,11 @@ def _time_steps(job: Job, ranks: Ranks, warm_up: int, seconds: float) -> dict[st
         if ranks.device.type == "cuda":
             torch.cuda.synchronize()
 
-    steps = _steps(job, ranks)
+    steps, began = _steps(job, ranks), time.perf_counter()
     for _ in range(warm_up):
         next(steps)
     wait()
+    warm_up_seconds = time.perf_counter() - began
     rows, taken, cpu, wall = 0, 0, time.process_time(), time.perf_counter()
     clock = time.perf_counter if ranks.device.type == "cuda" else time.process_time
     start = clock()
@@ -78,7 +89,11 @@ def _time_steps(job: Job, ranks: Ranks, warm_up: int, seconds: float) -> dict[st
         taken += 1
     wait()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    rates = {"samples_per_cpu_second": rows / cpu, "samples_per_second": rows / wall}
+    rates = {
+        "samples_per_cpu_second": rows / cpu,
+        "samples_per_second": rows / wall,
+        "warm_up_seconds": warm_up_seconds,
+    }
     return {"rows": rows, "steps": taken, "cpu_seconds": cpu, "wall_seconds": wall, **rates}
 
 
@@ -156,6 +171,28 @@ def _say(case: dict[str, Any]) -> None:
     print(case["dims"], "batch", case["batch"], "length", case["length"], shown, flush=True)
 
 
+def measure_compiled(seconds: float, repeats: int) -> None:
+    """`paper`, small, at the challenge's history lengths. All processes share what inductor keeps; the first has none."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(folder, "inductor"))
+        data = Path(folder, "data")
+        write_inputs(data, ROWS, "challenge")
+        command = [sys.executable, "-m", "benchmarks.training", "one", "--data", str(data), "--dims", "small"]
+        command += ["--batch", "1024", "--seconds", str(seconds), "--warm-up", "20"]
+        first = run_one([*command, "--compile"])
+        runs: dict[str, list[dict[str, Any]]] = {"eager": [], "compiled": []}
+        for _ in range(repeats):
+            runs["eager"].append(run_one(command))
+            runs["compiled"].append(run_one([*command, "--compile"]))
+    medians = {
+        name: {unit: median(run[unit] for run in found) for unit in ("samples_per_cpu_second", "warm_up_seconds")}
+        for name, found in runs.items()
+    }
+    print(medians, "first:", first["warm_up_seconds"], flush=True)
+    result = {"machine": machine(), "threads": 1, "first_compiled": first, "medians": medians, "runs": runs}
+    write_json(RESULTS / "training-compiled.json", result)
+
+
 def measure_gpu(batches: list[int], seconds: float) -> None:
     if not torch.cuda.is_available():
         raise SystemExit("no CUDA device here: run this command on a machine that has one; nothing was written")
@@ -166,7 +203,7 @@ def measure_gpu(batches: list[int], seconds: float) -> None:
             data = Path(folder, length)
             write_inputs(data, 1_000_000, length)
             for batch in batches:
-                run = measure_ours(data, "challenge", batch, "bfloat16", seconds, "cuda")
+                run = measure_ours(data, "challenge", batch, "bfloat16", seconds, "cuda", compiled=True, warm_up=20)
                 speed = run["samples_per_second"]
                 share = (
                     speed * padded_flop(presets.paper("challenge"), int(length)) / peak
@@ -211,9 +248,13 @@ def main() -> None:
     one.add_argument("--batch", type=int, required=True)
     one.add_argument("--precision", default="float32")
     one.add_argument("--profile", action="store_true")
+    one.add_argument("--compile", action="store_true")
+    one.add_argument("--warm-up", type=int, default=1, help="steps before the clock starts")
+    compiled = commands.add_parser("compiled")
+    compiled.add_argument("--repeats", type=int, default=5)
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 8192])
-    for command in (both, one, gpu):
+    for command in (both, one, compiled, gpu):
         command.add_argument("--seconds", type=float, default=10.0)
     asked = parser.parse_args()
     if asked.command == "compare":
@@ -222,7 +263,9 @@ def main() -> None:
     elif asked.command == "one":
         torch.set_num_threads(1)
         what = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
-        print(json.dumps(measure_ours(*what)))
+        print(json.dumps(measure_ours(*what, asked.compile, asked.warm_up)))
+    elif asked.command == "compiled":
+        measure_compiled(asked.seconds, asked.repeats)
     else:
         measure_gpu(asked.batches, asked.seconds)
 
