@@ -172,7 +172,7 @@ def _say(case: dict[str, Any]) -> None:
 
 
 def measure_compiled(seconds: float, repeats: int) -> None:
-    """`paper`, small, at the challenge's history lengths. All processes share what inductor keeps; the first has none."""
+    """`paper`, small, at the challenge's history lengths. Compiled processes share a cache, which the first fills."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(folder, "inductor"))
         data = Path(folder, "data")

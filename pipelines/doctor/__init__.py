@@ -13,7 +13,16 @@ from kubernetes.client import ApiException
 
 from components.errors import StepError
 from pipelines.doctor.cluster import images, pipelines
-from pipelines.doctor.control_plane import accounts, controller, kubernetes_client, namespace, queue, runtime, version
+from pipelines.doctor.control_plane import (
+    accounts,
+    controller,
+    kubernetes_client,
+    namespace,
+    queue,
+    runtime,
+    user,
+    version,
+)
 from pipelines.doctor.finding import Finding
 from pipelines.doctor.machine import disk, gpu, python
 from pipelines.doctor.probe import probe
@@ -52,6 +61,7 @@ def _of_cluster(environment: Environment) -> list[Finding]:
     inside: dict[str, Callable[[Environment, Any], Finding]] = {
         "version": version,
         "controller": controller,
+        "user": user,
         "namespace": namespace,
         "queue": queue,
         "accounts": accounts,

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from components.errors import StepError
+from components.train.config import TrainConfig
 from pipelines.doctor.finding import Finding
 from pipelines.environment import Environment
 
@@ -79,6 +80,29 @@ def controller(environment: Environment, client: Any) -> Finding:
     return Finding("controller", "ok", found)
 
 
+def user(environment: Environment, client: Any) -> Finding:
+    """An administrator's user for all steps wins over the pipeline's own: kubeflow/pipelines 2.17.0,
+    manifests/kustomize/base/pipeline/ml-pipeline-apiserver-deployment.yaml:224-235 and
+    backend/src/v2/driver/k8s.go:756-758.
+    """
+    import kubernetes
+
+    name, namespace = "pipeline-install-config", environment.service.system_namespace
+    found = kubernetes.client.CoreV1Api(client).read_namespaced_config_map(name, namespace, _request_timeout=PATIENCE)
+    for kind in ("User", "Group"):
+        key = f"defaultSecurityContextRunAs{kind}"
+        given = (found.data or {}).get(key) or str(environment.user_id)
+        if given != str(environment.user_id):
+            return Finding(
+                "user",
+                "error",
+                f"{key} = {given} in ConfigMap {name} of {namespace}: the steps run so, and not as the image's user "
+                f"{environment.user_id}, who owns the workspace",
+                f"remove it there, or build images and a workspace for {given} and set user_id",
+            )
+    return Finding("user", "ok", f"the steps run as user {environment.user_id}")
+
+
 def namespace(environment: Environment, client: Any) -> Finding:
     """The labels that Kubeflow's network policies ask for, and every name that the pods refer to."""
     import kubernetes
@@ -147,6 +171,14 @@ def queue(environment: Environment, client: Any) -> Finding:
             f"{space} has a LocalQueue named default: every pod, job and deployment there waits in it",
             "rename it, and name it with train.queue where it is meant",
         )
+    wanted = TrainConfig().queue
+    if environment.training == "trainjob" and wanted not in names:
+        return Finding(
+            "queue",
+            "error",
+            f"{space} has no LocalQueue {wanted}: Kueue would let a TrainJob wait in it for ever",
+            f"kubectl apply -k infra/k8s/overlays/{environment.name}, or start runs with train.queue= (empty)",
+        )
     return Finding("queue", "ok", f"queues in {space}: {', '.join(names) or 'none'}")
 
 
@@ -163,8 +195,8 @@ def runtime(environment: Environment, client: Any) -> Finding:
             raise
         return Finding(
             "runtime",
-            "warning",
-            "train.launcher=trainjob needs a ClusterTrainingRuntime mmctr; there is none",
+            "error" if environment.training == "trainjob" else "ok",
+            "training in a TrainJob needs a ClusterTrainingRuntime mmctr; there is none",
             f"install Kubeflow Trainer, then kubectl apply -k infra/k8s/overlays/{environment.name}",
         )
     return Finding("runtime", "ok", "the ClusterTrainingRuntime mmctr is there")

@@ -16,6 +16,7 @@ from kubernetes.client import ApiClient, Configuration
 from tests.services.argo import AS_DOCUMENTED
 
 SPACE = "/api/v1/namespaces/mmctr-prod"
+INSTALLED_WITH = "/api/v1/namespaces/kubeflow/configmaps/pipeline-install-config"
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile", "pipelines.kubeflow.org/enabled": "true"}
 OF_THE_PROFILE = ("kfp-launcher", "metadata-grpc-configmap", "artifact-repositories")
 SECRETS = ("mlpipeline-minio-artifact", "mmctr-s3", "mmctr-mlflow-trainer")
@@ -51,6 +52,7 @@ class KubernetesApi:
         deployment = {"spec": {"selector": {}, "template": {"spec": {"containers": [container]}}}}
         self.objects = {
             "/apis/apps/v1/namespaces/kubeflow/deployments/ml-pipeline": deployment,
+            INSTALLED_WITH: {"data": {"appName": "pipeline"}},
             SPACE: {"metadata": {"name": "mmctr-prod", "labels": PROFILE}},
             f"{SPACE}/configmaps": listed(*OF_THE_PROFILE),
             f"{SPACE}/secrets": listed(*SECRETS),

@@ -12,7 +12,7 @@ from pipelines.doctor import Finding, control_plane
 from pipelines.doctor.probe import probe, probe_pod
 from pipelines.environment import Environment, load_environment
 from tests.services.argo import SHIPPED
-from tests.services.kubernetes_api import PROFILE, SPACE, KubernetesApi, kubernetes_api, listed
+from tests.services.kubernetes_api import INSTALLED_WITH, PROFILE, SPACE, KubernetesApi, kubernetes_api, listed
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -35,6 +35,7 @@ def impatient(environment: Environment, client: Any) -> Finding:
 CHECKS = [
     control_plane.version,
     control_plane.controller,
+    control_plane.user,
     control_plane.namespace,
     control_plane.queue,
     control_plane.accounts,
@@ -126,6 +127,22 @@ BROKEN: list[tuple[str, Callable[[KubernetesApi], None], Any, str, str, str]] = 
         "LocalQueue named default",
         "rename it",
     ),
+    (
+        "no queue for trainings",
+        put(QUEUES, listed("others")),
+        control_plane.queue,
+        "error",
+        "no LocalQueue mmctr-training",
+        "kubectl apply -k infra/k8s/overlays/prod",
+    ),
+    (
+        "a user for all steps",
+        put(INSTALLED_WITH, {"data": {"defaultSecurityContextRunAsUser": "1000"}}),
+        control_plane.user,
+        "error",
+        "defaultSecurityContextRunAsUser = 1000",
+        "remove it there",
+    ),
     ("no kueue", without(QUEUES), control_plane.queue, "ok", "no Kueue here", ""),
     (
         "no namespaced runtimes",
@@ -139,7 +156,7 @@ BROKEN: list[tuple[str, Callable[[KubernetesApi], None], Any, str, str, str]] = 
         "no runtime",
         without(RUNTIME),
         control_plane.runtime,
-        "warning",
+        "error",
         "needs a ClusterTrainingRuntime mmctr; there is none",
         "Kubeflow Trainer",
     ),
