@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.errors import StepError
 from components.packages.format import package_hash
+from components.storage.locks import alone
 from components.tracking.decisions import Book, read
 from components.tracking.models import PACKAGE, Models, Version
 from components.tracking.tags import CHAMPION, PACKAGE_HASH, PREVIOUS
@@ -47,15 +48,18 @@ def fetch_package(models: Models, version: Version, out: Path) -> Path:
 
 
 def local_package(models: Models, version: Version, cache: Path) -> Path:
-    """Kept in a folder that its hash names, and checked against it each time: a damaged copy is fetched again."""
+    """Kept in a folder that its hash names, and checked against it each time: a damaged copy is fetched again.
+
+    One process fetches; others that need the same package at that moment wait for it.
+    """
     expected = expected_hash(models, version)
     folder = cache / expected
-    if not (folder.exists() and package_hash(folder) == expected):
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            whole = _download(models, version, Path(scratch) / "files", expected)
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.move(whole, folder)
+    with alone(cache / f".{expected}.lock"):
+        if not (folder.exists() and package_hash(folder) == expected):
+            with tempfile.TemporaryDirectory(dir=cache) as scratch:
+                whole = _download(models, version, Path(scratch) / "files", expected)
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.move(whole, folder)
     return folder / PACKAGE
 
 

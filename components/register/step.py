@@ -25,7 +25,7 @@ from components.tracking import tags as tag
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY, delete_others, upload
 from components.tracking.runs import TrackedRun, run_for
-from components.tracking.server import NotThereError, RegistryRefusedError
+from components.tracking.server import NotAcceptedError, NotThereError, RegistryRefusedError
 from components.tracking.tags import facts_of
 
 CODE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
@@ -123,7 +123,7 @@ def create(models: Models, run: TrackedRun, package: Path, tags: Mapping[str, st
         tags = {**tags, tag.PACKAGE_HASH: package_hash(whole)}
         models.ensure(_DESCRIPTION)
         number = models.create(address, tags, description, run.run_id, model_id)
-    except NotThereError:
+    except (NotThereError, NotAcceptedError):
         if winner := registered(models, tags[KEY]):
             return winner  # another run of the same was faster, and deleted what this one was uploading
         raise

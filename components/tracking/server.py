@@ -42,6 +42,10 @@ class RegistryRefusedError(StepError):
     """The server knows the user and refuses the request."""
 
 
+class NotAcceptedError(StepError):
+    """The server answered that it can't do this as things are now."""
+
+
 class AlreadyThereError(StepError):
     """The server answered that this was made before."""
 
@@ -119,9 +123,14 @@ class Server:
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of someone who has it"
                 )
             if status < 500:
-                return StepError(f"MLflow at {self.uri} did not accept {action!r}: {line}")
+                return NotAcceptedError(f"MLflow at {self.uri} did not accept {action!r}: {line}")
         elif not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _TRANSPORTS:
             return error  # an error in our own code keeps its traceback
+        if full := _full_disk(error):
+            return StepError(
+                f"MLflow at {self.uri}: a disk was full at {action!r} ({full}). Free space there, then run the same "
+                "command once more"
+            )
         return StepError(
             f"MLflow at {self.uri} failed at {action!r}, after retries: {line}. Nothing is lost: when the server "
             f"answers again (is {URI_VARIABLE} right?), run the same command once more"
@@ -134,6 +143,13 @@ def _words(error: Exception) -> str:
     return f"{first} {more[-1]}"[-400:] if more and first.endswith(":") else first[:400]
 
 
+def _full_disk(error: Exception) -> str | None:
+    """The line of an error that says so, wherever it stands in it; None if there is none."""
+    lines = (line for line in str(error).splitlines() if any(words in line for words in _FULL_DISK))
+    return next((line.strip()[-400:] for line in lines), None)
+
+
+_FULL_DISK = ("No space left on device", "database or disk is full")  # the system's words, SQLite's words
 _DUPLICATE_ROW = ("UniqueViolation", "UNIQUE constraint failed")  # PostgreSQL's words, SQLite's words
 _TRANSPORTS = ("botocore", "boto3", "requests", "urllib3", "sqlalchemy")
 

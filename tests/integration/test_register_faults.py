@@ -122,6 +122,24 @@ def test_a_server_that_is_down_is_one_clear_line(
         candidate.register("a-run", tmp_path / "registration")
 
 
+def test_the_slower_of_two_equal_runs_finds_the_version_of_the_faster_one(
+    mlflow_on_sqlite: MlflowServer, candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The faster one deletes what the slower one has uploaded, and the server then refuses a version made of that."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_on_sqlite.uri)
+    create, others = Models.create, [lambda: candidate.register("the faster run", tmp_path / "faster")]
+
+    def overtaken(self: Models, *arguments: Any) -> int:
+        if others:
+            others.pop()()
+        return create(self, *arguments)
+
+    monkeypatch.setattr(Models, "create", overtaken)
+    registration = candidate.register("the slower run", tmp_path / "slower")
+    assert (registration["version"], registration["new"]) == ("1", False)
+    assert_whole(Models(connect(mlflow_on_sqlite.uri), candidate.config.registered_name))
+
+
 def test_a_kill_after_any_call_is_finished_by_the_next_run(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,36 @@ import pytest
 from components.embed.config import EmbedConfig
 from components.embed.registry import REGISTRY, Variant
 from components.settings import from_dict, to_dict
+from tests.ranges import Row, assert_other_defaults, assert_ranges
+
+NUMBERS: dict[str, Row] = {
+    "dimension": (128, 1, None),
+    "bad_input_limit": (0.01, 0.0, 1.0),
+    "pixel_limit": (50000000, 1, None),
+    "shards": (1, 1, None),
+    "text_batch": (16, 1, None),
+    "image_batch": (4, 1, None),
+    "threads": (0, 0, None),
+    "decoders": (2, 1, None),
+    "flush_items": (4096, 1, None),
+}
+OTHERS = {
+    "text_encoder": "minilm",
+    "text_weights": "",
+    "text_revision": "",
+    "text_columns": ("item_title",),
+    "image_encoder": "efficientnet-lite0",
+    "image_weights": "",
+    "image_revision": "",
+    "use_precomputed": True,
+    "existing": "auto",
+    "fusion": "pca",
+    "standardise": "modality",
+    "projection": "fit",
+    "bad_input": "impute",
+    "precision": "float32",
+    "device": "auto",
+}
 
 
 @pytest.mark.parametrize(
@@ -51,3 +81,8 @@ def test_a_variant_changes_with_all_that_moves_its_vectors() -> None:
     ]
     assert len({variant.id for variant in variants}) == len(variants)
     assert Variant(spec, "/elsewhere", "r1", "float32").id == variants[0].id  # where they lie does not matter
+
+
+def test_each_number_has_its_default_and_its_range() -> None:
+    assert_ranges(EmbedConfig(), NUMBERS, "embed")
+    assert_other_defaults(EmbedConfig(), NUMBERS, OTHERS)

@@ -5,6 +5,50 @@ import pytest
 
 from model.config import ModelConfig, Vocabulary
 from model.presets import din, paper, published
+from tests.ranges import Row, assert_other_defaults, assert_ranges
+
+NUMBERS: dict[str, Row] = {
+    "embedding_dim": (64, 1, None),
+    "embedding_std": (0.0001, 0.0, None),
+    "content_dim": (128, 1, None),
+    "layers": (2, 1, None),
+    "heads": (1, 1, None),
+    "ffn_dim": (256, 1, None),
+    "transformer_dropout": (0.2, 0.0, 0.99),
+    "last_k": (16, 0, 100),
+    "cross_layers": (3, 1, None),
+    "cross_rank": (64, 1, None),
+    "deep_dropout": (0.2, 0.0, 0.99),
+    "init_std": (0.1, 0.0, None),
+    "align_temperature": (0.1, 0.001, 100.0),
+    "distil_id_temperature": (0.1, 0.001, 100.0),
+    "distil_content_temperature": (0.1, 0.001, 100.0),
+    "code_levels": (3, 1, None),
+    "codebook_size": (256, 1, None),
+    "similarity_bins": (16, 2, None),
+    "metric_heads": (4, 1, None),
+    "metric_dim": (16, 1, None),
+}
+OTHERS = {
+    "content": ("concat",),
+    "content_norm": "raw",
+    "content_map": "linear",
+    "item_levels": "none",
+    "row_levels": True,
+    "history_length": 100,
+    "interest": "transformer",
+    "target_attention": "none",
+    "target_concat": True,
+    "position": "none",
+    "max_pool": True,
+    "attention_widths": (512, 256),
+    "block_products": False,
+    "mask": "right",
+    "cross": "full",
+    "deep_widths": (1024, 512, 256),
+    "head_widths": (64, 32),
+    "code_kind": "residual",
+}
 
 
 @pytest.mark.parametrize(
@@ -57,3 +101,16 @@ def test_published_differs_from_the_paper_by_its_mask_alone() -> None:
 
 def test_the_baseline_is_din_with_a_deep_network_alone() -> None:
     assert (din().interest, din().cross, din().deep_widths, din().head_widths) == ("din", "none", (1024, 512, 256), ())
+
+
+def test_each_number_has_its_default_and_its_range() -> None:
+    assert_ranges(ModelConfig(), NUMBERS, "model")
+    assert_other_defaults(ModelConfig(), NUMBERS, OTHERS)
+
+
+def test_the_history_is_at_least_as_long_as_the_outputs_that_are_kept() -> None:
+    assert replace(ModelConfig(), history_length=1, last_k=1).history_length == 1
+    with pytest.raises(ValueError, match=r"model\.history_length = 0: must be at least 1"):
+        replace(ModelConfig(), history_length=0)
+    with pytest.raises(ValueError, match=r"model\.last_k = 16: must lie in \[0, 15\]"):
+        replace(ModelConfig(), history_length=15)

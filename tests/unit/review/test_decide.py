@@ -1,7 +1,10 @@
 """Approve, reject and roll back on MLflow's SQLite store."""
 
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +167,28 @@ def test_weights_and_hash_swapped_together_after_approval_are_noticed(models: Mo
     _, mended = settle(models)
     assert "version 1 bore another hash than its approved files have: put back" in mended
     assert models.version(1).tags[PACKAGE_HASH] == approved
+
+
+def test_processes_that_need_the_same_package_fetch_it_once(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share a folder: whoever comes later must wait for the first, and not put its own copy in the same place."""
+    number = make_version(models, tmp_path / "fetched")
+    fetched, both = [], threading.Barrier(2)
+    download = Models.download
+
+    def slow(self: Models, number: int, out: Path) -> Path:
+        fetched.append(number)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return download(self, number, out)
+
+    monkeypatch.setattr(Models, "download", slow)
+    version = models.version(number)
+    with ThreadPoolExecutor(2) as pool:
+        packages = [pool.submit(local_package, models, version, tmp_path / "cache") for _ in range(2)]
+    assert len({package.result() for package in packages}) == 1
+    assert fetched == [number]
 
 
 def test_nobody_rolls_back_to_files_that_changed(models: Models, tmp_path: Path) -> None:

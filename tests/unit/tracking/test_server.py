@@ -45,9 +45,9 @@ def refused(code: str, text: str = "said the server\nand more") -> Exception:
         pytest.param(("BAD_REQUEST", "x UniqueViolation x"), ConflictError, "at the same moment", id="conflict"),
         pytest.param(("INTERNAL_ERROR",), StepError, "run the same command once more", id="server's fault"),
         pytest.param(
-            ("INTERNAL_ERROR", "These failed:\n## file ##\n[Errno 28] No space left"),
+            ("INTERNAL_ERROR", "These failed:\n## file ##\n[Errno 13] Permission denied"),
             StepError,
-            "No space left",
+            "Permission denied",
             id="causes",
         ),
         pytest.param(("TEMPORARILY_UNAVAILABLE",), StepError, "failed at 'log batch', after retries", id="busy"),
@@ -64,6 +64,19 @@ def test_a_lost_connection_is_the_servers_fault_and_a_slip_is_ours() -> None:
         Server("http://mlflow:5000", Failing(ConnectionResetError("peer"))).call("get_run")
     with pytest.raises(TypeError, match="ours"):
         Server("http://mlflow:5000", Failing(TypeError("ours"))).call("get_run")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT]",
+        "(raised as a result of Query-invoked autoflush)\n(sqlite3.OperationalError) database or disk is full\n[SQL]",
+        "These failed:\n## model ##\n[Errno 28] No space left on device: '/work/model'\n",
+    ],
+)
+def test_a_full_disk_is_named_as_such_and_the_remedy_is_space(text: str) -> None:
+    with pytest.raises(StepError, match=r"a disk was full at 'log batch' \(.*(disk is full|No space left).*Free space"):
+        Server("sqlite:///mlflow.db", Failing(refused("TEMPORARILY_UNAVAILABLE", text))).call("log_batch")
 
 
 def test_a_row_written_twice_at_once_is_written_again() -> None:

@@ -9,8 +9,62 @@ from components.settings import from_dict, to_dict, with_overrides
 from components.validate.config import ESSENTIAL, ValidatePolicy
 from components.validate.suite import BY_NAME, RULES, Between, Filled
 from components.validate.verdict import stop_message
+from tests.ranges import Row, assert_other_defaults, assert_ranges
 
 MEASURED_BY = {"severities", "users", "examples", "min_history", "images_decoded"}  # used while measuring
+
+NUMBERS: dict[str, Row] = {
+    "examples": (10, 0, None),
+    "min_rows": (100, 0, None),
+    "min_history": (1, 0, None),
+    "max_short_histories": (0.2, 0.0, 1.0),
+    "max_quarantined": (0.01, 0.0, 1.0),
+    "min_label_rate": (0.01, 0.0, 1.0),
+    "max_label_rate": (0.6, 0.0, 1.0),
+    "max_label_rate_gap": (0.1, 0.0, 1.0),
+    "max_level_mismatch": (0.01, 0.0, 1.0),
+    "min_level_agreement": (0.5, 0.0, 1.0),
+    "max_top_item": (0.5, 0.0, 1.0),
+    "max_top_user": (0.5, 0.0, 1.0),
+    "max_top_history": (0.5, 0.0, 1.0),
+    "max_item_id": (20000000, 0, None),
+    "min_titles": (0.98, 0.0, 1.0),
+    "max_same_title": (0.5, 0.0, 1.0),
+    "min_tagged": (0.9, 0.0, 1.0),
+    "max_same_tags": (0.8, 0.0, 1.0),
+    "min_images": (0.9, 0.0, 1.0),
+    "min_decodable": (0.99, 0.0, 1.0),
+    "images_decoded": (2000, 0, None),
+    "max_same_image": (0.2, 0.0, 1.0),
+    "max_zero_vectors": (0.05, 0.0, 1.0),
+    "max_same_vector": (0.2, 0.0, 1.0),
+    "max_constant_dimensions": (0.1, 0.0, 1.0),
+    "min_coherence": (3.0, 0.0, None),
+    "max_shared_users": (0.8, 0.0, 1.0),
+    "max_copied_rows": (0.005, 0.0, 1.0),
+    "max_clicked_before": (0.1, 0.0, 1.0),
+    "max_item_ctr_auc": (0.97, 0.0, 1.0),
+    "max_feature_auc": (0.95, 0.0, 1.0),
+    "max_row_order_auc": (0.6, 0.0, 1.0),
+    "max_one_sided_users": (0.8, 0.0, 1.0),
+    "min_label_signal": (4.0, 0.0, None),
+    "psi_warn": (0.25, 0.0, None),
+    "psi_stop": (2.0, 0.0, None),
+    "items_psi_warn": (0.5, 0.0, None),
+    "items_psi_stop": (4.0, 0.0, None),
+    "ks_warn": (0.15, 0.0, 1.0),
+    "ks_stop": (0.6, 0.0, 1.0),
+    "label_rate_warn": (0.05, 0.0, 1.0),
+    "label_rate_stop": (0.2, 0.0, 1.0),
+    "unseen_warn": (0.3, 0.0, 1.0),
+    "unseen_stop": (0.9, 0.0, 1.0),
+    "embedding_warn": (0.25, 0.0, None),
+    "embedding_stop": (1.0, 0.0, None),
+}
+OTHERS = {
+    "severities": (),
+    "users": "apart",
+}
 
 
 @pytest.mark.parametrize(
@@ -93,3 +147,8 @@ def test_the_suite_reads_as_a_table() -> None:
         assert rule.severity != "quarantine" or rule.table == "rows", rule.name
         assert not isinstance(rule.check, Filled) or rule.table == "items", rule.name
         assert not isinstance(rule.check, Between) or (rule.check.low, rule.check.high) != (None, None), rule.name
+
+
+def test_each_number_has_its_default_and_its_range() -> None:
+    assert_ranges(ValidatePolicy(), NUMBERS, "validate")
+    assert_other_defaults(ValidatePolicy(), NUMBERS, OTHERS)
