@@ -23,6 +23,7 @@ from components.errors import StepError, one_line
 from components.process.progress import emit
 from components.run_config import RunConfig
 from components.settings import from_dict, to_dict
+from components.storage.files import full_disk_in_one_line
 from components.tracking.ending import Ending, Outcome, began, recovered, terminated
 from components.tracking.runs import TrackedRun, run_for
 
@@ -70,7 +71,8 @@ def step(name: str, pipeline_run: str, config: str, out: str, part: int | None =
         folder.mkdir(parents=True, exist_ok=True)
         shown_as = f"{parsed.preset} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         this = Step(name, parsed, folder, run_for(pipeline_run, parsed.experiment, shown_as=shown_as))
-        with _ending_recorded(this.run, name if part is None else f"{name} {part}"):
+        shown = name if part is None else f"{name} {part}"
+        with _ending_recorded(this.run, shown), full_disk_in_one_line(folder):
             try:
                 yield this
             finally:

@@ -22,12 +22,11 @@ from typing import Protocol
 from components.errors import StepError, one_line
 from components.ingest.manifest import ListedFile, md5_file
 from components.process.progress import Progress
-from components.storage.files import put_in_place
+from components.storage.files import FULL_DISK, full_disk_in_one_line, put_in_place
 from components.storage.locks import alone
 from components.storage.verified import set_aside
 
 _log = logging.getLogger(__name__)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 PARALLEL = 8  # objects at once; the clients split large ones further
 
 
@@ -141,7 +140,7 @@ class ObjectCache:
                     "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and the identity's right to read"
                 ) from None
             except OSError as error:
-                if error.errno in _FULL:
+                if error.errno in FULL_DISK:
                     raise
                 if attempt == self.patience.attempts:
                     raise StepError(
@@ -172,10 +171,9 @@ def ensure_space(folder: Path, needed: int) -> None:
 @contextmanager
 def disk_errors_in_one_line(folder: Path) -> Iterator[None]:
     try:
-        yield
+        with full_disk_in_one_line(folder):
+            yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise StepError(f"the disk of {folder} is full: make room and run again") from None
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise StepError(f"{folder} can't be written ({one_line(error)}): choose another workspace") from None
         raise

@@ -1,7 +1,9 @@
 """A trained ranker as a program that runs without this project's code (`torch.export`)."""
 
+import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +59,28 @@ def _write_program(network: torch.nn.Module, path: Path) -> None:
     free = torch.export.Dim.DYNAMIC
     shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
     with torch.no_grad():
-        torch.export.save(torch.export.export(network, inputs, dynamic_shapes=shapes), str(path))
+        program = torch.export.export(network, inputs, dynamic_shapes=shapes)
+    with _Archive(path, "wb") as file:
+        torch.export.save(program, file)
+        if file.error:
+            raise OSError(file.error.errno, file.error.strerror, str(path))
+
+
+class _Archive(io.FileIO):
+    """Remembers the first error of a write instead of raising it: torch would end the whole process (std::terminate),
+    because it writes the end of its archive also after an error.
+    """
+
+    error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        rest = memoryview(content).cast("B")
+        try:
+            while rest and not self.error:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return memoryview(content).nbytes
 
 
 def _check_program(path: Path, ranker: Ranker) -> None:

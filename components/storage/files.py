@@ -13,6 +13,21 @@ from typing import Any
 
 from components.errors import StepError
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def full_disk_in_one_line(folder: Path) -> Iterator[None]:
+    """`folder` is what the message names where the error itself names no file."""
+    try:
+        yield
+    except OSError as error:
+        # shutil.copytree collects what failed in an error that has no number of its own.
+        if error.errno in FULL_DISK or (isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error)):
+            where = error.filename2 or error.filename or folder
+            raise StepError(f"the disk of {where} is full: make room and run again") from None
+        raise
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

@@ -59,10 +59,17 @@ def run_disk(record: Record, reference: Reference, count: int) -> None:
         for free, name in [(free, name) for free in FREE for name in COLD][:count]:
             if name not in expected:
                 _refill(place, name)
-                expected[name] = run_isolated(work, place, name, None, folder=scratch).value
+                expected[name] = _with_space(place, name, scratch)
             fault = partial(fill, place, name, free, mounted, expected[name], scratch)
             record.attempt(f"{free} KiB free", f"{name} with {free} KiB free", fault)
     restore(place)
+
+
+def _with_space(place: Place, name: str, scratch: Path) -> Any:
+    seen = run_isolated(work, place, name, None, folder=scratch)
+    if seen.told or seen.crashed:
+        raise SystemExit(f"{name} does not work on an empty disk: {seen.told}{seen.crashed}")
+    return seen.value
 
 
 def fill(place: Place, name: str, free: int, mounted: bool, expected: Any, scratch: Path) -> Result:

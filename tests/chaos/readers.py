@@ -45,6 +45,7 @@ ARTIFACTS = {
 }
 MADE = {"validate": "validation", "embed": "embeddings", "train": "training", "evaluate": "evaluation"}
 MADE |= {"gate": "decision", "register": "registration", "ingest": "dataset", "fetch_champion": "champion"}
+MADE |= {"encode_shard": "encoded"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def run_step(place: Place, step: str, out: Path, config: RunConfig, source: str 
         "pipeline_run": f"{step}-{out.name}",
         "workspace": str(place.workspace),
         "reports": [],
+        "shard": 0,
         "repository": source,
         "revision": "two",
         "folder": "" if source else str(place.data),
@@ -107,6 +109,8 @@ def read_step(place: Place, step: str) -> Any:
     name = f"registered-{os.getpid()}" if step == "register" else "mmctr"
     with tempfile.TemporaryDirectory(dir=place.workspace) as scratch:
         out = Path(scratch) / "out"
+        if step == "embed":
+            run_step(place, "encode_shard", Path(scratch) / "encoded", config_of(name))
         run_step(place, step, out, config_of(name))
         if step == "register":
             facts = facts_of(place.models(name).version(1).tags)

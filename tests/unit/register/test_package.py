@@ -1,6 +1,8 @@
 """The model package: complete, hashed, and a program that scores as the ranker does."""
 
 import itertools
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +32,28 @@ def build(root: Path) -> tuple[Path, str]:
     candidate = make_candidate(root / "candidate")
     package = root / "package"
     return package, build_package(candidate.made, to_dict(candidate.config), package)
+
+
+WITHOUT_SPACE = """
+import resource, sys
+from components.register.export import export
+from tests.services.candidate import tiny_ranker
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    export(tiny_ranker(), __import__("pathlib").Path(sys.argv[1]))
+except OSError as error:
+    print("told:", error)
+"""
+
+
+def test_a_program_that_does_not_fit_on_the_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "ranker.pt2"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SPACE, str(path)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-600:]
+    assert done.stdout.startswith("told: [Errno 27] File too large: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_package_holds_all_that_was_promised(tmp_path: Path) -> None:
