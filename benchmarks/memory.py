@@ -1,9 +1,9 @@
 """Peak memory of a training process against the number of rows and of items: `python -m benchmarks.memory`.
 
-Rows are simulated by files that hold nothing but zeros and take no space: what a training keeps in memory of each row
-does not depend on what the row says. Items are made up. What counts is anonymous memory (`RssAnon`), which a process
-needs for itself; pages of mapped files are the kernel's, and go when memory is short. Each size is measured in a
-process of its own, from the state after its imports on.
+Rows and the item table are simulated by files that hold nothing but zeros and take no space on disk: what a training
+keeps in memory of each row and item does not depend on what the file says. What counts is anonymous memory (`RssAnon`),
+which a process needs for itself; pages of mapped files are the kernel's, and go when memory is short. Each size is
+measured in a process of its own, from the state after its imports on.
 """
 
 import argparse
@@ -14,31 +14,32 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.machine import machine
 from benchmarks.training import config_for
-from components.batches.item_table import table_from, vocabulary_of
 from components.batches.loader import Collator
 from components.batches.rows import FILES, RowStore
 from components.storage.files import write_json
-from components.train import arithmetic
-from components.train.objective import Objective, Optimiser
+from components.storage.verified import made_once
+from components.train.job import Job
 from components.train.ranks import Ranks
 from components.train.sampler import Sampler
-from model.ranker import Ranker
+from components.train.worker import build
 
 RESULT = Path("benchmarks/results/memory.json")
 ROWS = (10**6, 10**7, 10**8)
-ITEMS = (10**5, 10**6, 3 * 10**6)
+ITEMS = (10**5, 10**6, 10**7)
 BATCH, STEPS = 1024, 50
 MB = 2**20
 
 
-def of_rows(rows: int) -> dict[str, float]:
+def of_rows(rows: int) -> dict[str, Any]:
     """An epoch's order and some of its batches."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = {}
@@ -55,35 +56,40 @@ def of_rows(rows: int) -> dict[str, float]:
         return {"rows": rows, "peak_mb": megabytes()}
 
 
-def of_items(items: int) -> dict[str, float]:
-    """The item table, a ranker of small dims, its gradients and Adam's state."""
-    config = config_for("small", BATCH)
-    rng = np.random.default_rng(0)
-    with _peak() as megabytes:
-        content = rng.standard_normal((items, 128), dtype=np.float32)
-        content[0] = 0
-        levels = np.zeros(items, dtype=np.int64)
-        arrays: dict[str, np.ndarray] = {
-            "tags": np.zeros((items, 5), np.int64),
-            "content": content,
-            "likes": levels,
-            "views": levels,
-        }
-        ranker = Ranker(config.model, vocabulary_of(arrays), table_from(arrays))
-        del content, arrays, levels
-        objective = Objective(ranker, config.train, Ranks(0, 1, torch.device("cpu"))).train()
-        optimiser = Optimiser(objective, arithmetic.optimizers_for(ranker, config.train))
-        records = np.zeros(BATCH, FILES["records"])
-        records["item"], records["start"], records["length"] = rng.integers(1, items, BATCH), 1, 20
-        flat = rng.integers(1, items, 21).astype(np.int32)
-        store = RowStore(Path(), records, flat, np.zeros(BATCH, np.int64), max_item=items - 1)
-        collate = Collator(store, config.model.history_length, items)
-        for _ in range(2):
-            optimiser.step([collate(np.arange(BATCH))], [[BATCH]])
-    return {"items": items, "table_mb": items * (128 * 4 + 7 * 8 + 1) / MB, "peak_mb": megabytes()}
+def of_items(items: int, id_optimizer: str = "adam") -> dict[str, Any]:
+    """The item table as a worker opens it, a ranker of small dims, its gradients and the state of its optimizers."""
+    config = config_for("small", BATCH, id_optimizer=id_optimizer)
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(Path(folder, "job"), config, "", "", "table")
+        table = Path(folder, "items", job.item_table)
+        made_once(table, lambda scratch: _write_table(scratch, items))
+        table_mb = sum(path.stat().st_size for path in table.glob("*.npy")) / MB
+        with _peak() as megabytes:
+            state, optimiser = build(job, Ranks(0, 1, torch.device("cpu")))
+            rng = np.random.default_rng(0)
+            records = np.zeros(BATCH, FILES["records"])
+            records["item"], records["start"], records["length"] = rng.integers(1, items, BATCH), 1, 20
+            flat = rng.integers(1, items, 21).astype(np.int32)
+            store = RowStore(Path(), records, flat, np.zeros(BATCH, np.int64), max_item=items - 1)
+            collate = Collator(store, config.model.history_length, state.ranker.vocabulary.items)
+            for _ in range(2):
+                optimiser.step([collate(np.arange(BATCH))], [[BATCH]])
+    return {"items": items, "id_optimizer": id_optimizer, "table_mb": round(table_mb, 1), "peak_mb": megabytes()}
 
 
-KINDS: dict[str, Callable[[int], dict[str, float]]] = {"rows": of_rows, "items": of_items}
+def _write_table(folder: Path, items: int) -> None:
+    """The files that `prepare_job` writes, but all zero."""
+    columns = {"tags": ((items, 5), "<i8"), "content": ((items, 128), "<f4"), "likes": ((items,), "<i8")}
+    columns |= {"views": columns["likes"], "seen": ((items,), "?")}
+    for name, (shape, dtype) in columns.items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
+
+
+KINDS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "rows": of_rows,
+    "items": of_items,
+    "items-rowwise": partial(of_items, id_optimizer="rowwise"),
+}
 
 
 @contextmanager
@@ -121,13 +127,13 @@ def main() -> None:
         kind, size = asked.one
         print(json.dumps(KINDS[kind](int(size))))
         return
-    found: dict[str, list[dict[str, float]]] = {}
-    for kind, sizes in (("rows", asked.rows), ("items", asked.items)):
-        found[kind] = []
+    found: dict[str, list[dict[str, Any]]] = {"rows": [], "items": []}
+    for kind, sizes in (("rows", asked.rows), ("items", asked.items), ("items-rowwise", asked.items)):
         for size in sizes:
             command = [sys.executable, "-m", "benchmarks.memory", "--one", kind, str(size)]
-            found[kind].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-            print(kind, found[kind][-1], flush=True)
+            measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            found[kind.partition("-")[0]].append(measured)
+            print(kind, measured, flush=True)
     write_json(asked.out, {"machine": machine(), "batch": BATCH, **found})
 
 

@@ -1,6 +1,9 @@
-"""Checks for frozen configs: an error names the field, the value and what is allowed."""
+"""Checks of config fields, whose errors name the field, the value and what is allowed; and one of arrays."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 
 def one_of(field: str, value: object, allowed: Sequence[object]) -> None:
@@ -16,3 +19,8 @@ def at_least(field: str, value: float, minimum: float) -> None:
 def between(field: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{field} = {value!r}: must lie in [{low}, {high}]")
+
+
+def all_finite(values: np.ndarray[Any, Any]) -> bool:
+    """NaN and infinity show in the smallest or the largest value; finding those two takes no memory."""
+    return bool(np.isfinite([values.min(initial=0), values.max(initial=0)]).all())

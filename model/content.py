@@ -20,8 +20,9 @@ class ContentNormalisation(nn.Module):
             self.register_buffer("mean_C", torch.zeros(width))
             self.register_buffer("deviation_C", torch.ones(width))
 
-    def fit(self, seen_SC: Tensor) -> None:
-        if self.kind == "standardise" and len(seen_SC):
+    def fit(self, content_NC: Tensor, seen_N: Tensor) -> None:
+        if self.kind == "standardise" and bool(seen_N.any()):
+            seen_SC = content_NC[seen_N]
             self.mean_C.copy_(seen_SC.mean(0))
             deviation_C = seen_SC.std(0, unbiased=False)
             self.deviation_C.copy_(torch.where(deviation_C > 0, deviation_C, 1.0))

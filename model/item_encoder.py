@@ -90,7 +90,7 @@ class ItemEncoder(nn.Module):
     @torch.no_grad()
     def _fit(self, table: ItemTable) -> None:
         """Computes everything that depends on content before training, from the items seen in train."""
-        self.normalise.fit(table.content_NC[table.seen_N])
+        self.normalise.fit(table.content_NC, table.seen_N)
         if not {"codes", "init"} & set(self.config.content):
             return
         if not bool(table.seen_N.any()):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.checks import all_finite
 from model.config import Vocabulary
 
 
@@ -39,13 +40,16 @@ class ItemTable(nn.Module):
         views: Sequence[int] | np.ndarray[Any, Any],
         seen: Sequence[bool] | np.ndarray[Any, Any] | None = None,
     ) -> Self:
-        """Without `seen`, every item but the padding counts as seen in train."""
+        """Without `seen`, every item but the padding counts as seen in train.
+
+        Arrays of the right type that may be written to are used as they are, so that a mapped file stays one.
+        """
         columns: dict[str, np.ndarray[Any, Any]] = {
-            "tags": np.array(tags, dtype=np.int64),
-            "content": np.array(content, dtype=np.float32),
-            "likes": np.array(likes, dtype=np.int64),
-            "views": np.array(views, dtype=np.int64),
-            "seen": np.ones(len(likes), bool) if seen is None else np.array(seen, dtype=bool),
+            "tags": np.require(tags, np.int64, "CW"),
+            "content": np.require(content, np.float32, "CW"),
+            "likes": np.require(likes, np.int64, "CW"),
+            "views": np.require(views, np.int64, "CW"),
+            "seen": np.ones(len(likes), bool) if seen is None else np.require(seen, np.bool_, "CW"),
         }
         if seen is None:
             columns["seen"][0] = False
@@ -54,7 +58,7 @@ class ItemTable(nn.Module):
                 raise ValueError(f"item table: {name} has the shape {column.shape}: one row for each of the same items")
             if column[0].any():
                 raise ValueError(f"item table: {name}[0] = {column[0]}: row 0 is the padding item and must be zero")
-        if not np.isfinite(columns["content"]).all():
+        if not all_finite(columns["content"]):
             raise ValueError("item table: content holds NaN or infinity; embed those items again")
         return cls(*(torch.from_numpy(column) for column in columns.values()))
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from components.batches.rows import RowStore
 from components.dataset.layout import ITEM, ITEM_EMBEDDING, LEVELS, LIKES, TAGS, VIEWS, item_feature_path
 from components.errors import StepError
+from model.checks import all_finite
 from model.config import Vocabulary
 from model.items import ItemTable
 
@@ -31,9 +32,9 @@ def item_arrays(item_info: Path, dataset: Path) -> dict[str, Array]:
     ids = table.column(ITEM).to_numpy()
     if not np.array_equal(ids, np.arange(len(ids))):
         raise StepError(f"{item_info}: row i must be item i, from the padding row 0 on; run the embedding step again")
-    tags = _matrix(table.column(TAGS), item_info, TAGS).astype(np.int64)
-    content = _matrix(table.column(ITEM_EMBEDDING), item_info, ITEM_EMBEDDING).astype(np.float32)
-    if not np.isfinite(content).all():
+    tags = _matrix(table.column(TAGS), item_info, TAGS).astype(np.int64, copy=False)
+    content = _matrix(table.column(ITEM_EMBEDDING), item_info, ITEM_EMBEDDING).astype(np.float32, copy=False)
+    if not all_finite(content):
         raise StepError(f"{item_info}: column {ITEM_EMBEDDING!r} holds values that are not finite")
     likes, views = _levels(item_feature_path(dataset), len(ids))
     return {"tags": tags, "content": content, "likes": likes, "views": views}

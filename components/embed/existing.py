@@ -19,6 +19,7 @@ from components.embed.projection import Projection
 from components.embed.quality import CANDIDATES, spread, view
 from components.errors import StepError
 from components.storage.files import sha256_file, write_json
+from model.checks import all_finite
 
 
 def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any]:
@@ -96,13 +97,13 @@ def read_existing(dataset: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(ids) < 2 or len(wrong):
         row = int(wrong[0]) if len(wrong) else 0
         raise StepError(f"{path}: row {row} holds item {ids[row] if len(ids) else 'none'}; row i must hold item i")
-    tags = _matrix(table, TAGS, path).astype(np.int64)
+    tags = _matrix(table, TAGS, path).astype(np.int64, copy=False)
     if tags.shape[1] != MAX_TAGS:
         raise StepError(
             f"{path}: {TAGS} has {tags.shape[1]} entries a row; must have {MAX_TAGS}, padded with 0 on the left"
         )
-    vectors = _matrix(table, ITEM_EMBEDDING, path).astype(np.float32)
-    if not np.isfinite(vectors).all():
+    vectors = _matrix(table, ITEM_EMBEDDING, path).astype(np.float32, copy=False)
+    if not all_finite(vectors):
         row = int(np.flatnonzero(~np.isfinite(vectors).all(1))[0])
         raise StepError(f"{path}: the embedding of item {row} is not finite")
     if vectors[0].any() or tags[0].any():

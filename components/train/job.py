@@ -88,9 +88,10 @@ class Job:
         return RowStore.open(rows / self.train_rows), RowStore.open(rows / self.valid_rows)
 
     def items(self) -> dict[str, npt.NDArray[Any]]:
+        """Maps of the files, which all processes of this host share; what one writes to them, it alone sees."""
         folder = self.folder.parent / "items" / self.item_table
         require(folder, "run the command again; it writes the item table anew")
-        return {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+        return {path.stem: np.load(path, mmap_mode="c") for path in sorted(folder.glob("*.npy"))}
 
     def write(self) -> None:
         """What a worker reads. Called with the lock held: another run's recipe may name another launcher."""

@@ -16,7 +16,7 @@ from tests.unit.model.builders import BASE, VOCABULARY, item_table, ranker
 def test_each_normalisation_is_what_its_name_says(kind: ContentNorm) -> None:
     content = np.random.default_rng(0).normal(2, 3, (30, 8)).astype(np.float32)
     norm = ContentNormalisation(kind, 8)
-    norm.fit(torch.from_numpy(content[:20]))
+    norm.fit(torch.from_numpy(content), torch.arange(30) < 20)
     expected = {
         "raw": content,
         "standardise": (content - content[:20].mean(0)) / content[:20].std(0),
@@ -29,7 +29,7 @@ def test_each_normalisation_is_what_its_name_says(kind: ContentNorm) -> None:
 def test_a_constant_column_standardises_to_zero_not_to_infinity() -> None:
     norm = ContentNormalisation("standardise", 2)
     content_UC = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
-    norm.fit(content_UC)
+    norm.fit(content_UC, torch.tensor([True, True]))
     assert norm(content_UC)[:, 1].tolist() == [0.0, 0.0]
 
 

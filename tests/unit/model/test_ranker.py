@@ -215,6 +215,16 @@ def test_a_padding_row_that_is_not_zero_is_refused(column: str, value: float, me
         ItemTable.from_arrays(**arrays)
 
 
-def test_content_that_is_not_finite_is_refused() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_content_that_is_not_finite_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="NaN or infinity"):
-        ItemTable.from_arrays(np.zeros((2, 1)), np.array([[0.0], [np.nan]]), np.zeros(2), np.zeros(2))
+        ItemTable.from_arrays(np.zeros((2, 1)), np.array([[0.0], [value]]), np.zeros(2), np.zeros(2))
+
+
+def test_an_array_of_the_right_type_is_not_copied_and_a_read_only_one_is() -> None:
+    tags, content, levels = np.zeros((3, 2), np.int64), np.zeros((3, 4), np.float32), np.zeros(3, np.int64)
+    levels.flags.writeable = False
+    table = ItemTable.from_arrays(tags, content, levels, levels)
+    assert table.content_NC.data_ptr() == content.ctypes.data
+    assert table.tags_NT.data_ptr() == tags.ctypes.data
+    assert table.likes_N.data_ptr() != levels.ctypes.data
