@@ -45,11 +45,11 @@ class ItemTable(nn.Module):
         Arrays of the right type that may be written to are used as they are, so that a mapped file stays one.
         """
         columns: dict[str, np.ndarray[Any, Any]] = {
-            "tags": np.require(tags, np.int64, "CW"),
-            "content": np.require(content, np.float32, "CW"),
-            "likes": np.require(likes, np.int64, "CW"),
-            "views": np.require(views, np.int64, "CW"),
-            "seen": np.ones(len(likes), bool) if seen is None else np.require(seen, np.bool_, "CW"),
+            "tags": np.require(tags, np.int64, ("C", "W")),
+            "content": np.require(content, np.float32, ("C", "W")),
+            "likes": np.require(likes, np.int64, ("C", "W")),
+            "views": np.require(views, np.int64, ("C", "W")),
+            "seen": np.ones(len(likes), bool) if seen is None else np.require(seen, np.bool_, ("C", "W")),
         }
         if seen is None:
             columns["seen"][0] = False
