@@ -1,9 +1,11 @@
 """Checks of config fields, whose errors name the field, the value and what is allowed; and one of arrays."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:  # every command imports the configs, which would bring numpy along
+    import numpy as np
 
 
 def one_of(field: str, value: object, allowed: Sequence[object]) -> None:
@@ -21,6 +23,6 @@ def between(field: str, value: float, low: float, high: float) -> None:
         raise ValueError(f"{field} = {value!r}: must lie in [{low}, {high}]")
 
 
-def all_finite(values: np.ndarray[Any, Any]) -> bool:
+def all_finite(values: "np.ndarray[Any, Any]") -> bool:
     """NaN and infinity show in the smallest or the largest value; finding those two takes no memory."""
-    return bool(np.isfinite([values.min(initial=0), values.max(initial=0)]).all())
+    return math.isfinite(values.min(initial=0)) and math.isfinite(values.max(initial=0))

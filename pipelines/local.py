@@ -17,7 +17,7 @@ from typing import Any
 
 from components.process.children import PATIENT, Child, Tail
 from components.process.progress import EVENTS_VARIABLE
-from pipelines.workspace import working_in
+from pipelines.workspace import scratch_variables, working_in
 
 Event = dict[str, Any]
 
@@ -52,10 +52,8 @@ class LocalRun:
                 return child.status or 0
 
     def _variables(self, scratch: Path) -> dict[str, str]:
-        compiled = Path(self.arguments["workspace"]) / "cache" / "torchinductor"  # torch's default is below TMPDIR
-        defaults = {"TORCHINDUCTOR_CACHE_DIR": str(compiled), **PATIENT}  # a variable that is set already wins
-        run = {**self.environment, EVENTS_VARIABLE: str(self.events), "TMPDIR": str(scratch)}
-        return {**defaults, **os.environ, **run}
+        run = {**self.environment, EVENTS_VARIABLE: str(self.events)}
+        return {**PATIENT, **os.environ, **run, **scratch_variables(Path(self.arguments["workspace"]), scratch)}
 
 
 def main(path: str) -> None:

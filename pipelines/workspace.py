@@ -1,7 +1,9 @@
-"""The workspace of local runs: whether it can be used, and clearing up after a run that was killed.
+"""The workspace: whether it can be used, and clearing up after a command that was killed.
 
-WORKSPACE/runs/TIME/running   the lock that `mmctr run` holds while it works
-WORKSPACE/runs/TIME/tmp/      temporary files of all its steps, removed at its end
+WORKSPACE/runs/TIME/      of one `mmctr run`
+WORKSPACE/commands/TIME/  of any other command that makes temporary files, removed at its end
+    running               the lock that the command holds while it works
+    tmp/                  temporary files of the command and all its processes, removed at its end
 """
 
 import errno
@@ -57,19 +59,50 @@ def working_in(folder: Path) -> Iterator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def temporary_files_in(workspace: Path) -> Iterator[None]:
+    """Puts the temporary files of this command and its processes into the workspace, until the end of the block.
+
+    There, the next command finds and removes what a killed one left. Where there is no workspace, or only one to read
+    from (a registry on a server needs none), they go where the system puts them.
+    """
+    if not (workspace.is_dir() and os.access(workspace, os.W_OK)):
+        yield
+        return
+    clear_up(workspace)
+    folder = workspace.resolve() / "commands" / f"{time.time_ns()}-{os.getpid()}"
+    before = dict(os.environ)
+    try:
+        with working_in(folder) as scratch:
+            os.environ |= scratch_variables(workspace, scratch)
+            tempfile.tempdir = None  # Python then reads TMPDIR again
+            yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+        tempfile.tempdir = None
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def scratch_variables(workspace: Path, scratch: Path) -> dict[str, str]:
+    """Torch's own place for compiled code is below TMPDIR, which goes with the command."""
+    kept = os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(workspace.resolve() / "cache" / "torchinductor"))
+    return {"TORCHINDUCTOR_CACHE_DIR": kept, "TMPDIR": str(scratch)}
+
+
 def clear_up(workspace: Path) -> list[Path]:
-    """Ends the processes and removes the temporary files of runs that were killed; returns the runs still at work."""
+    """Ends the processes and removes the temporary files of commands that were killed; returns the runs at work."""
     at_work = []
-    for lock in sorted(workspace.glob("runs/*/running")):
-        run = lock.parent
+    for lock in [*workspace.glob("runs/*/running"), *workspace.glob("commands/*/running")]:
+        folder, is_run = lock.parent, lock.parent.parent.name == "runs"
         with ExitStack() as held:
             try:
                 held.enter_context(alone(lock, wait=False))
-            except StepError:  # its `mmctr run` lives
-                at_work.append(run)
+            except StepError:  # its command lives
+                at_work += [folder] if is_run else []
                 continue
-            _end_processes(run)
-            shutil.rmtree(run / "tmp", ignore_errors=True)
+            _end_processes(folder)
+            shutil.rmtree(folder / "tmp" if is_run else folder, ignore_errors=True)
     return at_work
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.options import SetOption
+from pipelines.cli.options import SetOption, WorkspaceOption
+from pipelines.workspace import temporary_files_in
 
 if TYPE_CHECKING:
     from components.dataset.importers import ImportReport
@@ -13,15 +14,12 @@ if TYPE_CHECKING:
 data_app = typer.Typer(no_args_is_help=True, help="Version the data, and see what changed between two versions.")
 import_app = typer.Typer(no_args_is_help=True, help="Bring other data into the challenge's form.")
 
-Workspace = Annotated[Path, typer.Option(help="Where caches live.")]
-_DEFAULT_WORKSPACE = Path(".mmctr")
-
 
 @data_app.command()
 def add(
     folder: Annotated[Path, typer.Argument(help="A folder in the challenge's layout; data itself, or any other.")],
     push: Annotated[bool, typer.Option("--push", help="Send the content to the default DVC remote as well.")] = False,
-    workspace: Workspace = _DEFAULT_WORKSPACE,
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Make a folder the repository's data: it becomes data/, and data.dvc names it.
 
@@ -30,7 +28,8 @@ def add(
     from components.data_versions.publish import add_data
 
     _folder(folder)
-    added = add_data(Path.cwd(), folder, _cache(workspace), push)
+    with temporary_files_in(workspace):
+        added = add_data(Path.cwd(), folder, _cache(workspace), push)
     print(f"data.dvc names {added.md5}: {added.files} files, {added.size / 2**20:.1f} MiB")
     if added.pushed is None:
         print("now: .venv/bin/dvc push, and git add data.dvc && git commit -m 'New data'")
@@ -66,7 +65,7 @@ def diff(
     before: Annotated[str, typer.Argument(help="Commit, tag or branch.")],
     after: Annotated[str, typer.Argument(help="The later one.")] = "HEAD",
     repository: Annotated[str, typer.Option(help="A checkout, or the URL of a repository.")] = ".",
-    workspace: Workspace = _DEFAULT_WORKSPACE,
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Show what changed between two revisions: rows, users, items, label rate, drift.
 
@@ -77,7 +76,8 @@ def diff(
 
     from components.data_versions.compare import compare
 
-    changes = compare(repository, before, after, _cache(workspace))
+    with temporary_files_in(workspace):
+        changes = compare(repository, before, after, _cache(workspace))
     table = Table("", before, after, "distance", box=None, header_style="bold")
     for column in table.columns[1:]:
         column.justify = "right"

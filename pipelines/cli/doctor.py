@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import WorkspaceOption
+
 _MARKS = {"ok": "ok     ", "unchecked": "-      ", "warning": "warning", "error": "error  "}
 
 
 def doctor(
     env: Annotated[str | None, typer.Option("--env", "-e", help="Ask this environment's cluster too.")] = None,
     images: Annotated[Path | None, typer.Option(help="The digests that `make images` wrote.")] = None,
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Check Python, disk, GPU, data, credentials, MLflow, clock, and with --env the cluster; exit 1 on an error.
 
@@ -23,7 +26,7 @@ def doctor(
     from pipelines.environment import load_environment
 
     environment = load_environment(env, images=images) if env else None
-    findings = examine(environment, Path.cwd(), os.environ)
+    findings = examine(environment, Path.cwd(), os.environ, workspace)
     for finding in findings:
         print(f"{_MARKS[finding.level]}  {finding.subject:<12} {finding.found}")
         if finding.level in ("warning", "error"):

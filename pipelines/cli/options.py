@@ -22,7 +22,10 @@ SetOption = Annotated[
 ]
 PolicyOption = Annotated[Path | None, typer.Option(help="The gate's policy, such as infra/policies/gate.yaml.")]
 WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", help="The folder of caches, runs and the local registry.")
+    Path,
+    typer.Option(
+        "--workspace", "-w", help="The folder of caches, runs and, without MLFLOW_TRACKING_URI, the registry."
+    ),
 ]
 
 

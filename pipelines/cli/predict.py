@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import WorkspaceOption
+
 
 def predict(
     data: Annotated[Path, typer.Option(help="A folder in the challenge's layout, or one parquet file of rows.")],
@@ -16,7 +18,7 @@ def predict(
     ] = "parquet",
     batch_size: Annotated[int, typer.Option(help="Rows scored at once.")] = 4096,
     name: Annotated[str, typer.Option("--name", help="The registered model.")] = "mmctr",
-    workspace: Annotated[Path, typer.Option(help="Where caches and the local registry live.")] = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Score every row with a registered version. Killed, it goes on where it stopped and writes the same bytes.
 
@@ -29,7 +31,7 @@ def predict(
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
     from model.checks import one_of
-    from pipelines.workspace import usable
+    from pipelines.workspace import temporary_files_in, usable
 
     one_of("--split", split, SPLITS)
     if not data.exists():
@@ -41,7 +43,9 @@ def predict(
     from components.predict.batch import predict as run
 
     config = PredictConfig(split, alias, file_format, batch_size)  # type: ignore[arg-type] # checks it itself
-    made = run(data, out, models, usable(workspace), config)
+    folder = usable(workspace)
+    with temporary_files_in(folder):
+        made = run(data, out, models, folder, config)
     resumed = f" ({made.resumed_at:,} of them by a run that was stopped)" if made.resumed_at else ""
     unknown = f" {made.unknown:,} rows name items that the version has never seen." if made.unknown else ""
     Console(highlight=False).print(

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.cli.options import WorkspaceOption
 from pipelines.cli.stopping import stoppable
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ review_app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Option("--name", help="The registered model.")]
-Workspace = Annotated[Path, typer.Option(help="Where the local registry lives, when MLFLOW_TRACKING_URI is not set.")]
 Version = Annotated[int | None, typer.Argument(help="The version's number, as `mmctr review list` shows it.")]
 Run = Annotated[str | None, typer.Option("--run", help="In place of the number: the pipeline run that made it.")]
 By = Annotated[str, typer.Option("--by", help="Who decides.")]
@@ -35,7 +35,7 @@ _COLOURS = {"approved": "green", "pending": "yellow", "rejected": "red", "rolled
 
 
 @review_app.command("list")
-def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), as_json: AsJson = False) -> None:
+def list_versions(name: Name = "mmctr", workspace: WorkspaceOption = Path(".mmctr"), as_json: AsJson = False) -> None:
     """Show every version: what it reached, what it was compared with, what was decided.
 
     Examples: `mmctr review list` · `mmctr review list --json`
@@ -43,7 +43,8 @@ def list_versions(name: Name = "mmctr", workspace: Workspace = Path(".mmctr"), a
     from components.review.decide import survey
     from components.tracking.anchor import ANCHOR_VARIABLE, anchor_of
 
-    registry, mended = survey(_models(name, workspace))
+    with _registered(name, workspace) as models:
+        registry, mended = survey(models)
     anchor = anchor_of(registry.models.server, name)
     book, newest_first = registry.book, sorted(registry.versions, reverse=True)
     versions = [_version(registry, number) for number in newest_first]
@@ -75,7 +76,7 @@ def show_version(
     version: Version = None,
     run: Run = None,
     name: Name = "mmctr",
-    workspace: Workspace = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
     as_json: AsJson = False,
 ) -> None:
     """Show one version: its verdict rule by rule, its report and run, what it was made of, and what was decided.
@@ -85,9 +86,9 @@ def show_version(
     from components.review.decide import inspect
     from components.tracking.tags import FACTS, facts_of
 
-    models = _models(name, workspace)
-    version = _number(models, version, run)
-    seen = inspect(models, version)
+    with _registered(name, workspace) as models:
+        version = _number(models, version, run)
+        seen = inspect(models, version)
     told, verdict = _version(seen["registry"], version), seen["verdict"]
     tags, decisions = dict(sorted(seen["version"].tags.items())), seen["decisions"]
     facts = {name: value for name, value in sorted(facts_of(tags).items()) if f"mmctr.{name}" not in tags}
@@ -118,7 +119,7 @@ def approve_version(
     version: Version = None,
     run: Run = None,
     name: Name = "mmctr",
-    workspace: Workspace = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Make a version the champion, after its gate, its files and the champion it was compared with are checked again.
 
@@ -126,8 +127,8 @@ def approve_version(
     """
     from components.review.decide import Reviewer, approve
 
-    reviewer, models = Reviewer(by, note), _models(name, workspace)
-    with _saying_what_an_interrupt_left():
+    reviewer = Reviewer(by, note)
+    with _saying_what_an_interrupt_left(), _registered(name, workspace) as models:
         outcome = approve(models, _number(models, version, run), reviewer)
     _conclude(outcome)
 
@@ -139,7 +140,7 @@ def reject_version(
     version: Version = None,
     run: Run = None,
     name: Name = "mmctr",
-    workspace: Workspace = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Reject a pending version; the champion stays.
 
@@ -147,8 +148,8 @@ def reject_version(
     """
     from components.review.decide import Reviewer, reject
 
-    reviewer, models = Reviewer(by, note), _models(name, workspace)
-    with _saying_what_an_interrupt_left():
+    reviewer = Reviewer(by, note)
+    with _saying_what_an_interrupt_left(), _registered(name, workspace) as models:
         outcome = reject(models, _number(models, version, run), reviewer)
     _conclude(outcome)
 
@@ -158,7 +159,7 @@ def rollback(
     note: Note,
     forward: Annotated[bool, typer.Option(help="Undo a rollback: return to the version it took away.")] = False,
     name: Name = "mmctr",
-    workspace: Workspace = Path(".mmctr"),
+    workspace: WorkspaceOption = Path(".mmctr"),
 ) -> None:
     """Go back to the previous champion, at once.
 
@@ -167,16 +168,21 @@ def rollback(
     from components.review.decide import Reviewer
     from components.review.decide import rollback as roll_back
 
-    with _saying_what_an_interrupt_left():
-        outcome = roll_back(_models(name, workspace), Reviewer(by, note), forward)
+    reviewer = Reviewer(by, note)
+    with _saying_what_an_interrupt_left(), _registered(name, workspace) as models:
+        outcome = roll_back(models, reviewer, forward)
     _conclude(outcome)
 
 
-def _models(name: str, workspace: Path) -> "Models":
+@contextmanager
+def _registered(name: str, workspace: Path) -> Iterator["Models"]:
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
+    from pipelines.workspace import temporary_files_in
 
-    return Models(connect(existing_registry(workspace)), name)
+    server = connect(existing_registry(workspace))
+    with temporary_files_in(workspace):
+        yield Models(server, name)
 
 
 def _number(models: "Models", version: int | None, run: str | None) -> int:

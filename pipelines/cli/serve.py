@@ -40,12 +40,13 @@ def serve(
     from components.serve.run import serve as run
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
-    from pipelines.workspace import usable
+    from pipelines.workspace import temporary_files_in, usable
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     if workspace.exists():
         usable(workspace)
     models = Models(connect(existing_registry(workspace)), name)
     config = ServeConfig(host, port, alias, version, every, threads, waiting, time_limit, drain)
-    with stoppable():
-        run(models, usable(workspace) / "cache" / "models", config, lambda url: print(f"serving at {url}", flush=True))
+    folder = usable(workspace)
+    with stoppable(), temporary_files_in(folder):
+        run(models, folder / "cache" / "models", config, lambda url: print(f"serving at {url}", flush=True))

@@ -9,7 +9,7 @@ from components.tracking.server import refuse_dead_server, tracking_uri
 from pipelines.cli.options import DataOption, PresetOption, RevisionOption, SetOption, WorkspaceOption, check_data
 from pipelines.cli.stopping import stoppable
 from pipelines.presets import resolve
-from pipelines.workspace import usable
+from pipelines.workspace import temporary_files_in, usable
 from studies.grids import STUDIES, study
 
 
@@ -47,8 +47,7 @@ def study_command(
     source = StudyData(data, Path.cwd(), revision or "HEAD", rows)
     report = (out or workspace / "studies" / f"{name}-{of}").resolve()
     order = Order(chosen, base, tuple(overrides or ()), source, seeds, jobs, workspace.resolve(), report)
-    usable(workspace)
-    with stoppable(), StudyScreen(jobs) as screen:
+    with stoppable(), temporary_files_in(usable(workspace)), StudyScreen(jobs) as screen:
         try:
             outcome = run_study(order, screen.show)
         except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 Without an environment: this machine, and the servers that its variables name. With one: the cluster too.
 """
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from pipelines.doctor.control_plane import (
     version,
 )
 from pipelines.doctor.finding import Finding
-from pipelines.doctor.machine import disk, gpu, python
+from pipelines.doctor.machine import disk, free_space, gpu, python
 from pipelines.doctor.probe import probe
 from pipelines.doctor.servers import clock, credentials, default_remote, mlflow, storage
 from pipelines.environment import Environment
@@ -32,15 +31,17 @@ from pipelines.environment import Environment
 __all__ = ["Finding", "examine"]
 
 
-def examine(environment: Environment | None, folder: Path, variables: Mapping[str, str]) -> list[Finding]:
+def examine(
+    environment: Environment | None, folder: Path, variables: Mapping[str, str], workspace: Path = Path(".mmctr")
+) -> list[Finding]:
     """All findings; a check that fails in an unforeseen way is a finding as well, never the end of the others."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", lambda: python(sys.version_info[:2])),
-        ("disk", lambda: disk(shutil.disk_usage(folder).free, folder)),
+        ("disk", lambda: disk(*free_space(workspace))),
         ("GPU", gpu),
         ("data", lambda: storage(default_remote(folder))),
         ("credentials", lambda: credentials(default_remote(folder), variables)),
-        ("MLflow", lambda: mlflow(variables)),
+        ("MLflow", lambda: mlflow(variables, workspace)),
         ("clock", lambda: clock(variables)),
     ]
     findings = [_guarded(subject, check) for subject, check in checks]

@@ -1,5 +1,6 @@
 """This machine: Python, disk, GPU."""
 
+import shutil
 from pathlib import Path
 
 from pipelines.doctor.finding import Finding
@@ -16,6 +17,13 @@ def python(version: tuple[int, ...]) -> Finding:
     if version > _PYTHON:
         return Finding("Python", "warning", found, "requirements.lock is made and tested for 3.11")
     return Finding("Python", "ok", found)
+
+
+def free_space(workspace: Path) -> tuple[int, Path]:
+    """On the disk of the workspace, which need not be there yet: (bytes, the folder that was asked)."""
+    path = workspace.resolve()
+    folder = next(above for above in (path, *path.parents) if above.is_dir())
+    return shutil.disk_usage(folder).free, folder
 
 
 def disk(free: int, folder: Path) -> Finding:

@@ -74,8 +74,8 @@ def credentials(location: str | None, variables: Mapping[str, str]) -> Finding:
     return Finding("credentials", "ok", "the variables are set; the lines of data and MLflow say whether they work")
 
 
-def mlflow(variables: Mapping[str, str]) -> Finding:
-    address = variables.get("MLFLOW_TRACKING_URI", "")
+def mlflow(variables: Mapping[str, str], workspace: Path = Path(".mmctr")) -> Finding:
+    address = variables.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.resolve() / 'mlflow.db'}"
     if not address.startswith("http"):
         return _registry_file(address)
     shown = redacted(address)
@@ -104,7 +104,7 @@ def mlflow(variables: Mapping[str, str]) -> Finding:
 
 def _registry_file(address: str) -> Finding:
     """The registry of local runs: a SQLite file, in the workspace unless MLFLOW_TRACKING_URI names another."""
-    file = sqlite_file(address or f"sqlite:///{Path('.mmctr').resolve() / 'mlflow.db'}")
+    file = sqlite_file(address)
     if file is None:
         remedy = "set MLFLOW_TRACKING_URI to http(s)://... or sqlite:///FILE, or unset it"
         return Finding("MLflow", "error", f"{redacted(address)} is neither a server nor a SQLite file", remedy)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from components.errors import StepError
 from components.process.progress import EVENTS_VARIABLE
-from pipelines.workspace import clear_up, usable, working_in
+from pipelines.workspace import clear_up, temporary_files_in, usable, working_in
 
 ROOT = Path(__file__).parents[3]
 
@@ -90,6 +91,49 @@ def test_what_a_killed_run_left_is_ended_and_removed(tmp_path: Path) -> None:
     finally:
         other.kill()
         other.wait()
+
+
+WITH_TEMPORARY_FILES = """
+import signal, sys, tempfile
+from pathlib import Path
+from pipelines.workspace import temporary_files_in
+with temporary_files_in(Path(sys.argv[1])):
+    print(tempfile.mkdtemp(), flush=True)
+    signal.pause()
+"""
+
+
+def test_the_next_command_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    killed = subprocess.Popen(
+        [sys.executable, "-c", WITH_TEMPORARY_FILES, str(workspace)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.stdout is not None
+    left = Path(killed.stdout.readline().strip())
+    assert workspace in left.parents
+    assert clear_up(workspace) == []
+    assert left.is_dir(), "the files of a command at work were removed"
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    before, places = dict(os.environ), tempfile.gettempdir()
+    with temporary_files_in(workspace):
+        assert not left.exists()
+        with tempfile.TemporaryDirectory() as made:
+            assert workspace in Path(made).parents
+    assert list((workspace / "commands").iterdir()) == []
+    assert (dict(os.environ), tempfile.gettempdir()) == (before, places)
+
+
+def test_without_a_workspace_nothing_is_made(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with temporary_files_in(tmp_path / "none"):
+        assert tempfile.gettempdir() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def _runs(pid: int) -> bool:

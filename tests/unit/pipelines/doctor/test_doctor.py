@@ -111,6 +111,12 @@ def test_a_registry_file_is_read_and_a_password_is_never_shown(tmp_path: Path) -
     assert secret.found == "http://127.0.0.1:9: no answer"
 
 
+def test_the_workspace_is_the_place_that_is_checked(tmp_path: Path) -> None:
+    findings = {finding.subject: finding for finding in doctor.examine(None, tmp_path, {}, tmp_path / "elsewhere")}
+    assert findings["disk"].found.endswith(f"at {tmp_path}")
+    assert f"no registry yet at {tmp_path}/elsewhere/mlflow.db" in findings["MLflow"].found
+
+
 def test_the_clock_is_compared_with_the_store() -> None:
     with server({}, "Sun, 06 Nov 1994 08:49:37 GMT") as address:
         assert servers.clock({"AWS_ENDPOINT_URL": address}).level == "error"
