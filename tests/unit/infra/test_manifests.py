@@ -171,6 +171,13 @@ def test_serving_pins_a_version_keeps_its_pods_and_is_measured(built: dict[str, 
     assert annotations["prometheus.io/path"] == endpoint["path"]
 
 
+def test_serving_is_not_opened_to_the_world(built: dict[str, Objects]) -> None:
+    """KServe 0.19.0 makes an Ingress for every service without this label: pkg/controller/v1beta1/inferenceservice/
+    reconcilers/ingress/kube_ingress_reconciler.go:65-71 and 105."""
+    service = find(built["prod"], "InferenceService mmctr")
+    assert service["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
+
+
 def test_a_serving_pod_has_time_to_answer_what_has_begun(built: dict[str, Objects]) -> None:
     predictor = find(built["prod"], "InferenceService mmctr")["spec"]["predictor"]
     (container,) = predictor["containers"]
