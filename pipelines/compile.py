@@ -106,8 +106,8 @@ def _fill_container(container: Container, environment: Environment, resources: S
     if container.image not in images:
         raise StepError(f"the image {container.image!r} is no placeholder; ops use {', '.join(images)}")
     container.image = images[container.image]
-    for name in ("cpu_limit", "cpu_request"):
-        setattr(container.resources, f"resource_{name}", resources.cpu)
+    container.resources.resource_cpu_limit = resources.cpu
+    container.resources.resource_cpu_request = resources.cpu_request or resources.cpu
     for name in ("memory_limit", "memory_request"):
         setattr(container.resources, f"resource_{name}", resources.memory)
     if resources.gpus:

@@ -115,12 +115,15 @@ class Toleration:
 
 @dataclass(frozen=True)
 class StepResources:
-    """What each of the named steps may use. Kubernetes reserves all of it, so that a step is not evicted first."""
+    """What each of the named steps may use. Kubernetes reserves all of it, so that a step is not evicted first; of the
+    processor it reserves less if `cpu_request` says so.
+    """
 
     steps: tuple[str, ...]  # names of steps of the pipeline; each step is in exactly one group
     cpu: str  # cores, as a Kubernetes quantity: 500m or 4
     memory: str  # as a Kubernetes quantity: 8Gi
     timeout_minutes: int  # a try that takes longer is ended
+    cpu_request: str = ""  # cores that Kubernetes reserves; empty: as many as `cpu`. For small clusters
     gpus: int = 0  # GPUs that the step needs
     accelerator: str = "nvidia.com/gpu"  # Kubernetes resource name of the GPU
     retries: int = 2  # further tries after the first
@@ -131,6 +134,8 @@ class StepResources:
         if not self.steps:
             raise ValueError("resources.steps = []: must name at least one step of the pipeline")
         _match("resources.cpu", self.cpu, _QUANTITY, "a Kubernetes quantity such as 500m or 4")
+        if self.cpu_request:
+            _match("resources.cpu_request", self.cpu_request, _QUANTITY, "a Kubernetes quantity such as 100m")
         _match("resources.memory", self.memory, _QUANTITY, "a Kubernetes quantity such as 8Gi")
         at_least("resources.timeout_minutes", self.timeout_minutes, 1)
         at_least("resources.gpus", self.gpus, 0)

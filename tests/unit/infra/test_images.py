@@ -80,6 +80,40 @@ def test_pinning_writes_environments_and_overlays_and_keeps_their_words(tmp_path
     assert all(comment in overlay for comment in comments)
 
 
+def test_images_of_others_are_pinned_by_the_name_that_the_overlays_use(tmp_path: Path) -> None:
+    for name in ("environments", "k8s"):
+        shutil.copytree(ROOT / "infra" / name, tmp_path / name)
+    pin = script("pin")
+    assert {"dev: postgres", "dev: seaweedfs", "prod: postgres"} <= set(pin.unpinned(tmp_path))
+    (tmp_path / "images.json").write_text(json.dumps(BUILT))
+    postgres, seaweedfs = f"r/postgres@sha256:{'c' * 64}", f"r/seaweedfs@sha256:{'d' * 64}"
+    others = [f"postgres={postgres}", f"seaweedfs={seaweedfs}"]
+    pin.pin(pin.given_images([str(tmp_path / "images.json"), *others]), tmp_path)
+    assert pin.unpinned(tmp_path) == []
+    overlay = (tmp_path / "k8s/overlays/dev/kustomization.yaml").read_text()
+    assert f'{{name: seaweedfs, newName: r/seaweedfs, digest: "sha256:{"d" * 64}"}}' in overlay
+
+
+def test_one_environment_is_pinned_alone(tmp_path: Path) -> None:
+    for name in ("environments", "k8s"):
+        shutil.copytree(ROOT / "infra" / name, tmp_path / name)
+    pin = script("pin")
+    changed = pin.pin(pin.given_images([f"cpu={BUILT['cpu']}"]), tmp_path, "dev")
+    assert [path.relative_to(tmp_path).as_posix() for path in changed] == [
+        "environments/dev.yaml",
+        "k8s/overlays/dev/kustomization.yaml",
+    ]
+    assert load_environment(str(tmp_path / "environments/dev.yaml")).images.unbuilt() == []
+    assert pin.unpinned(tmp_path, "dev") == ["dev: postgres", "dev: seaweedfs"]
+
+
+@pytest.mark.parametrize("wrong", ["postgres", "postgres=postgres:17", "postgres=postgres@sha256:12"])
+def test_an_image_without_a_digest_is_not_pinned(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "images.json").write_text(json.dumps(BUILT))
+    with pytest.raises(SystemExit, match="must be NAME=IMAGE@sha256:DIGEST"):
+        script("pin").given_images([str(tmp_path / "images.json"), wrong])
+
+
 def test_the_bill_of_materials_lists_what_is_installed_twice_the_same() -> None:
     runs = [
         subprocess.run([sys.executable, str(IMAGES / "sbom.py")], capture_output=True, text=True, check=True).stdout

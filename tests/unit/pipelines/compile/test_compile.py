@@ -92,6 +92,12 @@ def test_every_step_is_limited_retried_and_uncached(prod: tuple[dict[str, Any], 
             assert (task["retryPolicy"]["backoffDuration"], task["retryPolicy"]["backoffFactor"]) == ("60s", 2.0)
 
 
+def test_a_small_cluster_reserves_less_of_the_processor_than_a_step_may_use() -> None:
+    pipeline = next(yaml.safe_load_all(compile_pipeline(training_pipeline, built("dev"))))
+    resources = pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"]
+    assert (resources["resourceCpuLimit"], resources["resourceCpuRequest"]) == ("2", "100m")
+
+
 ACCELERATED = ("exec-encode-shard", "exec-evaluate")  # a training has a TrainJob of its own
 STEPS = {
     "ingest",

@@ -43,6 +43,7 @@ DIGEST = "@sha256:" + "a" * 64
         ("images.gpu", "registry.example.com/mmctr/gpu:1.4" + DIGEST, "images.gpu = .*must be name@sha256"),
         ("images.gpu", "mmctr-gpu@sha256:abc", "images.gpu = .*must be name@sha256"),
         ("resources.0.cpu", "two", "resources.cpu = 'two': must be a Kubernetes quantity"),
+        ("resources.0.cpu_request", "few", "resources.cpu_request = 'few': must be a Kubernetes quantity"),
         ("resources.0.memory", "8GB", "resources.memory = '8GB': must be a Kubernetes quantity"),
         ("resources.0.timeout_minutes", 0, "resources.timeout_minutes = 0: must be at least 1"),
         ("resources.0.retries", -1, "resources.retries = -1: must be at least 0"),
