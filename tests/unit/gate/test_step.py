@@ -1,4 +1,5 @@
 import dataclasses
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,16 @@ def test_a_contact_sheet_goes_into_the_page(folders: dict[str, Path]) -> None:
     (folders["embeddings"] / "contact_sheet.png").write_bytes(PIXEL)
     decided(folders)
     assert 'src="data:image/jpeg;base64,' in (folders["out"] / "report.html").read_text()
+
+
+@pytest.mark.parametrize("given", [date(2025, 3, 9), None], ids=["a day", "today"])
+def test_the_report_bears_its_date(folders: dict[str, Path], given: date | None) -> None:
+    made = Artifacts(**{name: folder for name, folder in folders.items() if name != "out"})
+    days = {datetime.now(UTC).date()}
+    gate(made, GatePolicy(), "2041", folders["out"], given)
+    days.add(datetime.now(UTC).date())  # the day may end meanwhile
+    page = (folders["out"] / "report.html").read_text()
+    assert any(f"{day:%-d %B %Y}" in page for day in ([given] if given else days))
 
 
 @pytest.mark.parametrize("version", [None, "4"])
