@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from tests.mutants.mutations import Mutation
 
@@ -132,8 +133,9 @@ def _test_in_this_process(stages: list[list[str]], copy: Path, cpu_seconds: int)
     os.environ |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
     sys.path[:] = [str(copy), *(path for path in sys.path if path not in ("", str(ROOT)))]
-    for name in [name for name in sys.modules if name.partition(".")[0] in (*COPIED, "__main__")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in COPIED]:
         del sys.modules[name]
+    sys.modules["__main__"] = ModuleType("__main__")  # commands look there for the name of their program
     for tests in stages:
         code = int(pytest.main([*OPTIONS, *tests]))
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

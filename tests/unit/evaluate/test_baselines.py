@@ -1,5 +1,10 @@
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from components.evaluate.baselines import Impressions, history_blind
 from components.statistics.auc import auc
@@ -32,6 +37,34 @@ def test_the_baseline_is_seeded_and_bounded() -> None:
     first, again, other = (history_blind(train, test, 20.0, 1_000, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def naive_rates(items: Any, labels: Any, asked: Any, smoothing: float) -> tuple[Any, Any]:
+    """(click rate, rows) of each asked item among these rows, counted one by one."""
+    mean, shown, clicked = labels.mean(), Counter(items.tolist()), Counter(items[labels == 1].tolist())
+    rows = np.array([shown[item] for item in asked.tolist()], dtype=float)
+    clicks = np.array([clicked[item] for item in asked.tolist()])
+    return (clicks + smoothing * mean) / (rows + smoothing), rows
+
+
+def test_the_baseline_is_these_trees_on_these_features() -> None:
+    """More rows than scikit-learn takes before it stops early by itself, items that test alone has, and a sample."""
+    train, test = impressions(3, 12_000, 3), impressions(4, 400, 2)
+    test = replace(test, items=test.items * 40)
+    random = np.random.default_rng(5)
+    folds = random.integers(5, size=12_000)
+    rates, shown = np.empty(12_000), np.empty(12_000)
+    for fold in range(5):
+        here = folds == fold
+        rates[here], shown[here] = naive_rates(train.items[~here], train.labels[~here], train.items[here], 7.0)
+    features = np.column_stack([train.likes, train.views, rates, np.log1p(shown * 5 / 4)])
+    chosen = random.permutation(12_000)[:11_000]
+    trees = HistGradientBoostingClassifier(
+        max_iter=60, learning_rate=0.15, max_leaf_nodes=15, min_samples_leaf=50, early_stopping=False, random_state=5
+    ).fit(features[chosen], train.labels[chosen])
+    rates, shown = naive_rates(train.items, train.labels, test.items, 7.0)
+    expected = trees.predict_proba(np.column_stack([test.likes, test.views, rates, np.log1p(shown)]))[:, 1]
+    np.testing.assert_allclose(history_blind(train, test, 7.0, 11_000, 5), expected, rtol=0, atol=1e-12)
 
 
 def test_train_without_clicks_has_no_baseline() -> None:

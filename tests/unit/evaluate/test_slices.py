@@ -63,6 +63,8 @@ def test_tags_that_most_rows_carry_and_padding_is_none() -> None:
     np.testing.assert_array_equal(slices[0].mask, [True, True, True, True, False, False])
     np.testing.assert_array_equal(slices[1].mask, [False, False, True, True, True, False])
     assert tag_slices(np.array([0, 99]), tags_NT, {}, 2) == []
+    assert tag_slices(np.zeros(0, np.int64), tags_NT, {}, 2) == []
+    assert tag_slices(np.array([1, 2]), np.zeros((3, 0), np.int64), {}, 2) == []
 
 
 def test_novelty_and_content_split_the_rows() -> None:

@@ -151,13 +151,25 @@ def test_a_candidate_of_another_catalogue_is_refused(folders: Folders, sample: P
     assert not (tmp_path / "out").exists()
 
 
-def test_a_split_without_clicks_is_refused(folders: Folders, sample: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("clicks", "others", "said"),
+    [
+        (0, 450, "test has 0 clicks among 450 rows: an AUC needs two of each"),
+        (1, 450, "test has 1 clicks among 451 rows"),
+        (2, 1, "test has 2 clicks among 3 rows"),
+        (0, 0, "test has 0 clicks among 0 rows"),
+    ],
+)
+def test_a_split_with_fewer_than_two_of_each_is_refused(
+    folders: Folders, sample: Path, tmp_path: Path, clicks: int, others: int, said: str
+) -> None:
     shutil.copytree(sample, tmp_path / "data")
     path = split_path(tmp_path / "data", "test")
     table = pq.read_table(path)
-    silent = table.filter(np.asarray(table.column(LABEL)) == 0)
-    pq.write_table(silent, path)
-    with pytest.raises(StepError, match="test has 0 clicks among 450 rows: an AUC needs two of each"):
+    labels = np.asarray(table.column(LABEL))
+    kept = np.concatenate([np.flatnonzero(labels == 1)[:clicks], np.flatnonzero(labels == 0)[:others]])
+    pq.write_table(table.take(kept), path)
+    with pytest.raises(StepError, match=said):
         run(folders, tmp_path / "out", tmp_path / "data")
 
 
