@@ -1,5 +1,6 @@
 """The command line, `mmctr`. One module a topic; heavy imports wait until a command needs them."""
 
+import errno
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -27,6 +28,18 @@ app = typer.Typer(
     epilog="Start with `mmctr run`; it ends with the path of a report and with the next command. Each command's "
     "`--help` has examples. Exit status: 0 done · 1 failed · 2 wrong use · 3 the gate failed (`run`) · 130 Ctrl-C.",
 )
+# What is wrong with a disk or a path, and not with the program.
+_OF_A_DISK = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 _TRAIN, _REVIEW, _DATA, _CLUSTER = "Train", "Review and serve", "Data", "Kubeflow"
 app.command(rich_help_panel=_TRAIN)(run)
 app.command("study", rich_help_panel=_TRAIN)(study_command)
@@ -68,3 +81,8 @@ def main() -> None:
     except ValueError as error:
         print(f"mmctr: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in _OF_A_DISK:
+            raise
+        print(f"mmctr: {error.filename2 or error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -18,7 +18,9 @@ ImagesOption = Annotated[Path | None, typer.Option(help=IMAGES_HELP)]
 
 
 def compile_pipeline(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")] = Path("pipeline.yaml"),
+    out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="The YAML file to write.")] = Path(
+        "pipeline.yaml"
+    ),
     env: Annotated[str | None, typer.Option("--env", "-e", help=ENV_HELP + " None: the bare pipeline.")] = None,
     images: ImagesOption = None,
 ) -> None:

@@ -40,7 +40,9 @@ def add(
 @data_app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="A folder in the layout of the data contract.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for verdict.json and data_docs.html.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", file_okay=False, help="Folder for verdict.json and data_docs.html.")
+    ],
     overrides: SetOption = None,
     champion: Annotated[Path | None, typer.Option(help="Folder of a champion to measure drift against.")] = None,
 ) -> None:
@@ -90,7 +92,7 @@ def diff(
 @import_app.command()
 def movielens(
     source: Annotated[Path, typer.Argument(help="Folder with ratings.csv, items.csv and, if there, posters.tar.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the dataset into.")],
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write the dataset into.")],
     seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 1,
 ) -> None:
     """Convert MovieLens with posters: clicks into rows, levels from train alone, splits by time.

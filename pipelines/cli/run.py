@@ -47,8 +47,8 @@ def run(
     """
     config = resolve(preset_name, overrides, policy)
     check_data(data, revision, workspace)
+    refuse_dead_server(tracking_uri(workspace))
     folder = usable(workspace)
-    refuse_dead_server(tracking_uri(folder))
     execution = prepare(config, data, revision or "HEAD", folder)
     started = time.monotonic()
     with stoppable(), RunScreen(execution.log, folder) as screen:

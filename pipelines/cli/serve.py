@@ -36,8 +36,6 @@ def serve(
 
     Examples: `mmctr serve` · `mmctr serve --host 0.0.0.0 --port 8080 --threads 2`
     """
-    from components.serve.run import ServeConfig
-    from components.serve.run import serve as run
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
     from pipelines.workspace import temporary_files_in, usable
@@ -46,6 +44,9 @@ def serve(
     if workspace.exists():
         usable(workspace)
     models = Models(connect(existing_registry(workspace)), name)
+    from components.serve.run import ServeConfig  # loads torch: after the server has answered
+    from components.serve.run import serve as run
+
     config = ServeConfig(host, port, alias, version, every, threads, waiting, time_limit, drain)
     folder = usable(workspace)
     with stoppable(), temporary_files_in(folder):

@@ -24,7 +24,9 @@ def study_command(
     arms: Annotated[str | None, typer.Option(help="Only these arms, by commas; the reference comes along.")] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at a time, one core each.")] = 2,
     workspace: WorkspaceOption = Path(".mmctr"),
-    out: Annotated[Path | None, typer.Option(help="Where the report goes: WORKSPACE/studies/NAME-DATA.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Where the report goes: WORKSPACE/studies/NAME-DATA.")
+    ] = None,
 ) -> None:
     """Train a grid of rankers that differ in one thing each, and say what the difference is worth.
 
@@ -33,11 +35,11 @@ def study_command(
     Examples: `mmctr study mask` · `mmctr study ablation --data ~/MicroLens_1M_MMCTR --rows 100000` ·
     `mmctr study alignment --seeds 5 --arms "din raw linear,din l2 linear"`
     """
-    check_data(data, revision, workspace)
     base = resolve(preset_name, overrides)
     chosen = study(name, base)
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
+    check_data(data, revision, workspace)
     refuse_dead_server(tracking_uri(workspace))
     from pipelines.cli.study_screen import StudyScreen
     from studies.engine import Order, StudyData  # loads torch

@@ -25,6 +25,7 @@ def _refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
         pytest.param(["run"], "is not in a git repository", id="run-outside-a-repository"),
         pytest.param(["run", "--data", "nowhere"], "--data nowhere: no such folder", id="no-such-data"),
         pytest.param(["run", "--data", ".", "--revision", "HEAD"], "--data and --revision: give one", id="two-sources"),
+        pytest.param(["study", "msk"], "mask", id="no-such-study"),
         pytest.param(["ui"], "no registry here: there is no", id="ui-without-a-registry"),
     ],
 )
@@ -42,6 +43,47 @@ def test_what_cannot_work_is_refused_in_one_line_and_nothing_is_written(
     assert words in said
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["compile", "-o", "folder"], "file 'folder' is a directory", id="compile"),
+        pytest.param(["study", "mask", "--out", "file"], "dir 'file' is a file", id="study"),
+        pytest.param(["data", "check", "folder", "--out", "file"], "dir 'file' is a file", id="data check"),
+        pytest.param(["import", "movielens", "folder", "--out", "file"], "dir 'file' is a file", id="import"),
+    ],
+)
+def test_an_output_of_the_wrong_kind_is_refused_before_the_work(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert words in _refused(arguments, monkeypatch, capsys)
+
+
+def test_a_run_whose_mlflow_is_dead_makes_no_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(sys.modules["pipelines.cli.run"], "check_data", lambda *_: None)
+    assert "does not answer" in _refused(["run", "--data", "."], monkeypatch, capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_file_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    said = _refused(["compile", "-o", f"{tmp_path}/file/below.yaml"], monkeypatch, capsys)
+    assert said == f"mmctr: {tmp_path}/file: File exists\n"
 
 
 def test_the_command_line_starts_without_any_heavy_package() -> None:
