@@ -125,6 +125,23 @@ def test_every_block_of_commands_says_whether_it_is_executed() -> None:
         assert set(marks) <= {"sh", "sh cluster", "sh elsewhere", "yaml", "ini"}, page
 
 
+def test_a_store_of_ones_own_is_given_to_kubeflow_as_its_launcher_reads_it() -> None:
+    """Kubeflow Pipelines 2.17.0: backend/src/v2/config/s3.go:25-50 for the fields, and 130-148 for what is left out;
+    backend/src/v2/objectstore/object_store.go:335-360 makes the endpoint's scheme of disableSSL."""
+    page = (ROOT / "docs/how-to/kubeflow.md").read_text().partition("### Where artifacts go")[2]
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page.partition("## 5.")[0], re.MULTILINE | re.DOTALL)
+    data = yaml.safe_load(block)["data"]
+    assert set(data) == {"defaultPipelineRoot", "providers"}
+    default = yaml.safe_load(data["providers"])["s3"]["default"]
+    assert set(default) <= {"endpoint", "disableSSL", "region", "forcePathStyle", "maxRetries", "credentials"}
+    environment = load_environment("dev", ROOT / "infra/environments")
+    address = {variable.name: variable.value for variable in environment.variables}["AWS_ENDPOINT_URL_S3"]
+    assert address == f"{'http' if default['disableSSL'] else 'https'}://{default['endpoint']}"
+    assert default["credentials"] == {"fromEnv": True}
+    given = {secret.variable for secret in environment.secrets}
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= given
+
+
 def test_the_table_of_costs_is_the_environment() -> None:
     rows = [
         f"| {', '.join(group.steps)} | {group.cpu} | {group.memory} | {group.gpus} | {group.timeout_minutes} "
