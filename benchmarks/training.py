@@ -1,7 +1,6 @@
 """Training speed, compared with FuxiCTR's own training path on the same rows, sizes, batch and thread.
 
     python -m benchmarks.training compare --fuxictr F/bin/python    both, taking turns
-    python -m benchmarks.training compiled                          ours with and without torch.compile, small
     python -m benchmarks.training gpu                               ours at the challenge's size on one CUDA device
 
 How to make F: benchmarks/fuxictr/reference.py.
@@ -20,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -57,11 +55,10 @@ def measure_ours(
     seconds: float,
     device: str,
     profile: bool = True,
-    compiled: bool = False,
     warm_up: int = 1,
 ) -> dict[str, Any]:
     inputs = Artifacts(dataset=data / "dataset", validation=data / "validation", embeddings=data / "embeddings")
-    config = config_for(dims, batch, precision=precision, device=device, compile=compiled)
+    config = config_for(dims, batch, precision=precision, device=device)
     job = prepare_job(inputs, config, data / "work")
     ranks = Ranks(0, 1, pick_device(device))
     timed = _time_steps(job, ranks, warm_up, seconds)
@@ -76,11 +73,10 @@ def _time_steps(job: Job, ranks: Ranks, warm_up: int, seconds: float) -> dict[st
         if ranks.device.type == "cuda":
             torch.cuda.synchronize()
 
-    steps, began = _steps(job, ranks), time.perf_counter()
+    steps = _steps(job, ranks)
     for _ in range(warm_up):
         next(steps)
     wait()
-    warm_up_seconds = time.perf_counter() - began
     rows, taken, cpu, wall = 0, 0, time.process_time(), time.perf_counter()
     clock = time.perf_counter if ranks.device.type == "cuda" else time.process_time
     start = clock()
@@ -89,11 +85,7 @@ def _time_steps(job: Job, ranks: Ranks, warm_up: int, seconds: float) -> dict[st
         taken += 1
     wait()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    rates = {
-        "samples_per_cpu_second": rows / cpu,
-        "samples_per_second": rows / wall,
-        "warm_up_seconds": warm_up_seconds,
-    }
+    rates = {"samples_per_cpu_second": rows / cpu, "samples_per_second": rows / wall}
     return {"rows": rows, "steps": taken, "cpu_seconds": cpu, "wall_seconds": wall, **rates}
 
 
@@ -171,28 +163,6 @@ def _say(case: dict[str, Any]) -> None:
     print(case["dims"], "batch", case["batch"], "length", case["length"], shown, flush=True)
 
 
-def measure_compiled(seconds: float, repeats: int) -> None:
-    """`paper`, small, at the challenge's history lengths. Compiled processes share a cache, which the first fills."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(folder, "inductor"))
-        data = Path(folder, "data")
-        write_inputs(data, ROWS, "challenge")
-        command = [sys.executable, "-m", "benchmarks.training", "one", "--data", str(data), "--dims", "small"]
-        command += ["--batch", "1024", "--seconds", str(seconds), "--warm-up", "20"]
-        first = run_one([*command, "--compile"])
-        runs: dict[str, list[dict[str, Any]]] = {"eager": [], "compiled": []}
-        for _ in range(repeats):
-            runs["eager"].append(run_one(command))
-            runs["compiled"].append(run_one([*command, "--compile"]))
-    medians = {
-        name: {unit: median(run[unit] for run in found) for unit in ("samples_per_cpu_second", "warm_up_seconds")}
-        for name, found in runs.items()
-    }
-    print(medians, "first:", first["warm_up_seconds"], flush=True)
-    result = {"machine": machine(), "threads": 1, "first_compiled": first, "medians": medians, "runs": runs}
-    write_json(RESULTS / "training-compiled.json", result)
-
-
 def measure_gpu(batches: list[int], seconds: float) -> None:
     if not torch.cuda.is_available():
         raise SystemExit("no CUDA device here: run this command on a machine that has one; nothing was written")
@@ -203,7 +173,7 @@ def measure_gpu(batches: list[int], seconds: float) -> None:
             data = Path(folder, length)
             write_inputs(data, 1_000_000, length)
             for batch in batches:
-                run = measure_ours(data, "challenge", batch, "bfloat16", seconds, "cuda", compiled=True, warm_up=20)
+                run = measure_ours(data, "challenge", batch, "bfloat16", seconds, "cuda", warm_up=20)
                 speed = run["samples_per_second"]
                 share = (
                     speed * padded_flop(presets.paper("challenge"), int(length)) / peak
@@ -248,13 +218,9 @@ def main() -> None:
     one.add_argument("--batch", type=int, required=True)
     one.add_argument("--precision", default="float32")
     one.add_argument("--profile", action="store_true")
-    one.add_argument("--compile", action="store_true")
-    one.add_argument("--warm-up", type=int, default=1, help="steps before the clock starts")
-    compiled = commands.add_parser("compiled")
-    compiled.add_argument("--repeats", type=int, default=5)
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 8192])
-    for command in (both, one, compiled, gpu):
+    for command in (both, one, gpu):
         command.add_argument("--seconds", type=float, default=10.0)
     asked = parser.parse_args()
     if asked.command == "compare":
@@ -263,9 +229,7 @@ def main() -> None:
     elif asked.command == "one":
         torch.set_num_threads(1)
         what = (asked.data, asked.dims, asked.batch, asked.precision, asked.seconds, "cpu", asked.profile)
-        print(json.dumps(measure_ours(*what, asked.compile, asked.warm_up)))
-    elif asked.command == "compiled":
-        measure_compiled(asked.seconds, asked.repeats)
+        print(json.dumps(measure_ours(*what)))
     else:
         measure_gpu(asked.batches, asked.seconds)
 

@@ -1,4 +1,4 @@
-"""How a device computes: precision, TF32, compilation, and the optimizers."""
+"""How a device computes: precision, TF32, and the optimizers."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from components.train.config import TrainConfig
 from components.train.rowwise import Rowwise
 from model.ranker import Ranker
-from model.transformer import InterestTransformer
 
 
 def set_up(device: torch.device) -> None:
@@ -25,20 +24,6 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
     if config.precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def compile_interest(ranker: Ranker, config: TrainConfig) -> None:
-    """Compiles the interest, the part that runs once for each group, so that the operations between its products are
-    fused.
-
-    Not the whole step: batches differ in their number of groups, and each number would be compiled anew.
-    """
-    if config.compile:
-        for module in (ranker.interest, ranker.target_attention):
-            if isinstance(module, InterestTransformer):
-                module.read = torch.compile(module.read, dynamic=True)  # type: ignore[method-assign]
-            elif module is not None:
-                module.compile(dynamic=True)
 
 
 def optimizers_for(ranker: Ranker, config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -43,7 +43,6 @@ class TrainConfig:
     queue: str = "mmctr-training"  # Kueue LocalQueue that a TrainJob waits in; empty: no queue
     device: Device = "auto"  # `auto` takes a CUDA device if there is one
     precision: Precision = "float32"  # of the matrix products; the weights stay float32
-    compile: bool = False  # compile the part that reads the history with torch.compile
     checkpoint_minutes: float = 10.0  # time between two checkpoints
     checkpoint_steps: int = 0  # steps between two checkpoints; 0: only checkpoint_minutes counts
     silence_minutes: float = 15.0  # how long a process waits for the others before it takes them for dead

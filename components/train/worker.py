@@ -104,7 +104,6 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     torch.manual_seed(config.seed)  # the same first weights on every rank
     ranker = Ranker(job.recipe.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
-    arithmetic.compile_interest(ranker, config)
     objective = Objective(ranker, config, ranks).train()
     optimizers = arithmetic.optimizers_for(ranker, config)
     optimiser = Optimiser(objective, optimizers)

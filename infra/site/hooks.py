@@ -24,6 +24,7 @@ FROM_THE_ROOT = {
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
 }
+MARKED = re.compile(r"(?m)^```(\w+) \w+$")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 
 
@@ -36,7 +37,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    return with_links_of_the_site(markdown, page.file.src_uri)
+    return with_links_of_the_site(without_marks(markdown), page.file.src_uri)
+
+
+def without_marks(markdown: str) -> str:
+    """Blocks marked `sh cluster` or `sh elsewhere`, for the tests, are `sh`: mkdocs takes no second word for a fence,
+    and would then take the block's end for the beginning of another.
+    """
+    return MARKED.sub(r"```\1", markdown)
 
 
 def with_links_of_the_site(markdown: str, page: str) -> str:

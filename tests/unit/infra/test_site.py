@@ -56,6 +56,11 @@ def test_no_page_loads_anything_from_the_network(site: Path) -> None:
         assert "url(http" not in style.read_text(), style
 
 
+def test_every_block_of_commands_is_a_block_on_its_page(site: Path) -> None:
+    for page in sorted(site.rglob("*.html")):
+        assert "```" not in re.sub(r"<[^>]+>", "", page.read_text()), page
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -34,7 +34,6 @@ OTHERS = {
     "queue": "mmctr-training",
     "device": "auto",
     "precision": "float32",
-    "compile": False,
 }
 
 

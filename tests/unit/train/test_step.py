@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from components.artifacts import Artifacts
-from components.batches.item_table import load_item_table, table_from, vocabulary_of
+from components.batches.item_table import load_item_table
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.dataset.splits import stopping_left_out
@@ -24,8 +24,6 @@ from components.train.job import Job, open_job, prepare_job
 from components.train.state import Plateau
 from components.train.step import train
 from model import checkpoint
-from model.ranker import Ranker
-from model.transformer import InterestTransformer
 from tests.tiny_training import ITEMS, MODEL, TRAIN, recipe, write_inputs
 
 Inputs = Artifacts
@@ -299,15 +297,3 @@ def test_without_weight_decay_the_optimizer_is_adam() -> None:
             parameter.grad = torch.tensor(gradient)
             optimizer.step()
     torch.testing.assert_close(ours, adams, rtol=1e-6, atol=0)
-
-
-@pytest.mark.parametrize("asked", [False, True])
-def test_the_interest_is_compiled_if_asked_for(job: Job, monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
-    arrays, compiled = job.items(), []
-    ranker = Ranker(replace(MODEL, target_attention="relu"), vocabulary_of(arrays), table_from(arrays))
-    assert isinstance(ranker.interest, InterestTransformer)
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(module))
-    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function))
-    read = ranker.interest.read
-    arithmetic.compile_interest(ranker, replace(TRAIN, compile=asked))
-    assert compiled == ([read, ranker.target_attention] if asked else [])
