@@ -54,7 +54,7 @@ def test_numbers_of_metrics_json_are_visible(browser: Browser, pages: dict[str, 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)
-def test_it_is_quiet_self_contained_and_fits(
+def test_the_page_has_no_errors_requests_nothing_and_fits_a_phone(
     browser: Browser, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
     browser.requests()

@@ -36,7 +36,7 @@ def test_numbers_of_results_json_are_visible(browser: Browser, pages: dict[str, 
 
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1180, "dark")])
-def test_it_is_quiet_self_contained_and_fits(
+def test_the_page_has_no_errors_requests_nothing_and_fits_a_phone(
     browser: Browser, pages: dict[str, Path], study: str, width: int, scheme: str
 ) -> None:
     browser.requests()

@@ -1,4 +1,4 @@
-"""The undisturbed run that every other one is held against, made once: its data, its workspace, what it registered."""
+"""The undisturbed run that all others are compared with, made once: its data, its workspace, what it registered."""
 
 import subprocess
 from dataclasses import dataclass, replace

@@ -21,7 +21,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 @pytest.mark.parametrize(
     "family", [pytest.param(name, marks=[pytest.mark.postgres] * (name in ("races", "servers"))) for name in SHORT]
 )
-def test_no_fault_goes_wrong(family: str, undisturbed: Reference, tmp_path: Path) -> None:
+def test_a_few_faults_of_each_family_are_survived(family: str, undisturbed: Reference, tmp_path: Path) -> None:
     record = Record.open(tmp_path / f"{family}.json", seed=16)
     FAMILIES[family][0](record, undisturbed, SHORT[family])
     assert record.faults

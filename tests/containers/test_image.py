@@ -44,14 +44,14 @@ print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "tmp": tempfile.gettem
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_loads_as_nobody_special_on_a_read_only_disk(cpu_image: str, step: str) -> None:
+def test_a_step_loads_as_an_ordinary_user_on_a_read_only_disk(cpu_image: str, step: str) -> None:
     run = in_container(cpu_image, "python3", "-c", PROBE, STEPS[step])
     assert run.returncode == 0, run.stderr[-2000:]
     found = json.loads(run.stdout.splitlines()[-1])
     assert found == {"uid": 10001, "gid": 10001, "tmp": "/scratch", "writable": ["/scratch", "/scratch"]}
 
 
-def test_a_deploy_key_finds_its_ssh(cpu_image: str) -> None:
+def test_git_in_the_image_can_use_a_deploy_key(cpu_image: str) -> None:
     """With the variables that an environment's `git: {kind: key}` sets; the host does not exist."""
     access = Git(secret="deploy", kind="key")
     options = [word for name, value in access.variables().items() for word in ("--env", f"{name}={value}")]

@@ -62,7 +62,7 @@ def test_the_three_servers_work_together(services: dict[str, str]) -> None:
 
 
 @pytest.mark.postgres
-def test_the_doctor_finds_them_well(services: dict[str, str], tmp_path: Path) -> None:
+def test_the_doctor_reports_no_problem_with_the_servers(services: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    remote = s3\n['remote \"s3\"']\n    url = s3://mmctr-dvc\n")
     program = "from pipelines.cli import main; main()"
@@ -194,7 +194,9 @@ def mlflow_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ],
     ids=["the probe", "the service's name", "no password", "a foreign host"],
 )
-def test_the_servers_command_line_lets_in_whom_it_should(mlflow_pod: str, path: str, host: str, status: int) -> None:
+def test_the_documented_server_command_admits_the_documented_hosts(
+    mlflow_pod: str, path: str, host: str, status: int
+) -> None:
     request = urllib.request.Request(mlflow_pod + path, headers={"Host": host})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:

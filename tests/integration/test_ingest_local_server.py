@@ -1,4 +1,4 @@
-"""`make s3`, as a person uses it: what it prints is pasted, and works."""
+"""`make s3` as a person uses it: the commands that it prints work when they are pasted into a shell."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The server the other tests stand on: it tells identities apart, and keeps what it has through a power cut."""
+"""The S3 server that other tests use: it tells accounts apart, and keeps its data when it is killed."""
 
 import pytest
 from botocore.exceptions import ClientError

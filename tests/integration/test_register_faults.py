@@ -90,7 +90,7 @@ def assert_not_half(models: Models, scratch: Path) -> None:
     [(step, fault) for step in STEPS for fault in ("500", "lost-answer")]
     + [(step, fault) for step in ("upload", "version") for fault in ("slow", "lost-request")],
 )
-def test_a_fault_is_survived_or_told_and_never_half_registered(
+def test_after_a_fault_the_version_is_whole_or_the_error_is_one_line(
     step: str, fault: Fault, proxy: FaultyProxy, candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)

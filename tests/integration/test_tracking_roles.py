@@ -88,7 +88,7 @@ def test_only_the_promoter_moves_the_champion(guarded: MlflowServer, acting: "Ac
             models.server.call(method, *arguments)
 
 
-def test_a_reader_cannot_lay_claim_to_a_log_that_is_not_there_yet(guarded: MlflowServer, acting: "Account") -> None:
+def test_a_reader_cannot_create_the_log_of_decisions(guarded: MlflowServer, acting: "Account") -> None:
     acting.become("reader")
     server = connect(guarded.uri)
     Models(server, "readers-own").ensure("a model of their own")  # whoever makes a model manages it

@@ -240,7 +240,7 @@ def test_only_listed_routes_are_open(guarded: MlflowServer, table: Routes) -> No
     assert {"/mlflow/runs/log-batch", "/mlflow/registered-models/alias"} <= opened
 
 
-def test_nobody_comes_in_without_an_account(guarded: MlflowServer, table: Routes) -> None:
+def test_a_request_without_an_account_is_refused(guarded: MlflowServer, table: Routes) -> None:
     with Client(guarded.uri, None) as client:
         for method, path in table:
             if path.startswith(PUBLIC) or path.endswith("/mlflow/server-info"):

@@ -135,7 +135,7 @@ def test_a_reason_that_the_worker_gave_is_the_reason_of_the_step(job: Job, api: 
         run(job, api)
 
 
-def test_a_complete_job_without_results_names_the_volume(job: Job, api: TrainerApi) -> None:
+def test_a_completed_job_without_results_is_an_error_that_names_the_volume(job: Job, api: TrainerApi) -> None:
     script(api, job, "Complete", finished=False)
     with pytest.raises(StepError, match=r"is complete, but .*results is not there: mount the same volume"):
         run(job, api)

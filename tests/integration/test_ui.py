@@ -1,4 +1,4 @@
-"""`mmctr ui` as its user runs it: pages in a browser's reach, and gone with the command, however that ends."""
+"""`mmctr ui` as its user runs it: MLflow's pages can be opened until the command ends, in whatever way."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Whatever the bytes, the tags or the order of work: no crash, no surprise."""
+"""The embed step on any bytes, any tags and any order of work: it does not crash, and its result is the defined one."""
 
 import io
 import tempfile

@@ -23,7 +23,7 @@ WHOLE = {kind: encoded(kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF")}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_whole_pictures_have_no_problem(kind: str) -> None:
+def test_undamaged_pictures_have_no_problem(kind: str) -> None:
     assert _problem(WHOLE[kind]) == ""
 
 

@@ -1,4 +1,4 @@
-"""A server that is not there is told at once, in one line, by every command that needs it."""
+"""Every command that needs a server says at once, in one line, when it does not answer."""
 
 import json
 import socket

@@ -27,7 +27,9 @@ LINEAR = np.arange(301.0)
         pytest.param([1, 2, 3, 9], 4, [(0, 3), (3, 4)], id="the-cheapest-of-several"),
     ],
 )
-def test_cuts(lengths: list[int], cost: float, bounds: list[tuple[int, int]]) -> None:
+def test_a_batch_is_cut_where_a_longer_group_would_cost_more(
+    lengths: list[int], cost: float, bounds: list[tuple[int, int]]
+) -> None:
     assert group_bounds(np.array(lengths), GroupCosts(LINEAR, float(cost))) == bounds
 
 
@@ -86,7 +88,9 @@ def test_a_longer_history_costs_more(job: Job) -> None:
         pytest.param([1, 1, 2, 3, 9], 9, (0,), (0,), id="none-is-worth-it"),
     ],
 )
-def test_steps(lengths: list[int], spared_rows: float, rows: tuple[int, ...], columns: tuple[int, ...]) -> None:
+def test_the_steps_of_a_staircase_follow_the_empty_blocks(
+    lengths: list[int], spared_rows: float, rows: tuple[int, ...], columns: tuple[int, ...]
+) -> None:
     costs = GroupCosts(LINEAR, 0.0, blocks=3, block_width=10, spared_rows=spared_rows)
     assert staircase(np.array(lengths), costs) == Staircase(rows, columns)
 

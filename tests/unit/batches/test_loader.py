@@ -106,7 +106,7 @@ def test_scores_and_gradients_are_those_of_the_padded_batch(job: Job, model: Mod
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
 
 
-def test_an_epoch_can_be_entered_midway(job: Job) -> None:
+def test_an_epoch_can_start_at_any_step(job: Job) -> None:
     store, _ = job.rows()
     sampler, collate = Sampler(len(store), 64, seed=3), Collator(store, 12, ITEMS)
     whole = {step: batches[0].rows_B for step, batches in epoch_batches(sampler, collate, 1, 0)}

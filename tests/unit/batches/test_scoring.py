@@ -1,4 +1,4 @@
-"""Scores keep apart what the ranker keeps apart."""
+"""Rows with different logits never get the same score."""
 
 from pathlib import Path
 

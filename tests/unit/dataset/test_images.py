@@ -54,7 +54,7 @@ def test_a_cut_off_shard_is_named(tmp_path: Path, keep: int) -> None:
         ImageFolder(tmp_path)
 
 
-def test_a_named_pipe_is_no_image(tmp_path: Path) -> None:
+def test_a_named_pipe_is_not_read_as_an_image(tmp_path: Path) -> None:
     """Reading one would wait for ever for somebody who writes into it."""
     (tmp_path / "item_images").mkdir()
     os.mkfifo(tmp_path / "item_images" / "7.jpg")

@@ -1,4 +1,4 @@
-"""Loose images become few big files that say the same; only who looks at images is given them."""
+"""Loose images are packed into a few big files, which only the steps that read images receive."""
 
 import hashlib
 import os

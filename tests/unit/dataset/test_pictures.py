@@ -1,4 +1,4 @@
-"""Every oddity of a real image file: usable ones give the right pixels, the others a cause."""
+"""Unusual image files: a usable one gives the right pixels, any other one a reason."""
 
 import io
 import struct

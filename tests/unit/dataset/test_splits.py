@@ -66,7 +66,7 @@ def test_with_labels_in_test_all_of_valid_stops_and_all_of_test_measures(tmp_pat
         pytest.param(np.arange(40), np.zeros(40), id="no-clicks"),
     ],
 )
-def test_a_half_that_can_say_nothing_is_refused(tmp_path: Path, users: np.ndarray, clicked: np.ndarray | None) -> None:
+def test_a_half_without_both_labels_is_refused(tmp_path: Path, users: np.ndarray, clicked: np.ndarray | None) -> None:
     folder = write(tmp_path, users, labelled_test=False, clicked=clicked)
     with pytest.raises(StepError, match=r"that half has \d+ clicks among \d+ rows; it needs two of each"):
         stopping_left_out(folder, {}), measuring_left_out(folder, {})

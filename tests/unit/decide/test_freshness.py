@@ -1,4 +1,4 @@
-"""A schedule spends nothing when there is nothing to learn; in doubt it trains."""
+"""A scheduled run skips training if nothing changed since the champion; if that cannot be known, it trains."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -164,7 +164,7 @@ def test_new_code_is_trained_however_small_the_drift(tmp_path: Path) -> None:
     assert judge(folders, to_dict(CONFIG), FreshnessPolicy(retrain_above_drift=0.2)).train
 
 
-def test_a_run_by_hand_trains_without_a_question(tmp_path: Path) -> None:
+def test_a_run_started_by_hand_always_trains(tmp_path: Path) -> None:
     assert judge(scene(tmp_path), to_dict(CONFIG), FreshnessPolicy()).train
 
 

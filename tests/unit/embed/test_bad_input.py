@@ -1,4 +1,4 @@
-"""Each way in which an item can be unreadable: named, counted, stood in for or stopped at; never a silent zero."""
+"""Each way in which a text or an image can be unreadable: it is named, counted, and replaced by the mean or refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_a_strange_text_is_a_text(tmp_path: Path, tiny: EmbedConfig, text: str, 
     assert vectors[3].any()
 
 
-def test_an_item_with_neither_is_marked_as_such(tmp_path: Path, tiny: EmbedConfig) -> None:
+def test_an_item_without_text_and_image_is_marked(tmp_path: Path, tiny: EmbedConfig) -> None:
     manifest, vectors = run(tmp_path, tiny, items=10, titles={4: None}, images={4: b""})
     assert manifest["bad_input"]["causes"]["item: neither text nor image"] == {"count": 1, "items": [4]}
     assert manifest["imputed"] == {"text": [4], "image": [4]}
@@ -139,11 +139,11 @@ def test_the_policy_decides(tmp_path: Path, tiny: EmbedConfig, change: dict[str,
         assert manifest["bad_input"]["items"] == bad
 
 
-def test_the_default_is_one_in_a_hundred() -> None:
+def test_by_default_one_item_in_a_hundred_may_be_unreadable() -> None:
     assert (EmbedConfig().bad_input, EmbedConfig().bad_input_limit) == ("impute", 0.01)
 
 
-def test_which_junk_it_is_changes_nothing_else(tmp_path: Path, tiny: EmbedConfig) -> None:
+def test_the_kind_of_unreadable_bytes_does_not_change_other_items(tmp_path: Path, tiny: EmbedConfig) -> None:
     one, _ = run(tmp_path / "one", tiny, items=9, images={5: b"junk"})
     two, _ = run(tmp_path / "two", tiny, items=9, images={5: None})
     assert one["item_info_sha256"] == two["item_info_sha256"]
@@ -156,7 +156,7 @@ def test_a_bad_image_is_not_decoded_again(tmp_path: Path, tiny: EmbedConfig) -> 
     assert manifest["imputed"]["image"] == [5]
 
 
-def test_no_images_at_all_is_an_error_with_a_remedy(tmp_path: Path, tiny: EmbedConfig) -> None:
+def test_a_dataset_without_any_image_is_an_error_with_a_remedy(tmp_path: Path, tiny: EmbedConfig) -> None:
     none = dict.fromkeys(range(1, 9))
     with pytest.raises(StepError, match=r"no images: .* embed.image_encoder=none"):
         run(tmp_path, tiny, items=8, images=none)
@@ -165,7 +165,7 @@ def test_no_images_at_all_is_an_error_with_a_remedy(tmp_path: Path, tiny: EmbedC
     assert vectors[1:].any(1).all()
 
 
-def test_nothing_but_junk_is_an_error(tmp_path: Path, tiny: EmbedConfig) -> None:
+def test_a_dataset_in_which_no_item_is_readable_is_an_error(tmp_path: Path, tiny: EmbedConfig) -> None:
     with pytest.raises(StepError, match=r"not one item has a usable image \(not an image\)"):
         run(tmp_path, replace(tiny, bad_input_limit=1.0), items=6, images=dict.fromkeys(range(1, 7), b"junk"))
 

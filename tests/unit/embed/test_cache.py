@@ -1,4 +1,4 @@
-"""What the cache promises: nothing lost, nothing mixed up, damage found."""
+"""The vector cache: no vector is lost or mixed up with another, and damage is found."""
 
 import threading
 from pathlib import Path

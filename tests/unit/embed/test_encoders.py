@@ -57,7 +57,7 @@ def test_every_text_comes_back_once_and_long_ones_are_noted(tiny_bert: Path) -> 
 
 
 @pytest.mark.parametrize("batch", [1, 3, 4, 8])
-def test_a_vector_does_not_depend_on_its_batch_mates(tiny_bert: Path, batch: int) -> None:
+def test_a_vector_does_not_depend_on_the_other_items_of_its_batch(tiny_bert: Path, batch: int) -> None:
     texts = [f"{text} cat" for text in TEXTS if len(text) < 500]
     encoder = TextEncoder(tiny_bert, TextPreprocessing(max_tokens=64), CPU, batch)
 
@@ -73,7 +73,7 @@ def test_a_vector_does_not_depend_on_its_batch_mates(tiny_bert: Path, batch: int
         np.testing.assert_array_equal(forwards[alone], vectors([alone])[alone])
 
 
-def test_minilm_from_its_package_knows_meaning() -> None:
+def test_minilm_from_its_package_puts_similar_texts_close_together() -> None:
     spec = REGISTRY["minilm"]
     encoder = TextEncoder(fetch(spec, "", "", Path()), _text(spec), CPU, batch=4)
     texts = ["A kitten plays with wool", "Young cat toys with yarn", "Central bank raises interest rates"]
@@ -84,7 +84,7 @@ def test_minilm_from_its_package_knows_meaning() -> None:
     assert vectors[0] @ vectors[1] > 0.5 > 0.2 > vectors[0] @ vectors[2]
 
 
-def test_efficientnet_from_its_package_sees_the_same_thing_in_a_dimmed_picture() -> None:
+def test_efficientnet_from_its_package_gives_a_dimmed_picture_almost_the_same_vector() -> None:
     spec = REGISTRY["efficientnet-lite0"]
     encoder = ImageEncoder(fetch(spec, "", "", Path()), spec, CPU, batch=2)
     first, second = (np.asarray(picture(seed, 224)) for seed in (1, 2))
@@ -204,7 +204,7 @@ def test_a_damaged_package_is_noticed_before_it_encodes(tmp_path: Path, monkeypa
         fetch(REGISTRY["efficientnet-lite0"], "", "", tmp_path)
 
 
-def test_no_gpu_is_said_plainly() -> None:
+def test_a_missing_gpu_is_a_clear_error() -> None:
     if torch.cuda.is_available():
         assert runtime(EmbedConfig(device="cuda")).workers == 1
         return

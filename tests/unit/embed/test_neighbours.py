@@ -33,7 +33,7 @@ def test_neighbours_are_by_cosine_around_the_mean() -> None:
         np.testing.assert_allclose(told, expected[found], atol=1e-6)
 
 
-def test_items_that_could_not_be_read_are_nobodys_neighbour() -> None:
+def test_items_that_could_not_be_read_are_never_neighbours() -> None:
     vectors, _ = two_worlds()
     usable = EVERYONE.copy()
     usable[::3] = False
@@ -41,7 +41,7 @@ def test_items_that_could_not_be_read_are_nobodys_neighbour() -> None:
     assert usable[near].all()
 
 
-def test_agreement_tells_sense_from_noise() -> None:
+def test_tags_of_neighbours_agree_for_meaningful_vectors_and_not_for_noise() -> None:
     vectors, tags = two_worlds()
     noise = np.random.default_rng(1).normal(size=vectors.shape).astype(np.float32)
     report = tag_agreement([view("text", vectors, EVERYONE), view("image", noise, EVERYONE)], tags)

@@ -45,7 +45,7 @@ def test_it_is_principal_component_analysis(rows: int) -> None:
 
 
 @pytest.mark.parametrize("standardise", ["modality", "feature"])
-def test_standardised_a_loud_modality_does_not_drown_the_other(standardise: Standardise) -> None:
+def test_standardising_keeps_a_modality_with_large_values_from_dominating(standardise: Standardise) -> None:
     data = vectors(300)
     quiet = fit_projection(in_blocks(data), WIDTHS, replace(CONFIG, standardise=standardise))
     louder = data * np.r_[np.full(10, 1000.0), np.ones(20)].astype(np.float32)
@@ -56,7 +56,7 @@ def test_standardised_a_loud_modality_does_not_drown_the_other(standardise: Stan
     np.testing.assert_allclose(totals, 1.0, rtol=1e-5)
 
 
-def test_a_constant_feature_has_no_say() -> None:
+def test_a_constant_feature_has_no_influence() -> None:
     data = vectors(100)
     data[:, 3] = 7.0
     made = fit_projection(in_blocks(data), WIDTHS, replace(CONFIG, standardise="feature"))
@@ -114,7 +114,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_nothing_to_fit_on_is_said(rows: int) -> None:
+def test_without_rows_to_fit_on_there_is_an_error(rows: int) -> None:
     with pytest.raises(StepError, match=f"{rows} items seen in train"):
         fit_projection(in_blocks(vectors(rows)), WIDTHS, CONFIG)
 

@@ -131,7 +131,9 @@ def test_another_variant_is_encoded_afresh(tmp_path: Path, tiny: EmbedConfig, ch
     assert manifest["cache"]["image"]["encoded"] == 6
 
 
-def test_packed_images_give_the_bits_of_loose_ones_and_cost_no_encoding(tmp_path: Path, tiny: EmbedConfig) -> None:
+def test_packed_images_give_the_same_bits_as_loose_ones_and_are_not_encoded_again(
+    tmp_path: Path, tiny: EmbedConfig
+) -> None:
     """As the steps see them: shards in a folder of their own, joined with the tables by links."""
     loose, packed = (write_dataset(tmp_path / name, items=23) for name in ("loose", "packed"))
     embed(loose, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
@@ -147,7 +149,7 @@ def test_packed_images_give_the_bits_of_loose_ones_and_cost_no_encoding(tmp_path
                 assert (tmp_path / "out" / name).read_bytes() == (tmp_path / cache / "out" / name).read_bytes()
 
 
-def test_a_new_fusion_costs_no_encoding(tmp_path: Path, tiny: EmbedConfig) -> None:
+def test_another_fusion_encodes_nothing_again(tmp_path: Path, tiny: EmbedConfig) -> None:
     data = write_dataset(tmp_path / "data", items=9)
     embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
     for change in ({"fusion": "separate-pca"}, {"fusion": "none"}, {"standardise": "feature"}, {"dimension": 4}):
@@ -157,7 +159,7 @@ def test_a_new_fusion_costs_no_encoding(tmp_path: Path, tiny: EmbedConfig) -> No
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shards", [2, 3, 7])
-def test_shards_give_the_bits_of_one(tmp_path: Path, tiny: EmbedConfig, shards: int, threads: int) -> None:
+def test_several_shards_give_the_same_bits_as_one(tmp_path: Path, tiny: EmbedConfig, shards: int, threads: int) -> None:
     data = write_dataset(tmp_path / "data", items=23)
     embed(data, NOBODY, replace(tiny, threads=2), tmp_path / "one", tmp_path / "alone")
     config = replace(tiny, threads=threads)

@@ -1,4 +1,4 @@
-"""The champion is scored as its serving would, and one that cannot be is reported."""
+"""The champion is scored as serving scores it, and one that cannot be scored is reported."""
 
 from dataclasses import replace
 from pathlib import Path

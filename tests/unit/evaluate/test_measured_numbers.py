@@ -223,7 +223,7 @@ def test_the_operating_point_counts_what_is_shown() -> None:
     assert operating_point(labels, scores, 1e-4, 0.9)["rows"] == 1, "at least one row is shown"
 
 
-def test_what_is_unbounded_is_null_wherever_it_stands() -> None:
+def test_infinite_numbers_are_written_as_null() -> None:
     assert finite({"a": [1.0, float("inf"), (float("nan"), "x")], "b": {"c": -float("inf"), "d": None}, "e": 2}) == {
         "a": [1.0, None, [None, "x"]],
         "b": {"c": None, "d": None},

@@ -129,7 +129,7 @@ def test_the_candidate_against_itself_differs_by_nothing(folders: Folders, tmp_p
     assert {part["difference"]["value"] for part in metrics["slices"] if part["measured"]} == {0.0}
 
 
-def test_no_champion_leaves_the_column_empty(folders: Folders, tmp_path: Path) -> None:
+def test_without_a_champion_its_column_is_empty(folders: Folders, tmp_path: Path) -> None:
     metrics = run(folders, tmp_path / "out")
     assert metrics["champion"]["status"] == "none"
     assert metrics["comparison"] is None

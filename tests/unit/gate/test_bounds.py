@@ -46,20 +46,20 @@ def test_every_bound_of_a_comparison_stands_in_the_verdict() -> None:
     }
 
 
-def test_what_is_known_of_known_items_is_there_too() -> None:
+def test_the_bounds_on_known_items_are_in_the_verdict_too() -> None:
     comparison = bounds.tested_bounds(scored([], known_items=gain(0.5, 0.1)), POLICY)["comparison"]
     assert comparison["known_items"] == reach(0.5, 0.1, 0.1)
     assert set(comparison) == {"users", "rows", "known_items"}
 
 
 @pytest.mark.parametrize("metrics", [measured(World(champion_noise=None)), unreadable_champion(measured(), "lost")])
-def test_without_a_comparison_nothing_stands(metrics: Any) -> None:
+def test_without_a_comparison_the_verdict_has_no_bounds(metrics: Any) -> None:
     tested = bounds.tested_bounds(metrics, POLICY)
     assert (tested["comparison"], tested["standing"]) == (None, None)
     assert tested["certainty"] == pytest.approx(0.9)
 
 
-def test_the_standing_is_that_of_the_unit_that_the_policy_names() -> None:
+def test_the_conclusion_uses_the_unit_that_the_policy_names() -> None:
     metrics = scored([], users=gain(0.01, 0.1), rows=gain(-0.01, 0.001))
     assert bounds.tested_bounds(metrics, GatePolicy(unit="users"))["standing"] == "open"
     assert bounds.tested_bounds(metrics, GatePolicy(unit="rows"))["standing"] == "worse"
@@ -86,6 +86,6 @@ def test_only_a_bound_on_the_other_side_of_zero_is_sure(low: float | None, high:
     assert standing({"low": low, "high": high}) == expected
 
 
-def test_an_error_of_zero_is_a_sure_value_and_none_is_no_bound() -> None:
+def test_an_error_of_zero_gives_the_value_itself_and_no_error_gives_no_bound() -> None:
     assert bounds_of(gain(0.2, 0.0), 0.05) == {"low": 0.2, "high": 0.2}
     assert bounds_of(gain(0.2, None), 0.05) == {"low": None, "high": None}

@@ -210,7 +210,7 @@ def test_what_needs_a_champion_does_not_apply_without_one(metrics: Any, why: str
     assert why in found["sentence"]
 
 
-def test_what_is_said_of_the_champion_is_what_happened() -> None:
+def test_the_rule_about_the_champion_says_what_happened() -> None:
     scored = rule(BASE, POLICY, "champion_readable")
     assert (scored["passed"], scored["observed"]) == (True, "scored")
     assert "scored the same 4,000 rows" in scored["sentence"]

@@ -96,7 +96,7 @@ def test_a_rule_that_fails_alone_is_named(rule: str, metrics: Any, policy: GateP
         "unreadable champion let pass",
     ],
 )
-def test_what_passes(metrics: Any, policy: GatePolicy, status: str) -> None:
+def test_a_good_candidate_passes(metrics: Any, policy: GatePolicy, status: str) -> None:
     assert failing(metrics, policy, status) == []
 
 
@@ -132,7 +132,7 @@ def test_the_first_model_meets_absolute_rules_only_and_the_verdict_says_so() -> 
     assert failing(FIRST, GatePolicy(auc_floor=0.95)) == ["auc_floor"]
 
 
-def test_a_champion_let_pass_unread_is_said_so() -> None:
+def test_the_verdict_says_when_the_policy_ignored_an_unreadable_champion() -> None:
     policy = GatePolicy(unreadable_champion="absolute-only")
     verdict = decide(unreadable_champion(BETTER, "no"), checked_data(), policy)
     assert "the champion could not score this data" in verdict["summary"]
@@ -145,7 +145,7 @@ def test_a_spread_that_could_not_be_measured_shows_nothing() -> None:
     assert failing(changed(BETTER, "baselines.item_click_rate.difference", nothing)) == ["beats_click_rate"]
 
 
-def test_users_are_what_counts_unless_rows_are_asked_for() -> None:
+def test_intervals_are_by_user_unless_the_policy_asks_for_rows() -> None:
     """The same gain with a wider spread by users than by rows."""
     wide = {"value": 0.0, "error": 0.02, "low": -0.04, "high": 0.04, "p_better": 0.5}
     narrow = {**wide, "error": 0.001, "low": -0.002, "high": 0.002}

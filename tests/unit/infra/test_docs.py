@@ -1,4 +1,4 @@
-"""The documents' commands: blocks marked `sh` are executed, the others name only what is there."""
+"""Commands in the documents: blocks marked `sh` are executed, the others name only commands and files that exist."""
 
 import json
 import os

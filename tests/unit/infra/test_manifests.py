@@ -107,7 +107,7 @@ def parsed(processor: str, memory: str) -> tuple[int, int]:
     return thousandths, int(memory[:-2]) * {"Mi": 1, "Gi": 1024}[memory[-2:]]
 
 
-def test_the_platform_holds_what_it_needs(built: dict[str, Objects]) -> None:
+def test_the_prod_overlay_has_every_object_that_is_needed(built: dict[str, Objects]) -> None:
     names = {(m["kind"], m["metadata"]["name"]) for m in built["prod"]}
     assert {
         ("Deployment", "mlflow"),
@@ -192,7 +192,7 @@ def test_serving_pins_a_version_keeps_its_pods_and_is_measured(built: dict[str, 
     assert annotations["prometheus.io/path"] == endpoint["path"]
 
 
-def test_serving_is_not_opened_to_the_world(built: dict[str, Objects]) -> None:
+def test_serving_cannot_be_reached_from_outside_the_cluster(built: dict[str, Objects]) -> None:
     """KServe 0.19.0 makes an Ingress for every service without this label: pkg/controller/v1beta1/inferenceservice/
     reconcilers/ingress/kube_ingress_reconciler.go:65-71 and 105."""
     service = find(built["prod"], "InferenceService mmctr")

@@ -1,4 +1,4 @@
-"""The two jobs that look at MLflow: serving follows the champion, and somebody hears of a bad night."""
+"""The two jobs that look at MLflow: one moves serving to a new champion, the other fails after a failed night."""
 
 import copy
 import importlib.util

@@ -124,7 +124,7 @@ def test_a_damaged_clone_is_made_again(
     assert f"renamed to {aside[0].name}, and will be made again" in record.message
 
 
-def test_damage_never_leads_git_to_the_repository_around(repository: Path) -> None:
+def test_git_never_uses_the_repository_above_a_damaged_clone(repository: Path) -> None:
     """The workspace lies in a user's checkout, and git takes the repository around a folder that is none."""
     git(repository, "branch", "precious")
     cache = repository / ".mmctr" / "cache"

@@ -145,7 +145,7 @@ def test_a_server_that_is_away_is_asked_again_with_longer_waits(tmp_path: Path, 
     assert (source.asked, waits) == (4, [0.5, 1.0, 2.0])
 
 
-def test_patience_ends(tmp_path: Path, waits: list[float]) -> None:
+def test_a_server_that_stays_away_is_given_up_on(tmp_path: Path, waits: list[float]) -> None:
     source = Source(errors=[ConnectionError("reset")] * 9)
     with pytest.raises(StepError, match=r"can't be fetched from s3://somewhere .*, tried 6 times"):
         ObjectCache(tmp_path).obtain(NAME, "train.parquet", [source])

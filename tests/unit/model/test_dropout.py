@@ -6,7 +6,7 @@ from model.dropout import Dropout, dropout
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.9])
-def test_the_share_kept_and_its_scale(p: float, dtype: torch.dtype) -> None:
+def test_the_right_share_is_kept_and_scaled_up(p: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     dropped = dropout(torch.ones(997, 1003, dtype=dtype), p, training=True)
     kept = dropped != 0

@@ -50,7 +50,7 @@ def test_the_deep_network_is_linear_relu_by_width() -> None:
     assert block.width == 3
 
 
-def test_without_widths_the_deep_network_hands_its_features_on() -> None:
+def test_without_widths_the_deep_network_returns_its_features() -> None:
     features_BF = torch.randn(2, 6)
     block = DeepNetwork(6, (), 0.5)
     assert block.width == 6

@@ -66,7 +66,7 @@ def test_a_level_changes_the_logit_exactly_where_it_is_asked_for(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own tracing of its pytrees
 @pytest.mark.parametrize("item_levels", ["history", "target"])
-def test_so_does_an_exported_program(item_levels: ItemLevels) -> None:
+def test_an_exported_program_reads_the_same_levels(item_levels: ItemLevels) -> None:
     config = replace(BASE, item_levels=item_levels, history_length=8)
     assert changed(config, exported, 0, "views_N") is (item_levels == "history")
     assert changed(config, exported, 1, "views_N") is (item_levels == "target")
@@ -86,7 +86,7 @@ def test_attention_is_that_of_the_items_as_they_are_scored(item_levels: ItemLeve
 
 
 @pytest.mark.parametrize("item_levels", ["history", "target"])
-def test_one_side_is_both_sides_with_the_others_levels_at_zero(item_levels: ItemLevels) -> None:
+def test_levels_on_one_side_equal_levels_on_both_with_the_other_at_zero(item_levels: ItemLevels) -> None:
     model = ranker(replace(BASE, item_levels=item_levels))
     items_UD = model.encode(torch.arange(1, 9)).items_UD
     bare, whole = model.item_encoder.as_target, model.item_encoder.as_history

@@ -1,4 +1,4 @@
-"""Padding must not be read, in any variant and at any length; and the published slip must be the slip it was."""
+"""No variant reads padding, at any length; the preset `published` repeats the mistake of the released code."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def by_name(configs: dict[str, ModelConfig]) -> pytest.MarkDecorator:
 
 
 @by_name(VARIANTS)
-def test_what_stands_under_the_mask_changes_no_bit(config: ModelConfig) -> None:
+def test_masked_positions_do_not_change_a_bit(config: ModelConfig) -> None:
     model, history_BL = ranker(config), histories(list(range(101)), 100)
     rows = targets(101)
     expected_B = model(history_BL, *rows)

@@ -155,7 +155,7 @@ def test_fitting_changes_no_point(kind: CodeKind) -> None:
 
 
 @both_kinds
-def test_nothing_to_fit_on_is_an_error(kind: CodeKind) -> None:
+def test_without_points_to_fit_on_there_is_an_error(kind: CodeKind) -> None:
     with pytest.raises(ValueError, match="needs items to be fitted on"):
         Quantiser.fit(torch.zeros(0, 3), kind, levels=1, codebook_size=2)
 

@@ -1,4 +1,4 @@
-"""How a night ends in the registry and in the chat, with what Kubeflow's exit handler is really given.
+"""How the end of a run is recorded in MLflow and told in a chat, for each state that Kubeflow really reports.
 
 The state is that of the metadata store, and the error text is always empty: Kubeflow Pipelines 2.17.0,
 backend/src/v2/driver/resolve.go:470-478. `COMPLETE` needs every step of the group to be complete

@@ -36,7 +36,7 @@ def test_the_steps_come_in_the_order_of_the_design(spec: dict[str, Any]) -> None
     assert [columns[name] for name in steps] == list(range(len(steps)))
 
 
-def test_registration_waits_for_the_gate_and_the_last_word_for_nothing(spec: dict[str, Any]) -> None:
+def test_registration_waits_for_the_gate_and_notify_runs_whatever_happens(spec: dict[str, Any]) -> None:
     kinds = {node.name: node.kind for node in nodes_of(spec)}
     assert kinds.pop("register") == "guarded"
     assert kinds.pop("notify") == "exit"
@@ -44,7 +44,7 @@ def test_registration_waits_for_the_gate_and_the_last_word_for_nothing(spec: dic
     assert set(kinds.values()) == {"step", "chosen"}
 
 
-def test_what_is_expensive_waits_for_the_question_whether_there_is_anything_to_learn(spec: dict[str, Any]) -> None:
+def test_the_expensive_steps_wait_for_the_decision_to_train(spec: dict[str, Any]) -> None:
     (stale,) = (c["dag"]["tasks"] for c in spec["components"].values() if "embed" in c.get("dag", {}).get("tasks", {}))
     assert {"embed", "train", "evaluate", "gate"} <= set(stale)
     assert not {"ingest", "fetch-champion", "validate", "decide"} & set(stale)

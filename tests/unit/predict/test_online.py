@@ -1,4 +1,4 @@
-"""One user's candidates at once score as row by row."""
+"""One user's candidates get the same scores together as row by row."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Children end with whoever started them, whole, and what they say is read line by line."""
+"""Child processes and their own children end with the process that started them; output is read line by line."""
 
 import logging
 import os

@@ -25,7 +25,7 @@ def test_events_go_to_the_named_file_and_end_with_the_last_count(
     assert len(events) < 10  # told now and then, not at each step
 
 
-def test_without_a_listener_nothing_is_written_and_the_log_speaks(
+def test_without_an_events_file_progress_goes_to_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(EVENTS_VARIABLE, raising=False)

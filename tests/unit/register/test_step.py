@@ -1,4 +1,4 @@
-"""register on MLflow's SQLite store: what a version is born with, and that it is found again."""
+"""register on MLflow's SQLite store: what a new version has from its first moment, and that a second run finds it."""
 
 import json
 from collections.abc import Iterator
@@ -154,7 +154,7 @@ def test_facts_that_cannot_be_read_are_named() -> None:
 
 
 @pytest.mark.usefixtures("first")
-def test_twins_that_a_retry_made_become_one(candidate: Candidate, models: Models, tmp_path: Path) -> None:
+def test_two_equal_versions_that_a_retry_made_become_one(candidate: Candidate, models: Models, tmp_path: Path) -> None:
     version = models.version(1)
     twin = models.create("models:/mmctr/1", version.tags)
     assert len(models.versions(**{KEY: version.tags[KEY]})) == 2
@@ -192,7 +192,7 @@ def test_no_registry_yet_is_no_champion(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / "new").exists()  # asking made nothing
 
 
-def test_what_did_not_pass_is_not_registered(tmp_path: Path) -> None:
+def test_a_candidate_that_failed_the_gate_is_not_registered(tmp_path: Path) -> None:
     failed = make_candidate(tmp_path / "failed", seed=2, passed=False)
     with pytest.raises(StepError, match="did not pass the gate"):
         failed.register("run-5", tmp_path / "registration")

@@ -1,4 +1,4 @@
-"""The page tells the numbers of metrics.json, and nothing in it reaches out."""
+"""The report shows the numbers of metrics.json, and loads nothing from the network."""
 
 import copy
 import re

@@ -30,7 +30,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("front", "behind", "least"), PAIRS)
-def test_contrast(scheme: str, front: str, behind: str, least: float) -> None:
+def test_text_has_enough_contrast(scheme: str, front: str, behind: str, least: float) -> None:
     colours = palette(scheme)
     brighter, darker = sorted((luminance(colours[front]), luminance(colours[behind])), reverse=True)
     assert (brighter + 0.05) / (darker + 0.05) >= least

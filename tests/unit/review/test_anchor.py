@@ -92,7 +92,9 @@ def evil() -> Decision:
         pytest.param(replace, "the text of decision 1 was changed", id="log replaced"),
     ],
 )
-def test_every_look_at_the_registry_alarms(models: Models, tamper: Callable[[Models], None], words: str) -> None:
+def test_every_command_that_reads_the_registry_stops_with_an_alarm(
+    models: Models, tamper: Callable[[Models], None], words: str
+) -> None:
     tamper(models)
     for command in (
         survey,
@@ -131,7 +133,7 @@ def test_a_kill_between_decision_and_anchor_is_mended(models: Models, monkeypatc
     assert [number for number, _ in anchor(models).proofs()] == [1, 2, 3, 4]
 
 
-def test_one_who_may_not_write_the_anchor_may_still_look(models: Models) -> None:
+def test_an_account_that_may_not_write_the_anchor_can_still_read_the_registry(models: Models) -> None:
     append(models, look(models).book.decisions[2])
     folder = Path(anchor(models).location)
     kept = folder.rename(folder.with_name(f"{folder.name}-aside"))

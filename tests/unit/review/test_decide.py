@@ -32,7 +32,7 @@ def test_the_first_model_is_approved(models: Models, tmp_path: Path) -> None:
     assert models.version(1).tags[STATUS] == "approved"
 
 
-def test_approving_keeps_the_way_back_and_rollback_takes_it(models: Models, tmp_path: Path) -> None:
+def test_approving_keeps_the_previous_champion_and_rollback_returns_to_it(models: Models, tmp_path: Path) -> None:
     with_champions(models, tmp_path)
     assert champions(models) == (2, 1)
     assert rollback(models, BOB).sentence == "Bob rolled back to version 1: as agreed."
@@ -126,7 +126,7 @@ def forget_the_anchor(models: Models) -> None:
     shutil.rmtree(anchor.location)
 
 
-def test_a_cut_tail_is_noticed(models: Models, tmp_path: Path) -> None:
+def test_a_log_without_its_last_entries_is_noticed(models: Models, tmp_path: Path) -> None:
     with_champions(models, tmp_path)
     forget_the_anchor(models)
     log_of(models).delete(2)
@@ -191,7 +191,7 @@ def test_processes_that_need_the_same_package_fetch_it_once(
     assert fetched == [number]
 
 
-def test_nobody_rolls_back_to_files_that_changed(models: Models, tmp_path: Path) -> None:
+def test_a_rollback_to_files_that_changed_is_refused(models: Models, tmp_path: Path) -> None:
     with_champions(models, tmp_path / "own")
     (stored(models, 1) / PACKAGE / "ranker.safetensors").write_text("other weights")
     with pytest.raises(StepError, match="version 1 are not the ones"):

@@ -1,4 +1,4 @@
-"""What a decision writes, and that every moment of it leaves a champion and the way back to the one before."""
+"""What a decision writes; at every moment of it the champion and the one before can be found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class WatchedServer(Server):
         pytest.param(lambda models: reject(models, 3, BOB), [(2, 1)], id="reject"),
     ],
 )
-def test_at_no_moment_is_there_a_champion_without_a_way_back(
+def test_at_every_moment_the_previous_champion_is_kept(
     models: Models, tmp_path: Path, command: Command, moments: list[tuple[int, int]]
 ) -> None:
     with_champions(models, tmp_path)
@@ -86,7 +86,7 @@ def test_a_rejection_and_a_rollback_name_the_files_they_are_about(models: Models
     assert (decisions[4].version, decisions[4].champion) == (1, 2)
 
 
-def test_a_result_says_where_things_stand(models: Models, tmp_path: Path) -> None:
+def test_the_result_names_the_champion_and_the_previous_one(models: Models, tmp_path: Path) -> None:
     waiting = with_champions(models, tmp_path)
     models.set_alias(CHAMPION, waiting)
     result = approve(models, waiting, BOB)
@@ -121,7 +121,7 @@ def test_a_version_that_was_decided_about_is_no_challenger(models: Models, tmp_p
     assert models.aliases()[CHALLENGER] == 3
 
 
-def test_a_way_back_that_the_log_does_not_know_is_taken_away(models: Models, tmp_path: Path) -> None:
+def test_a_previous_champion_that_the_log_does_not_know_is_removed(models: Models, tmp_path: Path) -> None:
     approve(models, make_version(models, tmp_path), BOB)
     models.set_alias(PREVIOUS, 1)
     _, mended = settle(models)

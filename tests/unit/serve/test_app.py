@@ -195,7 +195,7 @@ def test_every_example_of_the_openapi_page_is_answered(client: TestClient) -> No
         assert {"200", "400", "413", "422", "429", "503"} <= set(page["paths"][path]["post"]["responses"])
 
 
-def test_without_a_version_it_lives_but_is_not_ready() -> None:
+def test_without_a_version_it_is_alive_but_not_ready() -> None:
     with application(None) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
         for path in ("/readyz", "/v2/health/ready", "/v2/models/mmctr"):

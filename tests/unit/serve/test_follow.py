@@ -56,7 +56,7 @@ def follower(models: Models, registry: Models, once: Any, monkeypatch: pytest.Mo
     return Follower(models, "champion", file.with_name("cache"), every=0.01)
 
 
-def test_it_waits_for_a_champion_and_follows_it_there_and_back(models: Models, follower: Follower) -> None:
+def test_it_waits_for_a_champion_and_follows_an_approval_and_a_rollback(models: Models, follower: Follower) -> None:
     follower.look()
     assert (follower.current, follower.problem) == (None, "mmctr has no version at alias 'champion' yet")
     for number in (1, 2, 1):
@@ -181,7 +181,7 @@ def test_a_version_that_scores_its_example_otherwise_is_not_served_and_tried_aga
     assert (follower.current.number, follower.problem) == (2, "")
 
 
-def test_a_slip_in_the_code_does_not_end_the_following(
+def test_an_unexpected_error_does_not_stop_following_the_registry(
     models: Models, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slip(*_: object) -> None:

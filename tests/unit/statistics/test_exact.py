@@ -99,7 +99,7 @@ def test_the_interval_of_an_auc_by_row_is_cut_to_what_an_auc_can_be() -> None:
 
 
 @pytest.mark.parametrize(("usable", "bounded"), [(50, True), (49, False)])
-def test_fewer_than_fifty_redraws_say_nothing(usable: int, bounded: bool) -> None:
+def test_fewer_than_fifty_redraws_give_no_interval(usable: int, bounded: bool) -> None:
     samples = np.r_[np.arange(usable) / 100, np.full(200, np.nan)]
     found = percentile_estimate(0.2, samples, 0.9)
     assert found.value == 0.2
@@ -171,7 +171,7 @@ def test_a_users_own_auc_needs_both_kinds_of_row() -> None:
     assert aucs_of_users([1, 1], [0.1, 0.2], [1, 2]).mean is None
 
 
-def test_what_pulls_an_auc_pulls_it_the_right_way() -> None:
+def test_a_row_influences_the_auc_in_the_right_direction() -> None:
     """Three clicks and two others; the value of each row is the share of pairs that it wins, less the mean."""
     labels, scores = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.6, 0.7, 0.5, 0.55])
     area, influence = auc_influence(labels, scores)

@@ -1,4 +1,4 @@
-"""The intervals and tests hold what they promise, in simulations whose truth is known."""
+"""Intervals cover the truth, and tests err, as often as they say: in simulations whose truth is known."""
 
 from typing import Any
 

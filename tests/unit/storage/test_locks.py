@@ -1,4 +1,4 @@
-"""Locks hold between threads, processes and machines, and outlive none of their holders."""
+"""Locks work between threads, processes and machines, and are replaced when their holder has died."""
 
 import multiprocessing
 import os

@@ -110,5 +110,5 @@ def test_the_screen_tells_each_cell_and_how_long_the_rest_takes() -> None:
 @pytest.mark.parametrize(
     ("seconds", "told"), [(20, "seconds"), (60, "1 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")]
 )
-def test_durations(seconds: float, told: str) -> None:
+def test_durations_are_shown_in_hours_and_minutes(seconds: float, told: str) -> None:
     assert duration(seconds) == told

@@ -136,7 +136,7 @@ def test_levels_stand_in_every_place() -> None:
     }
 
 
-def test_guidance_turns_its_losses_on() -> None:
+def test_the_guidance_study_gives_its_losses_a_weight() -> None:
     made = {arm.name: arm.config for arm in study("guidance", BASE).arms}
     assert made["ids and tags"].model.content == ()
     for name, config in made.items():

@@ -1,4 +1,4 @@
-"""The paired comparison: its arithmetic against known oracles, and its alarms on made-up worlds."""
+"""The paired comparison: its arithmetic against known formulas, and its rate of false alarms in simulations."""
 
 from dataclasses import dataclass
 
@@ -118,7 +118,7 @@ def test_without_noise_of_users_it_is_a_t_test_over_seeds() -> None:
     assert [found.low, found.high] == pytest.approx([low, high])
 
 
-def test_arms_lend_each_other_their_experience() -> None:
+def test_the_variance_between_seeds_is_estimated_from_all_arms_together() -> None:
     alike = {str(arm): [0.80, 0.81, 0.82] for arm in range(5)}
     assert seed_noise(alike)["0"].variance == pytest.approx(1e-4)
     assert seed_noise(alike)["0"].freedom == 10
@@ -162,7 +162,7 @@ def test_the_same_ranking_twice_is_no_difference() -> None:
     assert verdict(found, found.p) == "inconclusive"
 
 
-def test_a_single_user_leaves_everything_open() -> None:
+def test_with_a_single_user_every_comparison_is_inconclusive() -> None:
     labels = np.arange(20) % 2
     ours, theirs = ranking(labels, np.linspace(0, 1, 20)), ranking(labels, np.linspace(1, 0, 20))
     found = compare([ours, ours], [theirs, theirs], np.zeros(20, dtype=np.int64))

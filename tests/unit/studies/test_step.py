@@ -1,4 +1,4 @@
-"""When a study writes what it has found."""
+"""A study writes its report after each seed and when it is stopped."""
 
 from collections.abc import Callable
 from pathlib import Path

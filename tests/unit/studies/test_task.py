@@ -1,4 +1,4 @@
-"""A piece of work in a process of its own: its answer, its reasons, its end."""
+"""A piece of a study's work in a process of its own: what it returns, why it failed, and how it ends."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""How MLflow's errors read, and which of them mean something to the caller."""
+"""How MLflow's errors are shown, and which of them callers can tell apart."""
 
 import subprocess
 import sys

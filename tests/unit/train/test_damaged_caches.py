@@ -64,7 +64,7 @@ def _entry(work: Path, cache: str) -> Path:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(("cache", "file"), [(cache, file) for cache, files in FILES.items() for file in files])
-def test_no_damage_is_silent(
+def test_each_damage_is_named_in_the_log(
     trained: tuple[Artifacts, Path, dict[str, bytes]],
     tmp_path: Path,
     cache: str,

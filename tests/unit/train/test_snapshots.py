@@ -107,7 +107,7 @@ def test_content_reaches_the_disk_before_its_name_and_then_the_folder(
     assert made[0][2] == size, "all of it was handed to the kernel before the flush"
 
 
-def test_what_a_finished_training_leaves_behind_is_nothing(tmp_path: Path) -> None:
+def test_a_finished_training_leaves_no_snapshot_behind(tmp_path: Path) -> None:
     snapshots = written(tmp_path, 1, 2)
     (tmp_path / ".writing-99").write_bytes(b"a process that was killed")
     (tmp_path / "notes.txt").write_text("someone else's")

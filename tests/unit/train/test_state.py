@@ -1,4 +1,4 @@
-"""What a training knows of itself: the schedule at its limits, the curves, and a state that comes back whole."""
+"""The state of a training: the learning rate at its limits, the curves, and that a saved state comes back complete."""
 
 from pathlib import Path
 from typing import Any

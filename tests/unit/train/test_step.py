@@ -199,7 +199,7 @@ def test_the_rate_falls_after_each_epoch_without_gain(inputs: Inputs, tmp_path: 
             rate = max(1e-6, rate * 0.1)
 
 
-def test_plateau() -> None:
+def test_the_plateau_counts_epochs_without_a_gain() -> None:
     plateau = Plateau()
     assert [plateau.update(auc, epoch) for epoch, auc in enumerate((0.6, 0.6, 0.7, 0.65, 0.69))] == [
         True,
@@ -220,7 +220,9 @@ def test_plateau() -> None:
         pytest.param({"batch_size": 10_000, "accumulate": 700}, "cannot be dealt", id="too-many-parts"),
     ],
 )
-def test_what_a_person_must_fix_is_said(inputs: Inputs, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+def test_an_error_that_a_person_must_mend_is_one_line(
+    inputs: Inputs, tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
     with pytest.raises(StepError, match=message):
         train(inputs, recipe(**config), tmp_path / "work", tmp_path / "out")
 
@@ -234,7 +236,7 @@ def test_items_that_the_embeddings_lack_are_named(tmp_path: Path) -> None:
         prepare_job(inputs, recipe(), tmp_path / "work")
 
 
-def test_a_bucket_is_no_work_folder(inputs: Inputs) -> None:
+def test_a_bucket_is_refused_as_the_work_folder(inputs: Inputs) -> None:
     with pytest.raises(StepError, match="so it must be a folder"):
         prepare_job(inputs, recipe(), Path("s3://bucket/work"))
 

@@ -1,4 +1,4 @@
-"""Pictures: in a folder or in shards, whole or not."""
+"""How validation reads pictures from a folder or from shards, and what it says of damaged ones."""
 
 import io
 import tarfile

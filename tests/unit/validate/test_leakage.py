@@ -94,7 +94,7 @@ def test_without_two_splits_there_is_no_pair(tmp_path: Path, splits: dict[str, l
     assert measured.why_absent("pairs", "rows") == "train and another split could not be read"
 
 
-def test_a_train_without_rows_shares_nothing(tmp_path: Path) -> None:
+def test_with_an_empty_train_split_nothing_is_shared(tmp_path: Path) -> None:
     measured, _ = pairs(tmp_path, {"train": [], "valid": SPLIT})
     line = lines_of(measured, "pairs")["valid in train"]
     assert [line[name] for name in ("shared_users", "identical_rows", "copied_rows")] == [0, 0, 0]

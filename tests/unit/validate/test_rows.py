@@ -1,4 +1,4 @@
-"""The arithmetic over histories end to end, against the same said row by row."""
+"""The arithmetic over histories that lie one after another in one array, against the same computation row by row."""
 
 import numpy as np
 import pytest

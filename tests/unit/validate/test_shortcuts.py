@@ -1,4 +1,4 @@
-"""How far one column gets alone, on rows whose labels follow from a chosen column."""
+"""How well one column alone ranks the rows, on rows whose labels follow from a chosen column."""
 
 from itertools import combinations
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The release is looked at, not copied: what is there, what is missing, what is wrong."""
+"""The importer checks the release where it lies, copies nothing, and says what is missing or wrong."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a row of the converted log knows: nothing later than its click."""
+"""The converted MovieLens log: no row holds anything that was known only after its click."""
 
 import io
 import tarfile
@@ -89,7 +89,7 @@ def test_negatives_were_seen_by_then_and_not_clicked_by_the_user(converted: tupl
                 assert row.item_id not in row.item_seq
 
 
-def test_no_item_is_both_clicked_and_left_alone_at_one_moment(tmp_path: Path) -> None:
+def test_no_item_is_both_clicked_and_not_clicked_at_the_same_moment(tmp_path: Path) -> None:
     """Ten clicks of a user in each second, as people do who rate a list."""
     rng = np.random.default_rng(0)
     lines = [
@@ -121,7 +121,7 @@ def test_a_rows_levels_are_deciles_of_the_clicks_before_its_own(converted: tuple
                 assert level == 1 + 10 * (counts < counts[row.item_id]).sum() // 40
 
 
-def test_later_clicks_move_no_level(tmp_path: Path) -> None:
+def test_later_clicks_do_not_change_a_level(tmp_path: Path) -> None:
     source = write_source(tmp_path / "in")
     movielens(source, tmp_path / "whole")
     log = _log(source)

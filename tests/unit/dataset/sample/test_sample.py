@@ -141,7 +141,7 @@ def test_same_spec_same_bytes_and_another_seed_another_world(tmp_path: Path) -> 
     assert all(hashes[0][name] != hashes[2][name] for name in hashes[0])
 
 
-def test_more_rows_leave_the_items_as_they_are(tmp_path: Path) -> None:
+def test_a_sample_with_more_rows_has_the_same_items(tmp_path: Path) -> None:
     write_sample(tmp_path / "few", SIZES["tiny"])
     write_sample(tmp_path / "many", dataclasses.replace(SIZES["tiny"], train_rows=3_000))
     for name in ("item_feature.parquet", "item_images-00000.tar"):

@@ -201,7 +201,7 @@ def test_the_gpu_steps_share_memory(prod: tuple[dict[str, Any], dict[str, Any]])
     assert "/dev/shm" not in argo.volumes_of(executors["exec-ingest"])
 
 
-def test_our_pods_leave_kubeflows_label_alone(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_pods_do_not_set_the_label_that_kubeflow_sets(prod: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """kubeflow/manifests 1.11.0, common/networkpolicies/base/ml-pipeline.yaml:15-20."""
     for settings in prod[1]["deploymentSpec"]["executors"].values():
         assert settings["podMetadata"]["labels"] == {"mmctr.io/owned": "true"}

@@ -1,4 +1,4 @@
-"""An environment says everything, and what it says wrongly is named."""
+"""Files of environments: the shipped ones are valid, and an error names the file and the field."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each check has a line, a level and a remedy; each remedy is reached by what it is the remedy for."""
+"""Each check of the doctor gives a line and a level, and each problem its remedy."""
 
 import json
 import threading

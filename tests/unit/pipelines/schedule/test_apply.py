@@ -1,4 +1,4 @@
-"""Applying schedules: the same twice changes nothing, and at no moment is there none."""
+"""`mmctr schedule apply`: applying a file twice changes nothing, and at every moment the schedule is there."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_a_changed_file_replaces_the_recurring_run(cluster: Cluster, changes: di
     assert after != before
 
 
-def test_there_is_never_none(cluster: Cluster) -> None:
+def test_at_every_moment_a_schedule_is_there(cluster: Cluster) -> None:
     """Whatever the moment of a kill: the creation stands before the deletion in the server's log."""
     kubeflow, _, state = cluster
     bring(cluster)
@@ -126,7 +126,7 @@ def test_new_code_is_a_new_version_and_a_new_recurring_run(cluster: Cluster) -> 
     assert len(state.versions) == 2
 
 
-def test_a_pause_by_hand_survives_a_change(cluster: Cluster) -> None:
+def test_a_schedule_that_was_paused_by_hand_stays_paused_after_a_change(cluster: Cluster) -> None:
     kubeflow, _, state = cluster
     bring(cluster)
     kubeflow.enable_recurring_run(next(iter(state.schedules)), enabled=False)

@@ -141,7 +141,7 @@ def test_even_attention_has_full_entropy_and_prefers_nothing(rows: RowStore) -> 
     assert 0 < layer["same_tag_rows"] <= sum(n > 1 for n in LENGTHS)
 
 
-def test_no_attention_is_more_even_than_even_attention(tmp_path: Path) -> None:
+def test_entropy_is_never_above_that_of_even_attention(tmp_path: Path) -> None:
     """The inverted mask spreads its weight over the padding as well: of 2 items among 9 places it seemed 300% even."""
     model = ranker(replace(CONFIG, mask="inverted"))
     summary = analyse(model, made_rows(tmp_path, [2] * 30), Path("nowhere"))["summary"]
@@ -175,7 +175,7 @@ def test_the_published_mask_is_caught(rows: RowStore) -> None:
     assert analyse(known("padded"), rows, Path("nowhere"))["summary"]["largest_on_padding"] == 1.0
 
 
-def test_what_has_no_attention_says_so(rows: RowStore) -> None:
+def test_a_ranker_without_attention_is_reported_as_such(rows: RowStore) -> None:
     assert analyse(ranker(replace(CONFIG, interest="none")), rows, Path("nowhere")) == {"summary": None, "examples": []}
 
 

@@ -1,4 +1,4 @@
-"""The study's page tells the numbers of results.json, reaches out to nothing, and stands gaps in the results."""
+"""A study's page shows the numbers of results.json, also with gaps in them, and loads nothing from the network."""
 
 import json
 import re
