@@ -246,10 +246,14 @@ def similarity(base: RunConfig) -> Study:
     everything = varied(sums, content=both, block_products=True)
     arms = [
         Arm("sums alone", sums, "The cross network alone can compare them with the target."),
-        Arm("fixed", varied(sums, content=fixed), "A histogram of the content's cosines: the ranker `best`."),
+        Arm(
+            "fixed",
+            varied(sums, content=fixed),
+            "A histogram of the content's cosines: the ranker `best` until 2026-11-28.",
+        ),
         Arm("learned", varied(sums, content=learned), "Cosines of the content in four learned metrics."),
         Arm("products", varied(sums, block_products=True), "Each sum times the target, by id, tags and content."),
-        Arm("all three", everything, "Both kinds of cosines, and the products."),
+        Arm("all three", everything, "The ranker `best`."),
         Arm(
             "averaged",
             replace(everything, train=replace(base.train, average_decay=0.99)),
@@ -275,7 +279,7 @@ def presets(base: RunConfig) -> Study:
         name: varied(base, **{field: config[field] for field in differing}) for name, config in named.items()
     }
     arms = [Arm(name, config) for name, config in rankers_here.items()]
-    blind = varied(rankers_here["best"], interest="none", content=("concat",))
+    blind = varied(rankers_here["best"], interest="none", content=("concat",), block_products=False)
     note = "The ranker `best` without a look at the history: what the target item alone tells."
     arms.append(Arm("no history", blind, note))
     return Study(
