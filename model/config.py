@@ -120,7 +120,7 @@ class ModelConfig:
         if self.block_products and self.interest != "recency":
             raise ValueError(
                 f"model.block_products = True with model.interest = {self.interest!r}: only 'recency' makes sums "
-                "of the history, which it multiplies"
+                "of the history, which it multiplies; set model.block_products to false as well"
             )
         if self.interest == "transformer" and self.last_k == 0 and not self.max_pool:
             raise ValueError("model.last_k = 0: with model.max_pool off the transformer would have no output")

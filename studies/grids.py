@@ -10,7 +10,9 @@ from studies.plan import Arm, Study
 
 
 def varied(base: RunConfig, **fields: Any) -> RunConfig:
-    """The base with some fields of its model changed."""
+    """The base with some fields of its model changed. Products of the history's sums go where there are no sums."""
+    if fields.get("interest", "recency") != "recency":
+        fields = {"block_products": False, **fields}
     return replace(base, model=replace(base.model, **fields))
 
 
@@ -279,7 +281,7 @@ def presets(base: RunConfig) -> Study:
         name: varied(base, **{field: config[field] for field in differing}) for name, config in named.items()
     }
     arms = [Arm(name, config) for name, config in rankers_here.items()]
-    blind = varied(rankers_here["best"], interest="none", content=("concat",), block_products=False)
+    blind = varied(rankers_here["best"], interest="none", content=("concat",))
     note = "The ranker `best` without a look at the history: what the target item alone tells."
     arms.append(Arm("no history", blind, note))
     return Study(
