@@ -21,7 +21,7 @@ from tests.chaos.servers import run_servers
 RESULTS = Path("benchmarks/results/chaos")
 FAMILIES: dict[str, tuple[Callable[[Record, Reference, int], None], int]] = {
     "kills": (run_kills, 40),
-    "corruptions": (run_corruptions, 144),
+    "corruptions": (run_corruptions, 66),
     "races": (run_races, 1),
     "servers": (run_servers, 2),
     "disk": (run_disk, 60),
