@@ -61,7 +61,7 @@ def test_a_package_holds_all_that_was_promised(tmp_path: Path) -> None:
     assert {path.name for path in package.iterdir()} == set(FILES)
     assert digest == package_hash(package)
     assert read_json(package / "config.json")["preset"] == "tiny"
-    assert torch.equal(checkpoint.load(package / "ranker.safetensors").table.likes_N, tiny_ranker().table.likes_N)
+    assert torch.equal(checkpoint.load(package / "ranker.safetensors").table.codes_NX, tiny_ranker().table.codes_NX)
 
 
 @pytest.mark.parametrize("name", FILES)
