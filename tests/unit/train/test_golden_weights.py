@@ -56,5 +56,4 @@ if __name__ == "__main__":
     for name, model in MODELS.items():
         with TemporaryDirectory() as folder:
             made[name] = lengths(model, Path(folder))
-    json.dump(made, sys.stdout, indent=1)
-    print()
+    sys.stdout.write(json.dumps(made, indent=1) + "\n")
