@@ -34,7 +34,7 @@ OTHERS = {
     "content_norm": "raw",
     "content_map": "linear",
     "item_levels": "none",
-    "row_levels": True,
+    "row_features": True,
     "history_length": 100,
     "interest": "transformer",
     "target_attention": "none",
