@@ -45,7 +45,7 @@ def of_rows(rows: int) -> dict[str, Any]:
     """An epoch's order and some of its batches."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = {}
-        kinds = (np.dtype(record_type(CHALLENGE)), HISTORY_TYPE, USER_TYPE)
+        kinds: tuple[np.dtype[Any], ...] = (np.dtype(record_type(CHALLENGE)), HISTORY_TYPE, USER_TYPE)
         for name, dtype in zip(FILES, kinds, strict=True):
             with Path(folder, name).open("wb") as file:
                 file.truncate(rows * dtype.itemsize)
@@ -82,7 +82,11 @@ def of_items(items: int, id_optimizer: str = "adam") -> dict[str, Any]:
 
 def _write_table(folder: Path, items: int) -> None:
     """The files that `prepare_job` writes, but all zero."""
-    columns = {"codes": ((items, 7), "<i8"), "numbers": ((items, 0), "<f4"), "content": ((items, 128), "<f4")}
+    columns: dict[str, tuple[tuple[int, ...], str]] = {
+        "codes": ((items, 7), "<i8"),
+        "numbers": ((items, 0), "<f4"),
+        "content": ((items, 128), "<f4"),
+    }
     columns["seen"] = ((items,), "?")
     write_json(folder / FEATURES, CHALLENGE.to_json())
     for name, (shape, dtype) in columns.items():

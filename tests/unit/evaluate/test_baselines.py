@@ -58,13 +58,13 @@ def test_the_baseline_is_these_trees_on_these_features() -> None:
     for fold in range(5):
         here = folds == fold
         rates[here], shown[here] = naive_rates(train.items[~here], train.labels[~here], train.items[here], 7.0)
-    features = np.column_stack([train.likes, train.views, rates, np.log1p(shown * 5 / 4)])
+    features = np.column_stack([train.features, rates, np.log1p(shown * 5 / 4)])
     chosen = random.permutation(12_000)[:11_000]
     trees = HistGradientBoostingClassifier(
         max_iter=60, learning_rate=0.15, max_leaf_nodes=15, min_samples_leaf=50, early_stopping=False, random_state=5
     ).fit(features[chosen], train.labels[chosen])
     rates, shown = naive_rates(train.items, train.labels, test.items, 7.0)
-    expected = trees.predict_proba(np.column_stack([test.likes, test.views, rates, np.log1p(shown)]))[:, 1]
+    expected = trees.predict_proba(np.column_stack([test.features, rates, np.log1p(shown)]))[:, 1]
     np.testing.assert_allclose(history_blind(train, test, 7.0, 11_000, 5), expected, rtol=0, atol=1e-12)
 
 
