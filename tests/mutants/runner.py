@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -103,6 +104,9 @@ def _copied_tree(target: Path) -> Path:
             shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif (ROOT / name).exists():
             shutil.copy(ROOT / name, target / name)
+    subprocess.run(["git", "init", "-q"], cwd=target, check=True)  # a lineage names the commit of the code
+    nobody = ("-c", "user.name=mutants", "-c", "user.email=mutants@example.com")
+    subprocess.run(["git", *nobody, "commit", "-q", "--allow-empty", "-m", "copy"], cwd=target, check=True)
     return target
 
 
