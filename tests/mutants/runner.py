@@ -106,7 +106,7 @@ def _copied_tree(target: Path) -> Path:
             shutil.copy(ROOT / name, target / name)
     subprocess.run(["git", "init", "-q"], cwd=target, check=True)  # a lineage names the commit of the code
     nobody = ("-c", "user.name=mutants", "-c", "user.email=mutants@example.com")
-    subprocess.run(["git", "add", "components"], cwd=target, check=True)
+    subprocess.run(["git", "add", "components", "data.dvc", ".dvc"], cwd=target, check=True)
     subprocess.run(["git", *nobody, "commit", "-q", "-m", "copy"], cwd=target, check=True)
     return target
 
