@@ -44,7 +44,7 @@ def main() -> int:
     undisturbed, wrong = reference(given.work.resolve()), 0
     for family in given.families or FAMILIES:
         run, count = FAMILIES[family]
-        record = Record.open(given.out / f"{family}.json", given.seed)
+        record = Record.open(given.out / f"{family}.json", given.seed, undisturbed.folder)
         run(record, undisturbed, given.count or count)
         wrong += record.finish()
     return 1 if wrong else 0
