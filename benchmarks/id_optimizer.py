@@ -70,7 +70,8 @@ def state_bytes(job: Job) -> dict[str, int]:
     ranks = Ranks(0, 1, torch.device("cpu"))
     state, optimiser = worker.build(job, ranks)
     optimiser.step(*next(worker.data_of(job, ranks, job.rows()[0], state.ranker).batches(0, 0)))
-    tables = {id(state.ranker.item_encoder.id.weight), id(state.ranker.item_encoder.tag.weight)}
+    encoder = state.ranker.item_encoder
+    tables = {id(table) for table in (encoder.id.weight, *encoder.features.lists())}
     sizes = [
         (id(parameter) in tables, value.nbytes)
         for optimizer in state.optimizers

@@ -24,7 +24,9 @@ import torch
 from benchmarks.machine import machine
 from benchmarks.training import config_for
 from components.batches.loader import Collator
-from components.batches.rows import FILES, RowStore
+from components.batches.rows import FILES, HISTORY_TYPE, USER_TYPE, RowStore, record_type
+from components.schema.challenge import CHALLENGE
+from components.schema.fitted import FEATURES
 from components.storage.files import write_json
 from components.storage.verified import made_once
 from components.train.job import Job
@@ -43,7 +45,8 @@ def of_rows(rows: int) -> dict[str, Any]:
     """An epoch's order and some of its batches."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = {}
-        for name, dtype in FILES.items():
+        kinds: tuple[np.dtype[Any], ...] = (np.dtype(record_type(CHALLENGE)), HISTORY_TYPE, USER_TYPE)
+        for name, dtype in zip(FILES, kinds, strict=True):
             with Path(folder, name).open("wb") as file:
                 file.truncate(rows * dtype.itemsize)
             arrays[name] = np.asarray(np.memmap(Path(folder, name), dtype, mode="r"))
@@ -67,7 +70,7 @@ def of_items(items: int, id_optimizer: str = "adam") -> dict[str, Any]:
         with _peak() as megabytes:
             state, optimiser = build(job, Ranks(0, 1, torch.device("cpu")))
             rng = np.random.default_rng(0)
-            records = np.zeros(BATCH, FILES["records"])
+            records = np.zeros(BATCH, record_type(CHALLENGE))
             records["item"], records["start"], records["length"] = rng.integers(1, items, BATCH), 1, 20
             flat = rng.integers(1, items, 21).astype(np.int32)
             store = RowStore(Path(), records, flat, np.zeros(BATCH, np.int64), max_item=items - 1)
@@ -79,8 +82,13 @@ def of_items(items: int, id_optimizer: str = "adam") -> dict[str, Any]:
 
 def _write_table(folder: Path, items: int) -> None:
     """The files that `prepare_job` writes, but all zero."""
-    columns = {"tags": ((items, 5), "<i8"), "content": ((items, 128), "<f4"), "likes": ((items,), "<i8")}
-    columns |= {"views": columns["likes"], "seen": ((items,), "?")}
+    columns: dict[str, tuple[tuple[int, ...], str]] = {
+        "codes": ((items, 7), "<i8"),
+        "numbers": ((items, 0), "<f4"),
+        "content": ((items, 128), "<f4"),
+    }
+    columns["seen"] = ((items,), "?")
+    write_json(folder / FEATURES, CHALLENGE.to_json())
     for name, (shape, dtype) in columns.items():
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
 

@@ -34,11 +34,17 @@ def table(families: dict[str, dict[str, Any]]) -> list[str]:
         counts: dict[str, Counter[str]] = {}
         for fault in results["faults"]:
             counts.setdefault(fault["kind"], Counter())[fault["outcome"]] += 1
-        for kind, outcomes in sorted(counts.items()):
+        for kind, outcomes in sorted(counts.items(), key=lambda kind: _place(kind[0])):
             lines.append(_row("", kind, outcomes))
         total = sum(counts.values(), Counter[str]())
         lines.append(_row(f"**{FAMILIES[family]}**", "**all**", total))
     return [*lines, "", *(_where(family, results) for family, results in families.items())]
+
+
+def _place(kind: str) -> tuple[int, str]:
+    """Amounts by size, everything else by name."""
+    number = kind.partition(" ")[0]
+    return int(number) if number.isdecimal() else 0, kind
 
 
 def _row(family: str, kind: str, outcomes: Counter[str]) -> str:

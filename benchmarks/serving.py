@@ -33,8 +33,9 @@ from components.predict.online import OnlineScorer
 from components.register.export import export
 from components.storage.files import write_json
 from components.tracking.pyfunc import load_model, write_model
-from model.config import ModelConfig, Vocabulary
+from model.config import ModelConfig
 from model.items import ItemTable
+from model.older_files import challenge_vocabulary
 from model.presets import best, din, paper
 from model.ranker import Ranker
 
@@ -57,12 +58,12 @@ def catalogue(seed: int) -> ItemTable:
     levels = random.integers(1, LEVELS, (2, ITEMS))
     for column in (tags, content, levels.T):
         column[0] = 0
-    return ItemTable.from_arrays(tags, content, levels[0], levels[1])
+    return ItemTable.from_arrays(np.concatenate([tags, levels.T], axis=1), content)
 
 
 def build(config: ModelConfig, table: ItemTable) -> Ranker:
     torch.manual_seed(1)
-    ranker = Ranker(config, Vocabulary(ITEMS, TAGS, LEVELS, CONTENT), table).eval()
+    ranker = Ranker(config, challenge_vocabulary(ITEMS, TAGS, LEVELS, CONTENT, tag_width=5), table).eval()
     with torch.no_grad():  # the first embeddings are too small to tell one answer from another
         for name, weight in ranker.named_parameters():
             if weight.dim() == 2 and len(weight) >= LEVELS and "item_encoder" in name:
@@ -97,7 +98,8 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
     ranker, random = build(config, table), np.random.default_rng(length)
     history = random.integers(1, ITEMS, length)
     candidates, likes, views = (random.integers(1, top, CANDIDATES) for top in (ITEMS, LEVELS, LEVELS))
-    columns = [torch.from_numpy(column) for column in (candidates, likes, views)]
+    codes = torch.from_numpy(np.stack([likes, views], axis=1))
+    columns = [torch.from_numpy(candidates), codes, torch.zeros(CANDIDATES, 0)]
     history_BL = torch.from_numpy(np.tile(history, (CANDIDATES, 1)))
 
     def plain() -> Any:
@@ -111,7 +113,7 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
     ready = time.process_time() - started
 
     def once() -> Any:
-        return probabilities(scorer.logits(history.tolist(), candidates, likes, views))
+        return probabilities(scorer.logits(history.tolist(), candidates, {LIKES: likes, VIEWS: views}))
 
     as_registered = seconds(lambda: registered.predict(frame), repeats)
     before, after = seconds(plain, repeats), seconds(once, repeats)

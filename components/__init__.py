@@ -18,6 +18,7 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
     dataset           the data contract: columns, tables, images, lineage, importers, the generated sample
     statistics        what is sure and what is chance
     artifacts.py      the folders that the steps of one run make for each other
+    schema            which features rows and items have, and how raw values become codes and numbers
     process           progress events and child processes
     settings.py       how a config is read, overridden and hashed
     storage           files, S3, DVC

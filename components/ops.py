@@ -30,7 +30,7 @@ def ingest(
     from pathlib import Path
 
     from components.artifacts import hand_over
-    from components.dataset.packing import take_images_apart
+    from components.dataset.packing import image_store, take_images_apart
     from components.harness import log_config, step
     from components.ingest.step import ingest as check_out
     from components.ingest.step import ingest_folder
@@ -42,7 +42,7 @@ def ingest(
             found = ingest_folder(Path(folder), this.out)
         else:
             found = check_out(repository, revision, this.out, Path(workspace) / "cache" / "data")
-        take_images_apart(this.out, Path(images.path))
+        take_images_apart(this.out, Path(images.path), image_store(workspace))
         found.write(Path(lineage.path))
         hand_over(Path(images.path))
         hand_over(Path(lineage.path))
@@ -64,6 +64,7 @@ def fetch_champion(config: str, pipeline_run: str, champion: dsl.Output[dsl.Mode
 def validate(
     config: str,
     pipeline_run: str,
+    workspace: str,
     dataset: dsl.Input[dsl.Dataset],
     images: dsl.Input[dsl.Artifact],
     champion: dsl.Input[dsl.Model],
@@ -71,13 +72,13 @@ def validate(
 ) -> None:
     """Checks the data, and stops before anything expensive starts if they would ruin a model."""
     from components.artifacts import receive
-    from components.dataset.packing import with_images
+    from components.dataset.packing import image_store, with_images
     from components.harness import step
     from components.validate.step import validate as work
 
     with (
         step("validate", pipeline_run, config, validation.path) as this,
-        with_images(receive(dataset.path), receive(images.path)) as data,
+        with_images(receive(dataset.path), receive(images.path), image_store(workspace)) as data,
     ):
         this.record(work(data, receive(champion.path), this.config.validate, this.out))
 
@@ -128,13 +129,13 @@ def encode_shard(
     import json
 
     from components.artifacts import receive
-    from components.dataset.packing import with_images
+    from components.dataset.packing import image_store, with_images
     from components.embed.step import encode_shard as work
     from components.harness import step
 
     with (
         step("encode-shard", pipeline_run, config, encoded.path, shard) as this,
-        with_images(receive(dataset.path), receive(images.path)) as data,
+        with_images(receive(dataset.path), receive(images.path), image_store(workspace)) as data,
     ):
         cache = f"{workspace}/cache/embeddings"
         report = work(data, this.config.embed, cache, shard, this.config.embed.shards)
@@ -156,13 +157,13 @@ def embed(
     import json
 
     from components.artifacts import receive
-    from components.dataset.packing import with_images
+    from components.dataset.packing import image_store, with_images
     from components.embed.step import assemble
     from components.harness import step
 
     with (
         step("embed", pipeline_run, config, embeddings.path) as this,
-        with_images(receive(dataset.path), receive(images.path)) as data,
+        with_images(receive(dataset.path), receive(images.path), image_store(workspace)) as data,
     ):
         cache, done = f"{workspace}/cache/embeddings", [json.loads(report) for report in reports]
         this.record(assemble(data, receive(champion.path), this.config.embed, cache, this.out, done))

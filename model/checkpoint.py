@@ -13,14 +13,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from model.config import ModelConfig, Vocabulary
+from model.config import Feature, ModelConfig, Vocabulary
 from model.items import ItemTable
+from model.older_files import older_header, older_tensors
 from model.ranker import Ranker
 
 FORMAT = "mmctr.ranker"
-VERSION = 2
-# Names of tensors in files of version 1, by the beginning that has changed since.
-RENAMED = {"table.content_ND": "table.content_NC", "beside.": "target_attention."}
+VERSION = 3
 
 
 class CheckpointError(ValueError):
@@ -31,7 +30,6 @@ class CheckpointError(ValueError):
 class Header:
     config: ModelConfig
     vocabulary: Vocabulary
-    tags: int  # columns of the table's tags
     version: int
     meta: dict[str, str]
 
@@ -43,7 +41,6 @@ def save(path: Path, ranker: Ranker, meta: dict[str, str] | None = None) -> None
         "version": str(VERSION),
         "config": json.dumps(dataclasses.asdict(ranker.config), sort_keys=True),
         "vocabulary": json.dumps(dataclasses.asdict(ranker.vocabulary), sort_keys=True),
-        "tags": str(ranker.table.tags_NT.shape[1]),
         "meta": json.dumps(meta or {}, sort_keys=True),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in ranker.state_dict().items()}
@@ -77,9 +74,11 @@ def read_header(path: Path) -> Header:
     if version > VERSION:
         raise CheckpointError(f"{path} has the format version {version}; this mmctr reads up to {VERSION}: update it")
     try:
-        config = _config(json.loads(header["config"]))
-        vocabulary = Vocabulary(**json.loads(header["vocabulary"]))
-        return Header(config, vocabulary, int(header["tags"]), version, json.loads(header["meta"]))
+        if version < 3:
+            config, vocabulary = older_header(header)
+        else:
+            config, vocabulary = json.loads(header["config"]), _vocabulary(json.loads(header["vocabulary"]))
+        return Header(_config(config), vocabulary, version, json.loads(header["meta"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path}: its header does not describe a ranker of this version ({error})") from None
 
@@ -88,21 +87,22 @@ def load(path: Path, device: str | torch.device = "cpu") -> Ranker:
     """The ranker with its item table, in evaluation mode."""
     header = read_header(path)
     with torch.device("meta"):
-        ranker = Ranker(header.config, header.vocabulary, ItemTable.blank(header.vocabulary, header.tags))
+        ranker = Ranker(header.config, header.vocabulary, ItemTable.blank(header.vocabulary))
     try:
         with safe_open(path, "pt", device=str(device)) as file:
-            tensors = {_renamed(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
         raise CheckpointError(f"{path} is truncated or damaged ({error}): copy it again") from None
     try:
-        ranker.load_state_dict(tensors, assign=True)
-    except RuntimeError as error:
+        ranker.load_state_dict(older_tensors(tensors) if header.version < 3 else tensors, assign=True)
+    except (RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: its tensors do not fit its config: {error}") from None
     return ranker.eval()
 
 
-def _renamed(name: str) -> str:
-    return next((new + name.removeprefix(old) for old, new in RENAMED.items() if name.startswith(old)), name)
+def _vocabulary(values: dict[str, Any]) -> Vocabulary:
+    item, row = (tuple(Feature(**feature) for feature in values.pop(of)) for of in ("item", "row"))
+    return Vocabulary(**values, item=item, row=row)
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:

@@ -1,6 +1,8 @@
 """Everything that decides the shape and the arithmetic of a ranker."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, get_args
 
 from model.checks import at_least, between, one_of
@@ -14,12 +16,12 @@ TargetAttention = Literal["none", "din", "relu"]
 Position = Literal["none", "learned"]
 Cross = Literal["full", "low-rank", "none"]
 Mask = Literal["right", "inverted"]
-ItemLevels = Literal["none", "history", "target", "both"]
+Place = Literal["none", "history", "target", "both"]
 CHOICES = {
     "content_norm": ContentNorm,
     "content_map": ContentMap,
     "code_kind": CodeKind,
-    "item_levels": ItemLevels,
+    "item_levels": Place,
     "interest": Interest,
     "target_attention": TargetAttention,
     "position": Position,
@@ -33,18 +35,46 @@ SIZES = (
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """How many rows each embedding needs, the padding row 0 included, and the width of the frozen content."""
+class Feature:
+    """One feature of an item or of a row, as codes or as a number."""
 
-    items: int  # rows of the item table
-    tags: int  # distinct tags
-    levels: int  # distinct likes and views levels
-    content: int  # width of the frozen content; 0: the items have none
+    name: str
+    codes: int = 0  # rows of its embedding, row 0 for "nothing" included; 0: the feature is a number
+    width: int = 1  # codes that one item or row has at most; the model takes the mean of their embeddings
+    bins: int = 0  # of a number: pieces of its piecewise-linear encoding; 0: the number is used as it is
+    place: Place | None = "both"  # of an item's feature: which items carry it; None: `model.item_levels` says so
 
     def __post_init__(self) -> None:
-        for field in ("items", "tags", "levels"):
-            at_least(f"vocabulary.{field}", getattr(self, field), 2)
+        if self.codes:
+            at_least(f"codes of the feature {self.name!r}", self.codes, 2)
+        at_least(f"width of the feature {self.name!r}", self.width, 1)
+        at_least(f"bins of the feature {self.name!r}", self.bins, 0)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a ranker is told of items and rows: how many items, how wide their content, which features they have."""
+
+    items: int  # rows of the item table, the padding row 0 included
+    content: int  # width of the frozen content; 0: the items have none
+    item: tuple[Feature, ...] = ()
+    row: tuple[Feature, ...] = ()
+
+    def __post_init__(self) -> None:
+        at_least("vocabulary.items", self.items, 2)
         at_least("vocabulary.content", self.content, 0)
+
+
+def code_columns(features: Sequence[Feature]) -> dict[str, slice]:
+    """Where each feature with codes stands in a block of codes. Features stand in their order, without gaps."""
+    ends = list(accumulate(feature.width for feature in features if feature.codes))
+    coded = [feature for feature in features if feature.codes]
+    return {feature.name: slice(end - feature.width, end) for feature, end in zip(coded, ends, strict=True)}
+
+
+def number_columns(features: Sequence[Feature]) -> dict[str, int]:
+    """The column of each number in a block of numbers."""
+    return {name: column for column, name in enumerate(feature.name for feature in features if not feature.codes)}
 
 
 @dataclass(frozen=True)
@@ -52,14 +82,14 @@ class ModelConfig:
     """One ranker. The defaults are the challenge's 1st-place solution at full size, with the padding mask corrected."""
 
     # Item encoder
-    embedding_dim: int = 64  # width of the embeddings of ids, tags and levels
+    embedding_dim: int = 64  # width of the embeddings of ids and features
     embedding_std: float = 1e-4  # standard deviation of the first values of every embedding
     content: tuple[ContentUse, ...] = ("concat",)  # how the content vector is used; empty: not at all
     content_norm: ContentNorm = "raw"  # how the content is normalised before the map
     content_map: ContentMap = "linear"  # learned map from the normalised content to the item's vector
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
-    item_levels: ItemLevels = "none"  # which items carry their likes and views level as features
-    row_levels: bool = True  # whether the row's likes and views level are features
+    item_levels: Place = "none"  # which items carry the features that are declared without a place, such as levels
+    row_features: bool = True  # whether the features of the row are used
 
     # History
     history_length: int = 100  # the model reads this many newest items of a history

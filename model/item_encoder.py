@@ -1,4 +1,4 @@
-"""An item as one vector: its id, its tags, its content and, if asked, its popularity levels."""
+"""An item as one vector: its id, its features and its content."""
 
 from typing import NamedTuple
 
@@ -6,21 +6,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from model.config import ModelConfig, Vocabulary
+from model.config import Feature, ModelConfig, Vocabulary
 from model.content import ContentNormalisation, content_map, principal_start
+from model.features import FeatureEmbeddings, embedding
 from model.guidance import contrastive, relational
 from model.items import ItemTable
 from model.quantise import Quantiser, QuantiserReport, columns_of_levels
 from model.similarity import LearnedMetric
-
-
-def embedding(rows: int, width: int, std: float) -> nn.Embedding:
-    """Row 0 is the padding: zero, and never trained."""
-    table = nn.Embedding(rows, width, padding_idx=0)
-    nn.init.normal_(table.weight, std=std)
-    with torch.no_grad():
-        table.weight[0].zero_()
-    return table
 
 
 class SemanticCodes(nn.Module):
@@ -50,6 +42,10 @@ class SemanticCodes(nn.Module):
         return summed_UE
 
 
+def _place(feature: Feature, config: ModelConfig) -> str:
+    return config.item_levels if feature.place is None else feature.place
+
+
 class EncodedItems(NamedTuple):
     """Items by position. `content_UC` is what similarities compare: the unit-length content, then its learned maps."""
 
@@ -65,12 +61,11 @@ class ItemEncoder(nn.Module):
         self.config = config
         size, std = config.embedding_dim, config.embedding_std
         self.id = embedding(vocabulary.items, size, std)
-        self.tag = embedding(vocabulary.tags, size, std)
-        self.blocks = [size, size]  # widths of the parts of an item's vector
-        if config.item_levels != "none":
-            self.likes = embedding(vocabulary.levels, size, std)
-            self.views = embedding(vocabulary.levels, size, std)
-            self.blocks += [size, size]
+        places = [_place(feature, config) for feature in vocabulary.item]
+        used = [feature for feature, place in zip(vocabulary.item, places, strict=True) if place != "none"]
+        self.features = FeatureEmbeddings(vocabulary.item, used, config)
+        self.places = [place for place in places if place != "none"]
+        self.blocks = [size] * (1 + len(used))  # widths of the parts of an item's vector
         self.normalise = ContentNormalisation(config.content_norm, vocabulary.content)
         if "concat" in config.content:
             self.map, mapped = content_map(config.content_map, vocabulary.content, config)
@@ -112,9 +107,7 @@ class ItemEncoder(nn.Module):
         return normalised_UC * (ids_U != 0)[:, None]
 
     def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:
-        parts = [self.id(ids_U), self._tags(table.tags_NT[ids_U])]
-        if self.config.item_levels != "none":
-            parts += [self.likes(table.likes_N[ids_U]), self.views(table.views_N[ids_U])]
+        parts = [self.id(ids_U), *self.features(table.codes_NX[ids_U], table.numbers_NX[ids_U])]
         if "concat" in self.config.content:
             parts.append(self.map(self.content(ids_U, table)) * (ids_U != 0)[:, None])
         if "codes" in self.config.content:
@@ -130,23 +123,23 @@ class ItemEncoder(nn.Module):
         return torch.cat(compared, dim=1)
 
     def as_history(self, items_XD: Tensor) -> Tensor:
-        """Encoded items as a history shows them: without their levels where only the target has any."""
-        return self._without_levels(items_XD) if self.config.item_levels == "target" else items_XD
+        """Encoded items as a history shows them: without the features that only the target has."""
+        return self._without(items_XD, "target")
 
     def as_target(self, items_XD: Tensor) -> Tensor:
-        return self._without_levels(items_XD) if self.config.item_levels == "history" else items_XD
+        return self._without(items_XD, "history")
 
-    def _without_levels(self, items_XD: Tensor) -> Tensor:
-        """Zeros instead of the levels: an item is encoded once for both uses, so its width must be the same in both."""
+    def _without(self, items_XD: Tensor, place: str) -> Tensor:
+        """Zero for the features of that place alone: an item is encoded once, so its width is the same everywhere."""
+        if place not in self.places:
+            return items_XD
         size = self.config.embedding_dim
-        before_XE, levels_XE, after_XE = items_XD.tensor_split([2 * size, 4 * size], dim=1)
-        return torch.cat([before_XE, torch.zeros_like(levels_XE), after_XE], dim=1)
-
-    def _tags(self, tags_UT: Tensor) -> Tensor:
-        """The mean over an item's tags; zero where it has none."""
-        real_UT = tags_UT != 0
-        mean_UE: Tensor = (self.tag(tags_UT) * real_UT[..., None]).sum(1) / real_UT.sum(1, keepdim=True).clamp(min=1)
-        return mean_UE
+        id_XE, *features, rest = items_XD.tensor_split([size * n for n in range(1, 2 + len(self.places))], dim=1)
+        kept = [
+            torch.zeros_like(feature) if its_place == place else feature
+            for feature, its_place in zip(features, self.places, strict=True)
+        ]
+        return torch.cat([id_XE, *kept, rest], dim=1)
 
     def guidance_losses(self, ids_U: Tensor, table: ItemTable, sample: int = 1024) -> dict[str, Tensor]:
         """The losses by which content guides the id embeddings, by the use of content, over at most `sample` of the

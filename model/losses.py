@@ -27,18 +27,10 @@ def pairwise(logits_B: Tensor, label_B: Tensor, block: int = 4096) -> Tensor:
 def touched_l2(ranker: Ranker, ids_U: Tensor) -> Tensor:
     """Half the squared length of each embedding row that the batch's distinct items touch, summed, each row once.
 
-    The embeddings of the rows' own levels have eleven rows each, and nearly every batch touches all of them: they are
-    all counted.
+    The embeddings of the rows' own features are counted whole: a batch touches nearly all rows of a short one.
     """
-    encoder, table = ranker.item_encoder, ranker.table
-    touched = [encoder.id(ids_U), encoder.tag(torch.unique(table.tags_NT[ids_U]))]
-    if ranker.config.item_levels != "none":
-        touched += [
-            encoder.likes(torch.unique(table.likes_N[ids_U])),
-            encoder.views(torch.unique(table.views_N[ids_U])),
-        ]
-    if ranker.config.row_levels:
-        touched += [ranker.likes.weight, ranker.views.weight]
+    encoder = ranker.item_encoder
+    touched = [encoder.id(ids_U), *encoder.features.rows(ranker.table.codes_NX[ids_U]), *ranker.row.tables()]
     if "codes" in ranker.config.content:
         touched.append(encoder.codes.code(torch.unique(encoder.codes.codes_NQ[ids_U])))
     return torch.stack([rows.square().sum() for rows in touched]).sum() / 2

@@ -7,8 +7,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from model.config import Interest, ModelConfig, TargetAttention, Vocabulary
+from model.features import FeatureEmbeddings
 from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
-from model.item_encoder import EncodedItems, ItemEncoder, embedding
+from model.item_encoder import EncodedItems, ItemEncoder
 from model.items import ItemTable
 from model.pooling import MeanPool, RecencyPool
 from model.similarity import MetricMatch, SimilarityHistogram, block_products
@@ -48,10 +49,8 @@ class Ranker(nn.Module):
         width = item_width + sum(
             module.width for module in (self.interest, self.target_attention) if module is not None
         )
-        if config.row_levels:
-            self.likes = embedding(vocabulary.levels, config.embedding_dim, config.embedding_std)
-            self.views = embedding(vocabulary.levels, config.embedding_dim, config.embedding_std)
-            width += 2 * config.embedding_dim
+        self.row = FeatureEmbeddings(vocabulary.row, vocabulary.row if config.row_features else (), config)
+        width += len(self.row) * config.embedding_dim
         if "similarity" in config.content:
             self.similarity = SimilarityHistogram(config.similarity_bins)
             width += config.similarity_bins
@@ -79,14 +78,18 @@ class Ranker(nn.Module):
         hidden = DeepNetwork(crossed + self.deep.width, config.head_widths, 0.0)
         self.head = nn.Sequential(hidden, nn.Linear(hidden.width, 1))
 
-    def forward(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
-        """Logits of the rows. Histories are oldest first, padded with 0 on the left, of any length."""
-        return self.score_rows(self._fit_length(history_BL), item_B, likes_B, views_B)
+    def forward(self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor) -> Tensor:
+        """Logits of the rows. Histories are oldest first, padded with 0 on the left, of any length.
 
-    def score_rows(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
+        `codes_BX` and `numbers_BX` hold the features of the rows, in the columns that `code_columns` and
+        `number_columns` give the features in `vocabulary.row`.
+        """
+        return self.score_rows(self._fit_length(history_BL), item_B, codes_BX, numbers_BX)
+
+    def score_rows(self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor) -> Tensor:
         """`forward` for histories that are no longer than the ranker reads; it neither cuts nor pads them."""
         encoded, position_BL, position_B = self._encode_rows(history_BL, item_B)
-        return self._score(encoded, position_BL, history_BL != 0, position_B, likes_B, views_B)
+        return self._score(encoded, position_BL, history_BL != 0, position_B, codes_BX, numbers_BX)
 
     def _encode_rows(self, history_BL: Tensor, item_B: Tensor) -> tuple[EncodedItems, Tensor, Tensor]:
         """All items of the rows, encoded one by one, and the positions of the histories and of the targets in them."""
@@ -101,19 +104,19 @@ class Ranker(nn.Module):
         return encoded
 
     def score_encoded(
-        self, encoded: EncodedItems, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor
+        self, encoded: EncodedItems, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor
     ) -> Tensor:
         """`forward` with histories and targets as positions in `encoded`, where position 0 is the padding."""
         history_BL = self._fit_length(history_BL)
-        return self._score(encoded, history_BL, history_BL != 0, item_B, likes_B, views_B)
+        return self._score(encoded, history_BL, history_BL != 0, item_B, codes_BX, numbers_BX)
 
     def score_groups(
         self,
         encoded: EncodedItems,
         histories: Sequence[Tensor],
         item_B: Tensor,
-        likes_B: Tensor,
-        views_B: Tensor,
+        codes_BX: Tensor,
+        numbers_BX: Tensor,
         stairs: Staircase | None = None,
     ) -> Tensor:
         """`score_encoded` of rows in consecutive groups, each history as wide as its group needs.
@@ -121,7 +124,7 @@ class Ranker(nn.Module):
         `stairs` says where the features of short histories are zero, if the caller has sorted the rows by length.
         """
         if len(histories) == 1 and stairs is None:
-            return self.score_encoded(encoded, histories[0], item_B, likes_B, views_B)
+            return self.score_encoded(encoded, histories[0], item_B, codes_BX, numbers_BX)
         fitted = [self._fit_length(history) for history in histories]
         sizes = [len(history) for history in histories]
         # Gathered once for all groups: each lookup's gradient is as large as the list of items.
@@ -129,7 +132,7 @@ class Ranker(nn.Module):
         cell_sizes = [history.numel() for history in fitted]
         gathered = torch.split(rows(self._projected(self.item_encoder.as_history(encoded.items_UD)), cells), cell_sizes)
         content = torch.split(rows(encoded.content_UC, cells), cell_sizes)
-        columns = (self._targets(encoded, item_B), rows(encoded.content_UC, item_B), likes_B, views_B)
+        columns = (self._targets(encoded, item_B), rows(encoded.content_UC, item_B), codes_BX, numbers_BX)
         by_group = zip(*(torch.split(column, sizes) for column in columns), strict=True)
         features = []
         for history, items_PX, content_PC, (target_BD, *row) in zip(fitted, gathered, content, by_group, strict=True):
@@ -140,7 +143,7 @@ class Ranker(nn.Module):
         return self._interact(torch.cat(features), stairs)
 
     def score_candidates(
-        self, encoded: EncodedItems, history_1L: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor
+        self, encoded: EncodedItems, history_1L: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor
     ) -> Tensor:
         """`score_encoded` of rows that all have this history: what it decides alone is computed once."""
         history_1L = self._fit_length(history_1L)
@@ -152,7 +155,7 @@ class Ranker(nn.Module):
             history, real = history_1L.expand(rows_read, -1), real_1L.expand(rows_read, -1)
             interests.append(module(history_UD, history, target_BD, real).expand(item_B.shape[0], -1))
         content = (rows(encoded.content_UC, history_1L), target_BD, rows(encoded.content_UC, item_B))
-        features_BF = self._features(interests, real_1L, *content, likes_B, views_B)
+        features_BF = self._features(interests, real_1L, *content, codes_BX, numbers_BX)
         shared = self.interest.width if isinstance(self.interest, RecencyPool | MeanPool) else 0
         return self._interact(features_BF, shared=shared)
 
@@ -207,14 +210,14 @@ class Ranker(nn.Module):
         history_BL: Tensor,
         real_BL: Tensor,
         item_B: Tensor,
-        likes_B: Tensor,
-        views_B: Tensor,
+        codes_BX: Tensor,
+        numbers_BX: Tensor,
     ) -> Tensor:
         history_UD, content_UC = self.item_encoder.as_history(encoded.items_UD), encoded.content_UC
         target_BD = self._targets(encoded, item_B)
         interests = [module(history_UD, history_BL, target_BD, real_BL) for module in self._interests()]
         content = (rows(content_UC, history_BL), target_BD, rows(content_UC, item_B))
-        return self._interact(self._features(interests, real_BL, *content, likes_B, views_B))
+        return self._interact(self._features(interests, real_BL, *content, codes_BX, numbers_BX))
 
     def _features(
         self,
@@ -223,14 +226,11 @@ class Ranker(nn.Module):
         content_BLC: Tensor,
         target_BD: Tensor,
         target_BC: Tensor,
-        likes_B: Tensor,
-        views_B: Tensor,
+        codes_BX: Tensor,
+        numbers_BX: Tensor,
     ) -> Tensor:
         """The interest comes first: what a short history leaves zero then leads, see `empty_blocks`."""
-        parts = list(interests)
-        if self.config.row_levels:
-            parts += [self.likes(likes_B), self.views(views_B)]
-        parts.append(target_BD)
+        parts = [*interests, *self.row(codes_BX, numbers_BX), target_BD]
         if self.config.block_products:
             parts.append(block_products(interests[0], target_BD, self.item_encoder.blocks))
         return torch.cat([*parts, *self._similarities(content_BLC, target_BC, real_BL)], dim=1)

@@ -46,7 +46,7 @@ class LocalRun:
             arguments = self.folder / "arguments.json"
             arguments.write_text(json.dumps({"pipeline_root": str(self.folder / "steps"), "arguments": self.arguments}))
             with Child("pipelines.local", str(arguments), log=self.log, environment=self._variables(scratch)) as child:
-                for _ in child.looks():
+                for _ in child.polls_until_end():
                     for event in events.events():
                         on_event(event)
                 return child.status or 0

@@ -47,7 +47,7 @@ def training_pipeline(
         # After ingest, which opens the MLflow run: two first steps at once could open two.
         champion = ops.fetch_champion(config=config, pipeline_run=run).after(ingest).output
         validation = ops.validate(
-            config=config, pipeline_run=run, dataset=dataset, images=images, champion=champion
+            config=config, pipeline_run=run, workspace=workspace, dataset=dataset, images=images, champion=champion
         ).output
         decide = ops.decide(
             config=config,

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from components.batches.rows import RowStore
+from components.dataset.layout import TAGS
+from model.config import code_columns
 from model.ranker import Ranker
 from model.transformer import InterestTransformer
 from studies.examples import describe, pick
@@ -70,7 +72,8 @@ def read(ranker: Ranker, rows: RowStore, numbers: Array) -> Histories:
     device = next(ranker.parameters()).device
     history_BL = torch.from_numpy(rows.history(ranker.config.history_length, numbers).astype(np.int64)).to(device)
     item_B = torch.from_numpy(rows.item[numbers].astype(np.int64)).to(device)
-    tags_BLT, tags_BT = ranker.table.tags_NT[history_BL], ranker.table.tags_NT[item_B]
+    tags_NT = ranker.table.codes_NX[:, code_columns(ranker.vocabulary.item)[TAGS]]
+    tags_BLT, tags_BT = tags_NT[history_BL], tags_NT[item_B]
     alike_BLTT = (tags_BLT[..., None] == tags_BT[:, None, None, :]) & (tags_BLT[..., None] != 0)
     real_BL = history_BL != 0
     return Histories(history_BL, item_B, real_BL, alike_BLTT.any(-1).any(-1) & real_BL)

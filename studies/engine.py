@@ -110,7 +110,7 @@ def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
     on_event({"kind": "preparing"})
     task = Task("studies.inputs", folder, request)
     try:
-        for _ in task.looks():
+        for _ in task.polls_until_end():
             for event in task.new_events():
                 on_event(event)
     finally:

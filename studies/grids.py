@@ -230,7 +230,7 @@ def levels(base: RunConfig) -> Study:
         ("row and history", True, "history"),
         ("row and both", True, "both"),
     ]
-    arms = [Arm(name, varied(base, row_levels=row, item_levels=items)) for name, row, items in places]
+    arms = [Arm(name, varied(base, row_features=row, item_levels=items)) for name, row, items in places]
     return Study(
         "levels",
         "Likes and views levels on the row, the target and the history",

@@ -47,8 +47,8 @@ class Task:
     def status(self) -> int | None:
         return self._child.status
 
-    def looks(self) -> Iterator[None]:
-        return self._child.looks()
+    def polls_until_end(self) -> Iterator[None]:
+        return self._child.polls_until_end()
 
     def new_events(self) -> Iterator[dict[str, Any]]:
         return self._events.events()

@@ -4,18 +4,16 @@ It checks what it is given against the published model of a TrainJob (unknown fi
 round trip shows them), and answers as the real servers do. A test decides how the job goes.
 """
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
 
 from kubeflow.trainer import KubernetesBackendConfig
 from kubeflow_trainer_api import models
 from kubernetes.client import Configuration
+
+from tests.services.json_server import answering
 
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1"
 CREATED = "2026-11-20T00:00:00Z"
@@ -142,32 +140,5 @@ class TrainerApi:
 @contextmanager
 def trainer_api() -> Iterator[TrainerApi]:
     api = TrainerApi()
-
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            content = self.rfile.read(length)
-            body = json.loads(content) if content and self.command in ("POST", "PATCH") else None
-            code, value = api.answer(self.command, urlsplit(self.path).path, body)
-            data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with answering(lambda request: api.answer(request.method, request.path, request.body)) as api.url:
         yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -1,4 +1,4 @@
-"""The item table of a training: tags and frozen content from the embeddings, levels from the raw item features."""
+"""The item table of a training: tags and frozen content from the embeddings, features from the raw items."""
 
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.batches.rows import RowStore
-from components.dataset.layout import ITEM, ITEM_EMBEDDING, LEVELS, LIKES, TAGS, VIEWS, item_feature_path
+from components.dataset.layout import ITEM, ITEM_EMBEDDING, TAGS, item_feature_path
 from components.errors import StepError
+from components.schema.challenge import CHALLENGE
+from components.schema.encoder import Encoder, FeatureError
+from components.schema.fitted import model_features, raw_column
 from model.checks import all_finite
-from model.config import Vocabulary
+from model.config import Feature, Vocabulary
 from model.items import ItemTable
 
 Array = npt.NDArray[Any]
 
 
-def load_item_table(item_info: Path, dataset: Path) -> tuple[ItemTable, Vocabulary]:
+def load_item_table(item_info: Path, dataset: Path, encoder: Encoder = CHALLENGE) -> tuple[ItemTable, Vocabulary]:
     """The table with every item marked as seen in train; `train` itself marks those of its own rows."""
-    arrays = item_arrays(item_info, dataset)
-    return table_from(arrays), vocabulary_of(arrays)
+    arrays = item_arrays(item_info, dataset, encoder)
+    return table_from(arrays), vocabulary_of(arrays, encoder)
 
 
-def item_arrays(item_info: Path, dataset: Path) -> dict[str, Array]:
-    """tags [N, T], content [N, C], likes [N] and views [N]; row 0 is the padding item, row i is item i."""
+def item_arrays(item_info: Path, dataset: Path, encoder: Encoder = CHALLENGE) -> dict[str, Array]:
+    """codes [N, X] (the tags first), numbers [N, X] and content [N, C]; row 0 is the padding item, row i is item i."""
     if not item_info.is_file():
         raise StepError(f"{item_info} is missing: the embedding step writes it")
     table = pq.read_table(item_info)
@@ -36,14 +39,12 @@ def item_arrays(item_info: Path, dataset: Path) -> dict[str, Array]:
     content = _matrix(table.column(ITEM_EMBEDDING), item_info, ITEM_EMBEDDING).astype(np.float32, copy=False)
     if not all_finite(content):
         raise StepError(f"{item_info}: column {ITEM_EMBEDDING!r} holds values that are not finite")
-    likes, views = _levels(item_feature_path(dataset), len(ids))
-    return {"tags": tags, "content": content, "likes": likes, "views": views}
+    codes, numbers = _features(item_feature_path(dataset), len(ids), encoder)
+    return {"codes": np.concatenate([tags, codes], axis=1), "numbers": numbers, "content": content}
 
 
 def table_from(arrays: dict[str, Array]) -> ItemTable:
-    return ItemTable.from_arrays(
-        arrays["tags"], arrays["content"], arrays["likes"], arrays["views"], arrays.get("seen")
-    )
+    return ItemTable.from_arrays(arrays["codes"], arrays["content"], arrays["numbers"], arrays.get("seen"))
 
 
 def seen_items(rows: RowStore, items: int) -> Array:
@@ -55,34 +56,31 @@ def seen_items(rows: RowStore, items: int) -> Array:
     return seen
 
 
-def vocabulary_of(arrays: dict[str, Array]) -> Vocabulary:
+def vocabulary_of(arrays: dict[str, Array], encoder: Encoder = CHALLENGE) -> Vocabulary:
+    features = model_features(encoder.item)
+    width = arrays["codes"].shape[1] - sum(feature.width for feature in features if feature.codes)
+    tags = Feature(TAGS, max(2, int(arrays["codes"][:, :width].max(initial=0)) + 1), width)
     return Vocabulary(
-        items=len(arrays["tags"]),
-        tags=max(2, int(arrays["tags"].max(initial=0)) + 1),
-        levels=LEVELS,
+        items=len(arrays["codes"]),
         content=arrays["content"].shape[1],
+        item=(tags, *features),
+        row=model_features(encoder.row),
     )
 
 
-def _levels(item_feature: Path, items: int) -> tuple[Array, Array]:
-    """Zero where nothing is known of an item: 0 is the padding level."""
-    levels = np.zeros((2, items), dtype=np.int64)
-    if not item_feature.is_file():
-        return levels[0], levels[1]
-    names = pq.read_schema(item_feature).names
-    present = [(row, name) for row, name in enumerate((LIKES, VIEWS)) if name in names]
-    table = pq.read_table(item_feature, columns=[ITEM, *(name for _, name in present)])
+def _features(item_feature: Path, items: int, encoder: Encoder) -> tuple[Array, Array]:
+    """The codes and numbers of the items' features by id; zero where nothing is known of an item."""
+    table = pq.read_table(item_feature, columns=[ITEM, *(feature.name for feature in encoder.item)])
     ids = table.column(ITEM).to_numpy()
-    known = (ids >= 0) & (ids < items)
-    for row, name in present:
-        values = np.nan_to_num(table.column(name).to_numpy())[known].astype(np.int64)
-        if len(values) and not (values.min() >= 0 and values.max() < LEVELS):
-            raise StepError(
-                f"{item_feature}: column {name!r} runs from {values.min()} to {values.max()}, allowed is 0 to 10"
-            )
-        levels[row, ids[known]] = values
-    levels[:, 0] = 0
-    return levels[0], levels[1]
+    known = (ids > 0) & (ids < items)
+    raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.item}
+    try:
+        found = encoder.items(raw)
+    except FeatureError as error:
+        raise StepError(f"{item_feature}: {error}") from None
+    codes, numbers = (np.zeros((items, block.shape[1]), block.dtype) for block in found)
+    codes[ids[known]], numbers[ids[known]] = found[0][known], found[1][known]
+    return codes, numbers
 
 
 def _matrix(column: pa.ChunkedArray, path: Path, name: str) -> Array:

@@ -27,8 +27,8 @@ class Batch:
     distinct_U: torch.Tensor
     histories: tuple[torch.Tensor, ...]  # for each group a [b, l] array of positions in distinct_U
     item_B: torch.Tensor  # positions in distinct_U
-    likes_B: torch.Tensor
-    views_B: torch.Tensor
+    codes_BX: torch.Tensor
+    numbers_BX: torch.Tensor
     label_B: torch.Tensor  # float32; 255 where the split has no labels
     stairs: Staircase | None = None  # where short histories leave features zero
 
@@ -42,7 +42,7 @@ class Batch:
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.pin_memory().to(device, non_blocking=True)
 
-        columns = ("distinct_U", "item_B", "likes_B", "views_B", "label_B")
+        columns = ("distinct_U", "item_B", "codes_BX", "numbers_BX", "label_B")
         moved: dict[str, Any] = {name: move(getattr(self, name)) for name in columns}
         return replace(self, histories=tuple(map(move, self.histories)), **moved)
 
@@ -85,8 +85,8 @@ class Collator:
             distinct_U=torch.from_numpy(distinct),
             histories=tuple(torch.from_numpy(position[history]) for history in histories),
             item_B=torch.from_numpy(position[records["item"]]),
-            likes_B=torch.from_numpy(records["likes"].astype(np.int64)),
-            views_B=torch.from_numpy(records["views"].astype(np.int64)),
+            codes_BX=torch.from_numpy(records["codes"].astype(np.int64)),
+            numbers_BX=torch.from_numpy(records["numbers"].astype(np.float32)),
             label_B=torch.from_numpy(records["label"].astype(np.float32)),
             stairs=staircase(lengths, self.costs),
         )

@@ -1,6 +1,6 @@
 """The rows of one split as memory-mapped arrays: converted from parquet once, then read in place.
 
-    records   one 16-byte record a row, so that a row costs one cache miss
+    records   one short record a row (16 bytes for the challenge), so that a row costs one cache miss
     history   all histories one after another, newest item last, without padding
     user      in a file of its own, because training never reads it
 
@@ -19,29 +19,43 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.dataset.footers import READ_ERRORS, first_line
-from components.dataset.layout import HISTORY, ITEM, LABEL, LIKES, USER, VIEWS
+from components.dataset.layout import HISTORY, ITEM, LABEL, USER
 from components.errors import StepError
 from components.process.progress import progress
+from components.schema.challenge import CHALLENGE
+from components.schema.encoder import Encoder, FeatureError
+from components.schema.fitted import raw_column
 from components.storage.files import read_json, sha256_file, sha256_json, write_json
 from components.storage.verified import made_once, require
 
 Array = npt.NDArray[Any]
 
-FORMAT = 4  # part of the cache key: raise it when the layout below or the meaning of an id changes
+FORMAT = 5  # part of the cache key: raise it when the layout below or the meaning of an id changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
 LARGEST_ID = 2**31 - 1  # stands for all larger ids as well, which four bytes can't hold: none of them is known
 
-RECORD = np.dtype(
-    [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("likes", "u1"), ("views", "u1"), ("label", "u1")]
-)
-FILES = {"records": RECORD, "history": np.dtype("<i4"), "user": np.dtype("<i8")}
+FILES = ("records", "history", "user")
+HISTORY_TYPE, USER_TYPE = np.dtype("<i4"), np.dtype("<i8")
+
+
+def record_type(encoder: Encoder) -> list[tuple[str, str] | tuple[str, str, tuple[int]]]:
+    """A row as it is kept. Codes take one byte each where the largest vocabulary allows it."""
+    largest = max((feature.codes - 1 for feature in encoder.row), default=0)
+    code = next(kind for kind, top in (("u1", 2**8), ("<u2", 2**16), ("<u4", 2**32)) if largest < top)
+    codes = sum(feature.width for feature in encoder.row if feature.codes)
+    numbers = sum(not feature.codes for feature in encoder.row)
+    features = [("codes", code, (codes,)), ("numbers", "<f4", (numbers,))]
+    return [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("label", "u1"), *features]
 
 
 @dataclass(frozen=True)
 class RowStore:
-    """Columns of a split. `records`, `history_flat` and `user` are read-only maps of files."""
+    """Columns of a split. `records`, `history_flat` and `user` are read-only maps of files.
+
+    A record holds the codes and the numbers of the row's features, as `Encoder.rows` made them.
+    """
 
     folder: Path
     records: Array
@@ -50,14 +64,16 @@ class RowStore:
     max_item: int
 
     @classmethod
-    def build(cls, parquet: Path, cache_dir: Path, exclude: Iterable[int] = ()) -> "RowStore":
+    def build(
+        cls, parquet: Path, cache_dir: Path, exclude: Iterable[int] = (), encoder: Encoder = CHALLENGE
+    ) -> "RowStore":
         """Converts `parquet` without the row numbers in `exclude`, or opens what an earlier call converted."""
         if not parquet.is_file():
             raise StepError(f"{parquet} is missing: the dataset must hold it, see the data contract in the README")
         excluded = np.unique(np.fromiter(exclude, dtype=np.int64))
-        key = sha256_json([FORMAT, sha256_file(parquet), excluded.tolist()])[:32]
+        key = sha256_json([FORMAT, sha256_file(parquet), excluded.tolist(), encoder.to_json()["row"]])[:32]
         folder = cache_dir / key
-        made_once(folder, lambda scratch: _convert(parquet, scratch, excluded))
+        made_once(folder, lambda scratch: _convert(parquet, scratch, excluded, encoder))
         return cls._mapped(folder)
 
     @classmethod
@@ -67,10 +83,11 @@ class RowStore:
 
     @classmethod
     def _mapped(cls, folder: Path) -> "RowStore":
-        arrays = {name: _map(folder / name, dtype) for name, dtype in FILES.items()}
-        return cls(
-            folder, arrays["records"], arrays["history"], arrays["user"], read_json(folder / "meta.json")["max_item"]
-        )
+        meta = read_json(folder / "meta.json")
+        record: np.dtype[Any] = np.dtype([(name, kind, *map(tuple, shape)) for name, kind, *shape in meta["record"]])
+        kinds: dict[str, np.dtype[Any]] = dict(zip(FILES, (record, HISTORY_TYPE, USER_TYPE), strict=True))
+        records, history, user = (_map(folder / name, kind) for name, kind in kinds.items())
+        return cls(folder, records, history, user, meta["max_item"])
 
     def __len__(self) -> int:
         return len(self.records)
@@ -80,12 +97,12 @@ class RowStore:
         return np.asarray(self.records["item"])
 
     @property
-    def likes(self) -> Array:
-        return np.asarray(self.records["likes"])
+    def codes(self) -> Array:
+        return np.asarray(self.records["codes"])
 
     @property
-    def views(self) -> Array:
-        return np.asarray(self.records["views"])
+    def numbers(self) -> Array:
+        return np.asarray(self.records["numbers"])
 
     @property
     def lengths(self) -> Array:
@@ -146,21 +163,23 @@ def _map(path: Path, dtype: np.dtype[Any]) -> Array:
     return np.asarray(np.memmap(path, dtype, mode="r"))
 
 
-def _convert(parquet: Path, folder: Path, excluded: Array) -> None:
+def _convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> None:
     try:
-        write_json(folder / "meta.json", {"max_item": _write_columns(parquet, folder, excluded), "format": FORMAT})
+        max_item = _write_columns(parquet, folder, excluded, encoder)
+        write_json(folder / "meta.json", {"max_item": max_item, "format": FORMAT, "record": record_type(encoder)})
     except OSError as error:
         raise StepError(
             f"{folder.parent}: the rows could not be written ({error}); free space or choose another cache"
         ) from error
 
 
-def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
+def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> int:
     file = pq.ParquetFile(parquet)
-    columns = [name for name in (USER, ITEM, HISTORY, LIKES, VIEWS, LABEL) if name in file.schema_arrow.names]
-    missing = [name for name in (USER, ITEM, HISTORY, LIKES, VIEWS) if name not in columns]
+    required = [USER, ITEM, HISTORY, *(feature.name for feature in encoder.row)]
+    missing = [name for name in required if name not in file.schema_arrow.names]
     if missing:
-        raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(columns + missing)}")
+        raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(required)}")
+    columns = [*required, *([LABEL] if LABEL in file.schema_arrow.names else [])]
     max_item, end_of_history = 0, 1
     with (
         (folder / "records").open("wb") as records_file,
@@ -168,12 +187,12 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array) -> int:
         (folder / "user").open("wb") as user_file,
         progress(f"convert {parquet.name}", file.metadata.num_rows, "rows") as bar,
     ):
-        np.zeros(1, FILES["history"]).tofile(history_file)
+        np.zeros(1, HISTORY_TYPE).tofile(history_file)
         for numbers, table in _tables(file, parquet, columns, excluded):
-            records, history = _columns(table, numbers, end_of_history, parquet)
+            records, history = _columns(table, numbers, end_of_history, parquet, encoder)
             records.tofile(records_file)
             history.tofile(history_file)
-            _numbers(table, USER, parquet).astype("<i8").tofile(user_file)
+            _numbers(table, USER, parquet).astype(USER_TYPE).tofile(user_file)
             end_of_history += len(history)
             max_item = max(max_item, int(records["item"].max(initial=0)), int(history.max(initial=0)))
             bar.advance(table.num_rows)
@@ -204,7 +223,9 @@ def _next_batch(batches: Iterator[pa.RecordBatch], parquet: Path) -> pa.RecordBa
         raise StepError(f"{parquet} is damaged inside ({first_line(error)}): write or copy it again") from None
 
 
-def _columns(table: pa.Table, numbers: Array, end_of_history: int, parquet: Path) -> tuple[Array, Array]:
+def _columns(
+    table: pa.Table, numbers: Array, end_of_history: int, parquet: Path, encoder: Encoder
+) -> tuple[Array, Array]:
     lists = table.column(HISTORY).chunk(0) if table.num_rows else pa.array([], pa.list_(pa.int64()))
     if lists.null_count:
         raise StepError(f"{parquet}: column {HISTORY!r} holds nulls; an empty history is an empty list")
@@ -224,19 +245,19 @@ def _columns(table: pa.Table, numbers: Array, end_of_history: int, parquet: Path
     lengths = np.diff(np.concatenate([[0], np.cumsum(real)])[ends])
     if lengths.max(initial=0) > LONGEST_HISTORY:
         raise StepError(f"{parquet}: a history of {lengths.max()} items; the contract allows 100")
-    records = np.zeros(table.num_rows, RECORD)
+    records = np.zeros(table.num_rows, record_type(encoder))
     records["start"] = end_of_history + np.cumsum(lengths) - lengths
     records["length"] = lengths
     records["label"] = NO_LABEL
     records["item"] = np.minimum(_numbers(table, ITEM, parquet, 2**63 - 1), LARGEST_ID)
-    for name, column, top in (
-        ("likes", LIKES, 255),
-        ("views", VIEWS, 255),
-        ("label", LABEL, 1),
-    ):
-        if column in table.column_names:
-            records[name] = _numbers(table, column, parquet, top)
-    return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(FILES["history"])
+    if LABEL in table.column_names:
+        records["label"] = _numbers(table, LABEL, parquet, 1)
+    raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.row}
+    try:
+        records["codes"], records["numbers"] = encoder.rows(raw) if raw else (0, 0)
+    except FeatureError as error:
+        raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
+    return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(HISTORY_TYPE)
 
 
 def _numbers(table: pa.Table, column: str, parquet: Path, top: int | None = None) -> Array:

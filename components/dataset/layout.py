@@ -5,17 +5,19 @@ Id 0 is padding everywhere. A history is the oldest click first, padded with 0 o
 
 from pathlib import Path
 
+from components.schema import challenge
+
 SPLITS = ("train", "valid", "test")
 
 USER, ITEM, HISTORY = "user_id", "item_id", "item_seq"
-LIKES, VIEWS, LABEL = "likes_level", "views_level", "label"
-TITLE, TAGS = "item_title", "item_tags"
+LIKES, VIEWS, LABEL = challenge.LIKES, challenge.VIEWS, "label"
+TITLE, TAGS = "item_title", challenge.TAGS
 TEXT_EMBEDDING, IMAGE_EMBEDDING = "txt_emb_BERT", "img_emb_CLIPRN50"
 ITEM_EMBEDDING = "item_emb_d128"
 
 MAX_HISTORY = 100
-MAX_TAGS = 5
-LEVELS = 11  # 0 is padding, 1 to 10 are deciles
+MAX_TAGS = challenge.MAX_TAGS
+LEVELS = challenge.LEVELS
 # Metadata of a split's Parquet file whose levels were counted up to each click, so that they move with time. Without it
 # a row's levels are those of its item in item_feature.
 LEVELS_AS_OF_CLICK = {b"mmctr.levels": b"as of the click"}

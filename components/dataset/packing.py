@@ -1,8 +1,8 @@
-"""Packs a dataset's images into few big files, apart from its tables, for the transfer between steps.
+"""Packs a dataset's images into few big files and keeps those in the workspace, each once by its content.
 
 Kubeflow Pipelines copies every file of every input of a step, one request after the other (2.17.0:
-backend/src/v2/objectstore/object_store.go, DownloadBlob). So ingest packs loose images into shards and gives them an
-artifact of their own, which only the steps that look at images read.
+backend/src/v2/objectstore/object_store.go, DownloadBlob), and stores what a step hands on again each night. So ingest
+packs loose images into shards, and hands on a list of them; the steps that look at images find them in the workspace.
 """
 
 import io
@@ -11,16 +11,18 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from components.dataset.images import PACKED, loose_images, shards
 from components.dataset.layout import item_images_path
 from components.process.progress import progress
-from components.storage.files import write_json
-from components.storage.verified import CHECKED, DIGESTS
+from components.storage.files import link_or_copy, read_json, sha256_file, write_json
+from components.storage.verified import CHECKED, DIGESTS, made_once, require
 
 SHARD_BYTES = 256 * 2**20  # a shard is closed by the image that reaches this
-CONTENTS = "images.json"  # so that the artifact of a dataset without images is not empty
+CONTENTS = "images.json"  # the artifact: which shards the dataset has
+SHARD = "shard.tar"  # in an entry of the store, which is named by the shard's hash
 
 
 def pack_loose_images(dataset: Path, shard_bytes: int = SHARD_BYTES) -> None:
@@ -40,29 +42,43 @@ def pack_loose_images(dataset: Path, shard_bytes: int = SHARD_BYTES) -> None:
                     bar.advance()
 
 
-def take_images_apart(dataset: Path, images: Path) -> None:
-    """Moves all images from the dataset's folder to a folder of their own."""
-    if images.is_dir():
-        shutil.rmtree(images)  # of an earlier try
-    images.mkdir(parents=True)
-    found = [path for path in shards(dataset) if path.parent == dataset]
-    if item_images_path(dataset).is_dir():
-        found.append(item_images_path(dataset))
-    files = [file for path in found for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
-    sizes = {file.relative_to(dataset).as_posix(): file.stat().st_size for file in files if file.is_file()}
-    for path in found:
-        shutil.move(path, images / path.name)
-    write_json(images / CONTENTS, {"files": sizes})
+def image_store(workspace: str) -> Path:
+    return Path(workspace) / "cache" / "images"
+
+
+def take_images_apart(dataset: Path, images: Path, store: Path) -> None:
+    """Moves all images from the dataset's folder into `store`, and lists them in the folder `images`."""
+    files = [file for file in (*shards(dataset), *loose_images(dataset)) if file.is_file()]
+    with progress("keep images", len(files), "files") as bar:
+        listed = {}
+        for file in files:
+            key = listed[file.relative_to(dataset).as_posix()] = sha256_file(file)
+            made_once(store / key, partial(_put, file))
+            file.unlink()
+            bar.advance()
+    shutil.rmtree(item_images_path(dataset), ignore_errors=True)  # what is left there is no image
+    images.mkdir(parents=True, exist_ok=True)
+    write_json(images / CONTENTS, {"files": listed})
+
+
+def _put(file: Path, entry: Path) -> None:
+    link_or_copy(file, entry / SHARD)
 
 
 @contextmanager
-def with_images(dataset: Path, images: Path) -> Iterator[Path]:
-    """One folder in the layout of the data contract: links to the files of both. Neither folder is changed."""
+def with_images(dataset: Path, images: Path, store: Path) -> Iterator[Path]:
+    """One folder in the layout of the data contract: links to the dataset's files and to its images. Neither folder is
+    changed.
+    """
     with tempfile.TemporaryDirectory(prefix="mmctr-dataset-") as name:
-        for folder in (dataset, images):
-            for path in folder.iterdir():
-                if path.name not in (DIGESTS, CHECKED):
-                    Path(name, path.name).symlink_to(path.resolve())
+        for path in dataset.iterdir():
+            if path.name not in (DIGESTS, CHECKED):
+                Path(name, path.name).symlink_to(path.resolve())
+        for file, key in read_json(images / CONTENTS)["files"].items():
+            require(store / key, "run the pipeline again; ingest puts the images there")
+            link = Path(name, file)
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to((store / key / SHARD).resolve())
         yield Path(name)
 
 

@@ -41,8 +41,8 @@ def enforce(account: dict[str, Any], config: EmbedConfig) -> None:
     if account["share"] <= limit:
         return
     causes = Counter({cause: entry["count"] for cause, entry in account["causes"].items()}).most_common()
-    told = "; ".join(f"{cause} × {count} (item {account['causes'][cause]['items'][0]})" for cause, count in causes)
+    listed = "; ".join(f"{cause} × {count} (item {account['causes'][cause]['items'][0]})" for cause, count in causes)
     raise StepError(
         f"{account['items']} items ({account['share']:.2%}) cannot be embedded as they are, the limit is {limit:.2%}: "
-        f"{told}. Mend them, or raise embed.bad_input_limit (embed.bad_input=impute)"
+        f"{listed}. Mend them, or raise embed.bad_input_limit (embed.bad_input=impute)"
     )

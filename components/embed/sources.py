@@ -1,6 +1,7 @@
 """Where each modality's vectors come from: an encoder's room in the cache, or a column of the data."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,13 +101,22 @@ def _from_column(plan: Plan, modality: Modality) -> VectorBlock:
 
 
 def _matrix(path: Path, rows: int, width: int) -> np.ndarray:
-    """On disk, so that a million items need no memory but the page cache."""
+    """Zeros on disk, so that a million items need no memory but the page cache.
+
+    The space is taken first: to write into a mapped file whose disk is full ends the process (SIGBUS).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return (
-        np.memmap(path, dtype=np.float32, mode="w+", shape=(rows, width))
-        if rows * width
-        else np.zeros((rows, width), np.float32)
-    )
+    size = rows * width * np.dtype(np.float32).itemsize
+    if not size:
+        return np.zeros((rows, width), np.float32)
+    with path.open("wb") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    return np.memmap(path, dtype=np.float32, mode="r+", shape=(rows, width))
 
 
 def blocks(sources: list[VectorBlock], rows_N: np.ndarray, size: int) -> Iterator[np.ndarray]:

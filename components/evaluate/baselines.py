@@ -16,16 +16,15 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Impressions:
-    """What the baselines may know of rows: the item, its levels, and in train whether it was clicked."""
+    """What the baselines may know of rows: the item, the row's features, and in train whether it was clicked."""
 
     items: Ints
-    likes: Ints
-    views: Ints
+    features: Floats  # codes and numbers, a column each; NaN where a number is missing
     labels: Ints
 
 
 def history_blind(train: Impressions, test: Impressions, smoothing: float, rows: int, seed: int) -> Floats:
-    """Gradient boosted trees on the item's levels, click rate and number of rows, without the user's history.
+    """Gradient boosted trees on the row's features, the item's click rate and its number of rows, without any history.
 
     A row's own label must not sit in its own feature, so in training the rate of a row comes from the other folds.
     """
@@ -41,11 +40,11 @@ def history_blind(train: Impressions, test: Impressions, smoothing: float, rows:
         others = click_rates(train.items[~here], train.labels[~here], smoothing)
         rates[here], shown[here] = others.of(train.items[here])
     chosen = random.permutation(len(folds))[:rows]
-    features = np.column_stack([train.likes, train.views, rates, np.log1p(shown * FOLDS / (FOLDS - 1))])
+    features = np.column_stack([train.features, rates, np.log1p(shown * FOLDS / (FOLDS - 1))])
     model = HistGradientBoostingClassifier(
         max_iter=60, learning_rate=0.15, max_leaf_nodes=15, min_samples_leaf=50, early_stopping=False, random_state=seed
     )
     model.fit(features[chosen], train.labels[chosen])
     rates, shown = click_rates(train.items, train.labels, smoothing).of(test.items)
-    probabilities = model.predict_proba(np.column_stack([test.likes, test.views, rates, np.log1p(shown)]))
+    probabilities = model.predict_proba(np.column_stack([test.features, rates, np.log1p(shown)]))
     return np.asarray(probabilities[:, 1], dtype=np.float64)

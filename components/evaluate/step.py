@@ -12,7 +12,7 @@ from components.artifacts import Artifacts
 from components.batches.device import pick_device
 from components.batches.rows import RowStore
 from components.batches.scoring import score
-from components.dataset.layout import ITEM, LABEL, LIKES, USER, VIEWS, split_path
+from components.dataset.layout import ITEM, LABEL, TAGS, USER, split_path
 from components.dataset.splits import measured_split, measuring_left_out
 from components.errors import StepError
 from components.evaluate.baselines import Impressions, history_blind
@@ -27,10 +27,14 @@ from components.evaluate.slices import (
     tag_slices,
 )
 from components.packages.scores import ChampionScores, score_champion
+from components.schema.challenge import VIEWS
+from components.schema.encoder import Encoder
+from components.schema.fitted import raw_column, read_features
 from components.statistics.auc import Floats, Ints
 from components.statistics.click_rate import click_rates
 from components.storage.files import atomic_path, read_json, write_json
 from model.checkpoint import CheckpointError, load
+from model.config import code_columns
 from model.ranker import Ranker
 
 
@@ -41,12 +45,17 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
     device = pick_device(device_name)
     with tempfile.TemporaryDirectory() as cache:
         left_out = measuring_left_out(made.dataset, quarantine)
-        rows = RowStore.build(split_path(made.dataset, split), Path(cache), left_out)
+        encoder = read_features(made.validation)
+
+        def encoded(features: Encoder) -> RowStore:
+            return RowStore.build(split_path(made.dataset, split), Path(cache), left_out, features)
+
+        rows = encoded(encoder)
         _check(rows, split)
         ranker = _load_candidate(made.training / "model.safetensors", rows, device)
         candidate = score(ranker, rows, config.batch_size, device)
-        theirs = score_champion(made.champion, rows, config.batch_size, device)
-        train = read_impressions(split_path(made.dataset, "train"), quarantine.get("train", ()))
+        theirs = score_champion(made.champion, encoded, config.batch_size, device)
+        train = read_impressions(split_path(made.dataset, "train"), quarantine.get("train", ()), encoder)
         metrics = _measure(rows, candidate, theirs, train, ranker, made.embeddings, config)
         metrics |= {"split": split, "split_note": note, "left_out_rows": len(quarantine.get(split, ()))}
         metrics["oracle"] = _oracle(made.dataset, split)
@@ -56,13 +65,12 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
     return metrics
 
 
-def read_impressions(parquet: Path, exclude: list[int] | tuple[int, ...]) -> Impressions:
-    table = pq.read_table(parquet, columns=[ITEM, LIKES, VIEWS, LABEL])
-    item, likes, views, label = (
-        np.delete(table.column(name).to_numpy().astype(np.int64), np.asarray(exclude, dtype=np.int64))
-        for name in (ITEM, LIKES, VIEWS, LABEL)
-    )
-    return Impressions(item, likes, views, label)
+def read_impressions(parquet: Path, exclude: list[int] | tuple[int, ...], encoder: Encoder) -> Impressions:
+    table = pq.read_table(parquet, columns=[ITEM, LABEL, *(feature.name for feature in encoder.row)])
+    left_out = np.asarray(exclude, dtype=np.int64)
+    item, label = (np.delete(table.column(name).to_numpy().astype(np.int64), left_out) for name in (ITEM, LABEL))
+    blocks = encoder.rows({feature.name: raw_column(table.column(feature.name)) for feature in encoder.row})
+    return Impressions(item, np.delete(np.concatenate(blocks, axis=1), left_out, axis=0), label)
 
 
 def _measure(
@@ -75,14 +83,13 @@ def _measure(
     config: EvaluateConfig,
 ) -> dict[str, Any]:
     item, label = rows.item.astype(np.int64), rows.label.astype(np.int64)
-    likes, views = rows.likes.astype(np.int64), rows.views.astype(np.int64)
-    here = Impressions(item, likes, views, label)
+    here = Impressions(item, np.concatenate([rows.codes, rows.numbers], axis=1), label)
     baselines = {
         "item_click_rate": click_rates(train.items, train.labels, config.ctr_smoothing).of(item)[0],
         "history_blind": history_blind(train, here, config.ctr_smoothing, config.baseline_rows, config.seed),
     }
     manifest = read_json(embeddings / "manifest.json")
-    slices = _slices(rows, item, views, ranker, manifest, config)
+    slices = _slices(rows, item, ranker, manifest, config)
     user = np.asarray(rows.user, dtype=np.int64)
     scored = Scored(label, user, item, candidate, theirs.scores, theirs.known)
     metrics = measure(scored, baselines, slices, config)
@@ -91,14 +98,15 @@ def _measure(
 
 
 def _slices(
-    rows: RowStore, item: Ints, views: Ints, ranker: Ranker, manifest: dict[str, Any], config: EvaluateConfig
+    rows: RowStore, item: Ints, ranker: Ranker, manifest: dict[str, Any], config: EvaluateConfig
 ) -> list[Slice]:
     seen = np.flatnonzero(ranker.table.seen_N.cpu().numpy())
-    tags_NT = ranker.table.tags_NT.cpu().numpy()
+    tags_NT = ranker.table.codes_NX[:, code_columns(ranker.vocabulary.item)[TAGS]].cpu().numpy()
+    views = code_columns(ranker.vocabulary.row).get(VIEWS)
     names = dict(enumerate(manifest["tag_names"], start=1))
     return [
         *history_slices(rows.lengths.astype(np.int64), config.history_edges),
-        *popularity_slices(views),
+        *(popularity_slices(rows.codes[:, views].astype(np.int64)[:, 0]) if views else ()),
         *novelty_slices("Item in training", item, seen, "seen in training", "never seen"),
         *tag_slices(item, tags_NT, names, config.top_tags),
         *_imputed_slices(item, manifest),

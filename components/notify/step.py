@@ -48,14 +48,14 @@ def notify(experiment: str, pipeline_run: str, state: str) -> dict[str, Any]:
 
 def sentence(summary: Mapping[str, Any]) -> str:
     where = f" in {summary['failed_step']}" if summary["failed_step"] else ""
-    told = {
+    sentences = {
         "registered": summary["standing"],
         "gate failed": "the candidate did not pass the gate; nothing was registered",
         "skipped": f"nothing to learn: {summary['skipped']}",
         "failed": f"the run failed{where}: {summary['cause']}",
         "killed": f"the run was killed{where}: {summary['cause']}",
     }
-    return f"mmctr: {told[summary['outcome']]} ({summary['run']})"
+    return f"mmctr: {sentences[summary['outcome']]} ({summary['run']})"
 
 
 def _post(address: str, text: str) -> None:

@@ -13,6 +13,8 @@ from components.storage.files import sha256_file, sha256_json
 RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
 STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
 METRICS, VERDICT, LINEAGE = "metrics.json", "verdict.json", "lineage.json"
+ENCODER = "encoder.py"  # a copy of components/schema/encoder.py: the served model encodes raw rows with it
+# What every package has. Packages of earlier versions lack encoder.py and features.json (components/schema/fitted.py).
 FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VERDICT, LINEAGE)
 
 

@@ -1,12 +1,13 @@
 """Scores rows as the champion would in service today, with its own item table.
 
 Today's rows name items that are newer than the champion. They are treated as in serving: an unknown item of a history
-is left out, and an unknown candidate is scored as the padding item, from the history and the row's levels only. If a
+is left out, and an unknown candidate is scored as the padding item, from the history and the row's features only. If a
 champion cannot score at all, the reason is reported, and the gate's policy says what follows.
 """
 
 import logging
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from components.batches.scoring import score
 from components.dataset.item_ids import unpack_ids
 from components.errors import StepError
 from components.packages.format import MANIFEST
+from components.schema.encoder import Encoder
+from components.schema.fitted import check_fit, read_features
 from components.statistics.auc import Floats
 from components.storage.files import read_json
 from model.checkpoint import load
@@ -41,13 +44,18 @@ class ChampionScores:
         return {"version": self.version, "status": self.status, "reason": self.reason, "unknown_rows": unknown}
 
 
-def score_champion(folder: Path, rows: RowStore, batch_size: int, device: torch.device) -> ChampionScores:
+def score_champion(
+    folder: Path, encoded: Callable[[Encoder], RowStore], batch_size: int, device: torch.device
+) -> ChampionScores:
+    """`encoded` gives the rows in the champion's own codes, which may differ from the candidate's."""
     version = read_json(folder / "champion.json")["version"]
     if version is None:
         return ChampionScores(None, "none")
     try:
         ranker = load(folder / "package" / "ranker.safetensors", device)
-        _check_levels(rows, ranker.vocabulary.levels)
+        features = read_features(folder / "package")
+        check_fit(features, ranker.vocabulary)
+        rows = encoded(features)
         known = known_items(folder / "package", ranker.vocabulary.items)
         scores = score(ranker, rows, batch_size, device, known=known)
         if not np.isfinite(scores).all():
@@ -70,9 +78,3 @@ def known_items(package: Path, items: int) -> Mask:
         known[ids[ids < items]] = True
     known[0] = False
     return known
-
-
-def _check_levels(rows: RowStore, levels: int) -> None:
-    highest = max(int(rows.likes.max(initial=0)), int(rows.views.max(initial=0)))
-    if highest >= levels:
-        raise ValueError(f"the data holds level {highest}; this champion knows levels up to {levels - 1}")

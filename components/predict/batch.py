@@ -17,13 +17,14 @@ from components.batches.device import pick_device
 from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score_logits
 from components.dataset.footers import SPLITS, FileContract, read_footer
-from components.dataset.layout import ITEM, LIKES, VIEWS, split_path
+from components.dataset.layout import ITEM, split_path
 from components.errors import StepError, one_line
 from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
 from components.predict.unfinished import Unfinished
 from components.predict.write import WRITERS, Format, Scored
 from components.process.progress import progress
+from components.schema.fitted import read_features
 from components.storage.files import sha256_file, sha256_json
 from components.storage.locks import alone
 from components.tracking.models import Models, Version
@@ -98,19 +99,12 @@ def _check_out(out: Path, parquet: Path, rows: int) -> None:
         )
 
 
-def _check_ranges(rows: RowStore, parquet: Path, levels: int) -> None:
+def _check_items(rows: RowStore, parquet: Path) -> None:
     """As the served model refuses them. Negative ids and ids that are too large for a column never get here."""
-    for column, values, lowest, highest in (
-        (ITEM, rows.item, 1, 2**63 - 1),
-        (LIKES, rows.likes, 0, levels - 1),
-        (VIEWS, rows.views, 0, levels - 1),
-    ):
-        wrong = np.flatnonzero((values < lowest) | (values > highest))
-        if len(wrong):
-            raise StepError(
-                f"{parquet}: {column}, row {wrong[0]}: {values[wrong[0]]}; must be a whole number from {lowest} to "
-                f"{highest}"
-            )
+    wrong = np.flatnonzero(rows.item < 1)
+    if len(wrong):
+        row = int(wrong[0])
+        raise StepError(f"{parquet}: {ITEM}, row {row}: {rows.item[row]}; must be a whole number from 1 to {2**63 - 1}")
 
 
 def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
@@ -120,8 +114,8 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
         raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")
     package = local_package(models, version, workspace / "cache" / "models")
     ranker = load(package / "ranker.safetensors")
-    rows = RowStore.build(parquet, workspace / "cache" / "rows")
-    _check_ranges(rows, parquet, ranker.vocabulary.levels)
+    rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=read_features(package))
+    _check_items(rows, parquet)
     device = pick_device(config.device)
     ranker.to(device)
     known = known_items(package, ranker.vocabulary.items)

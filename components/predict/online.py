@@ -5,7 +5,7 @@ candidates from there, and `Ranker.score_candidates` does once what the history 
 depends on the ranker; benchmarks/serving.py measures it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ import torch
 
 from components.batches.rows import names_item
 from components.packages.scores import Mask
+from components.schema.challenge import CHALLENGE
+from components.schema.encoder import Column, Encoder
 from model.item_encoder import EncodedItems
 from model.ranker import Ranker
 
@@ -23,9 +25,9 @@ Whole = npt.NDArray[np.int64]
 class OnlineScorer:
     """Treats unknown items as the registered model does (components/tracking/serving_model.py)."""
 
-    def __init__(self, ranker: Ranker, known: Mask) -> None:
+    def __init__(self, ranker: Ranker, known: Mask, features: Encoder = CHALLENGE) -> None:
         """`known` says which ids name an item, as `components.packages.scores.known_items` reads it."""
-        self.ranker, self.known = ranker.eval(), known
+        self.ranker, self.known, self.features = ranker.eval(), known, features
         parts = []
         with torch.inference_mode():
             for first in range(0, ranker.vocabulary.items, _ENCODE):
@@ -35,8 +37,13 @@ class OnlineScorer:
     def knows(self, candidates: Whole) -> Mask:
         return names_item(self.known, candidates)
 
-    def logits(self, history: Sequence[int], candidates: Whole, likes: Whole, views: Whole) -> npt.NDArray[np.float32]:
-        """What the ranker says of one user's candidates; `history` is of any length, oldest first."""
+    def logits(
+        self, history: Sequence[int], candidates: Whole, features: Mapping[str, Column]
+    ) -> npt.NDArray[np.float32]:
+        """What the ranker says of one user's candidates; `history` is of any length, oldest first.
+
+        `features` holds the raw values of the rows' features, a column for each.
+        """
         clicks = np.asarray(history, dtype=np.int64)
         negative = [int(ids.min()) for ids in (clicks, candidates) if ids.min(initial=0) < 0]
         if negative:
@@ -47,9 +54,10 @@ class OnlineScorer:
         encoded = EncodedItems(self._items_ND[ids_U], self._content_NC[ids_U])
         history_1L = torch.arange(1, len(known) + 1)[None] if known else torch.zeros(1, 1, dtype=torch.int64)
         position_B = torch.arange(len(candidates)) + 1 + len(known)
+        codes, numbers = self.features.rows(features)
         with torch.inference_mode():
             logits_B = self.ranker.score_candidates(
-                encoded, history_1L, position_B, torch.from_numpy(likes), torch.from_numpy(views)
+                encoded, history_1L, position_B, torch.from_numpy(codes), torch.from_numpy(numbers)
             )
         logits: npt.NDArray[np.float32] = logits_B.numpy()
         return logits

@@ -86,8 +86,8 @@ class Child:
         """The exit status; negative is the signal that killed it; None while it runs."""
         return self._process.poll()
 
-    def looks(self) -> Iterator[None]:
-        """One turn every tenth of a second while the child runs, and one after its end, for its last words."""
+    def polls_until_end(self) -> Iterator[None]:
+        """Yields every tenth of a second while the child runs, and once after its end, to read its last output."""
         while self.status is None:
             yield
             time.sleep(_POLL)

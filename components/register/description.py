@@ -68,8 +68,8 @@ def _interval(estimate: Json) -> str:
 def _links(run: TrackedRun) -> str:
     report = run.address_of(REPORT)
     named = [("Report", report), ("Run", run.url())]
-    told = [f"[{name}]({to})" if to.startswith("http") else f"{name}: `{to}`" for name, to in named if to]
-    return f"{' · '.join(told)}."
+    links = [f"[{name}]({to})" if to.startswith("http") else f"{name}: `{to}`" for name, to in named if to]
+    return f"{' · '.join(links)}."
 
 
 def _data(lineage: Lineage) -> str:

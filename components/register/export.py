@@ -10,6 +10,7 @@ from torch import Tensor
 
 from components.errors import StepError
 from components.storage.files import atomic_path
+from model.config import Vocabulary, number_columns
 from model.ranker import Ranker
 
 PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
@@ -27,11 +28,11 @@ class ServedRanker(torch.nn.Module):
         super().__init__()
         self.ranker = ranker
 
-    def forward(self, history_BL: Tensor, item_B: Tensor, likes_B: Tensor, views_B: Tensor) -> Tensor:
+    def forward(self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor) -> Tensor:
         if self.ranker.config.mask == "inverted":  # this mask reads the padding, so it needs all of it
-            logits_B: Tensor = self.ranker(history_BL, item_B, likes_B, views_B)
+            logits_B: Tensor = self.ranker(history_BL, item_B, codes_BX, numbers_BX)
             return logits_B
-        return self.ranker.score_rows(history_BL, item_B, likes_B, views_B)
+        return self.ranker.score_rows(history_BL, item_B, codes_BX, numbers_BX)
 
 
 def export(ranker: Ranker, path: Path) -> None:
@@ -40,22 +41,23 @@ def export(ranker: Ranker, path: Path) -> None:
         program = scratch.with_name(f"{scratch.name}.pt2")  # torch insists on the suffix
         try:
             try:
-                _write_program(ServedRanker(ranker.eval()), program)
+                _write_program(ServedRanker(ranker.eval()), ranker.vocabulary, program)
                 _check_program(program, ranker)
             except AssertionError as error:  # from torch: a part of this ranker was traced for one width only
                 _log.warning("the program pads histories to full width, and is slow for it: %s", error)
-                _write_program(ranker.eval(), program)
+                _write_program(ranker.eval(), ranker.vocabulary, program)
                 _check_program(program, ranker)
             program.replace(scratch)
         finally:
             program.unlink(missing_ok=True)
 
 
-def _write_program(network: torch.nn.Module, path: Path) -> None:
+def _write_program(network: torch.nn.Module, vocabulary: Vocabulary, path: Path) -> None:
     # Sizes other than 0 and 1, which torch.export takes for constants; a tensor of its own for each input, because
     # inputs that share memory become one input.
     history_BL = torch.ones(3, 2, dtype=torch.int64)
-    inputs = (history_BL, *(torch.ones(3, dtype=torch.int64) for _ in range(3)))
+    item_B, random = torch.ones(3, dtype=torch.int64), torch.Generator().manual_seed(0)
+    inputs = (history_BL, item_B, *_row_features(vocabulary, 3, random))
     free = torch.export.Dim.DYNAMIC
     shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
     with torch.no_grad():
@@ -83,6 +85,17 @@ class _Archive(io.FileIO):
         return memoryview(content).nbytes
 
 
+def _row_features(vocabulary: Vocabulary, rows: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random codes and numbers of the rows' features."""
+    codes = [
+        torch.randint(feature.codes, (rows, feature.width), generator=random)
+        for feature in vocabulary.row
+        if feature.codes
+    ]
+    numbers = torch.randn(rows, len(number_columns(vocabulary.row)), generator=random)
+    return torch.cat([torch.zeros(rows, 0, dtype=torch.int64), *codes], dim=1), numbers
+
+
 def _check_program(path: Path, ranker: Ranker) -> None:
     """Checks that the program scores as the ranker does, for several numbers of rows and of history items."""
     network, random = torch.export.load(str(path)).module(), torch.Generator().manual_seed(0)
@@ -90,8 +103,7 @@ def _check_program(path: Path, ranker: Ranker) -> None:
     for rows, length in ((1, 1), (2, ranker.config.history_length), (65, max(1, ranker.config.history_length // 2))):
         history_BL = torch.randint(items, (rows, length), generator=random)
         item_B = torch.randint(1, items, (rows,), generator=random)
-        likes_B, views_B = torch.randint(ranker.vocabulary.levels, (2, rows), generator=random)
-        inputs = (history_BL, item_B, likes_B, views_B)
+        inputs = (history_BL, item_B, *_row_features(ranker.vocabulary, rows, random))
         with torch.no_grad():
             difference = (torch.sigmoid(network(*inputs)) - torch.sigmoid(ranker(*inputs))).abs().max().item()
         if not difference <= PROGRAM_TOLERANCE:

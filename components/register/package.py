@@ -10,6 +10,7 @@ from components.artifacts import Artifacts
 from components.errors import StepError
 from components.packages.format import (
     CONFIG,
+    ENCODER,
     LINEAGE,
     MANIFEST,
     METRICS,
@@ -21,6 +22,8 @@ from components.packages.format import (
     package_hash,
 )
 from components.register.export import export
+from components.schema import encoder
+from components.schema.fitted import FEATURES, read_features
 from components.storage.files import write_json
 from model import checkpoint
 
@@ -40,6 +43,8 @@ def build_package(made: Artifacts, config: Mapping[str, Any], out: Path) -> str:
         if not source.is_file():
             raise StepError(f"{source} is missing: the step that writes it did not finish; run the pipeline again")
         shutil.copyfile(source, out / name)
+    write_json(out / FEATURES, read_features(made.validation).to_json())
+    shutil.copyfile(encoder.__file__, out / ENCODER)
     write_json(out / CONFIG, config)
     export(checkpoint.load(out / RANKER), out / PROGRAM)
     return package_hash(out)

@@ -15,6 +15,7 @@ from components.packages.fetch import local_package
 from components.packages.format import MANIFEST, RANKER
 from components.packages.scores import Mask, known_items
 from components.predict.online import OnlineScorer, Whole
+from components.schema.fitted import read_features
 from components.storage.files import read_json
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import scored_example
@@ -43,7 +44,7 @@ class ServedVersion:
 
     def rank(self, history: Sequence[int], item: Whole, likes: Whole, views: Whole) -> Scores:
         """The scores of one user's candidates."""
-        logits = self.scorer.logits(history, item, likes, views)
+        logits = self.scorer.logits(history, item, {LIKES: likes, VIEWS: views})
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
     def score(self, histories: Sequence[Sequence[int]], item: Whole, likes: Whole, views: Whole) -> Scores:
@@ -52,7 +53,7 @@ class ServedVersion:
         for row, history in enumerate(histories):
             rows_of.setdefault(tuple(history), []).append(row)
         for history, rows in rows_of.items():
-            logits[rows] = self.scorer.logits(history, item[rows], likes[rows], views[rows])
+            logits[rows] = self.scorer.logits(history, item[rows], {LIKES: likes[rows], VIEWS: views[rows]})
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
 
@@ -61,7 +62,7 @@ def load_version(models: Models, version: Version, cache: Path) -> ServedVersion
     package = local_package(models, version, cache)
     ranker = load(package / RANKER)
     manifest = read_json(package / MANIFEST)
-    scorer = OnlineScorer(ranker, known_items(package, ranker.vocabulary.items))
+    scorer = OnlineScorer(ranker, known_items(package, ranker.vocabulary.items), read_features(package))
     served = ServedVersion(version.number, str(manifest.get("item_info_sha256", "")), scorer)
     _check_example(served, *scored_example(package.parents[1]), models.name)
     return served

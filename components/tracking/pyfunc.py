@@ -7,7 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.dataset.layout import HISTORY, ITEM
+from components.schema.encoder import Encoder, FittedFeature
+from components.schema.fitted import read_features
 from components.storage.files import sha256_file
 from components.tracking.runs import TrackedRun
 from components.tracking.server import NotThereError, RegistryRefusedError
@@ -24,6 +26,7 @@ def requirements() -> list[str]:
 
 def write_model(package: Path, out: Path, model_id: str | None = None, run_id: str | None = None) -> None:
     """Writes the folder that `mlflow.pyfunc.load_model` and `mlflow models serve` read."""
+    features = read_features(package)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns about its own type hints and its own use of pandas
         from mlflow.models import Model
@@ -34,8 +37,8 @@ def write_model(package: Path, out: Path, model_id: str | None = None, run_id: s
             out,
             python_model=str(SERVING_MODEL),
             artifacts={"package": str(package)},
-            signature=_signature(),
-            input_example=input_example(),
+            signature=_signature(features),
+            input_example=input_example(features),
             model_config={"sha256": {path.name: sha256_file(path) for path in sorted(package.iterdir())}},
             pip_requirements=requirements(),
             mlflow_model=Model(model_id=model_id, run_id=run_id),
@@ -82,17 +85,28 @@ def delete_others(run: TrackedRun, key: str, source: str) -> None:
                 run.server.call("delete_logged_model", other.model_id)
 
 
-def input_example() -> Any:
+def input_example(features: Encoder) -> Any:
+    """Two rows: a user with a history and one without, with values that the features know."""
     import pandas as pd
 
-    return pd.DataFrame({HISTORY: [[3, 1, 2], []], ITEM: [1, 2], LIKES: [4, 0], VIEWS: [7, 0]})
+    columns = {feature.name: [_example(feature, place) for place in (0, 1)] for feature in features.row}
+    return pd.DataFrame({HISTORY: [[3, 1, 2], []], ITEM: [1, 2], **columns})
 
 
-def _signature() -> Any:
+def _example(feature: FittedFeature, place: int) -> Any:
+    if feature.levels:
+        return (4, 0)[place]
+    if feature.kind == "number":
+        return feature.edges[place] if len(feature.edges) > place else feature.mean
+    value = feature.values[place] if len(feature.values) > place else "none"
+    return [value] if feature.kind == "categories" else value
+
+
+def _signature(features: Encoder) -> Any:
     """Inputs of any type, because MLflow would turn 5.5 into the whole number 5. The model checks each value itself."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
-    rows = [ColSpec(AnyType(), name) for name in (HISTORY, ITEM, LIKES, VIEWS)]
+    rows = [ColSpec(AnyType(), name) for name in (HISTORY, ITEM, *(feature.name for feature in features.row))]
     scores = [ColSpec(DataType.double, "probability"), ColSpec(DataType.boolean, "known_item")]
     return ModelSignature(inputs=Schema(rows), outputs=Schema(scores))

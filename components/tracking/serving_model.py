@@ -1,19 +1,22 @@
 """The registered model, as MLflow runs it: raw rows in, click probabilities out.
 
 MLflow copies this one file next to the weights and executes it where the model is served ("models from code"), so it
-imports nothing of this project and nothing is pickled. The network is `ranker.pt2`, with the item table inside.
+imports nothing of this project and nothing is pickled. The network is `ranker.pt2`, with the item table inside. The
+package's own `encoder.py`, which is the file that training used, turns raw features into what the network reads.
 
 An id that the model has never seen is no error, because catalogues grow faster than models: an unknown item of a
 history is left out of it, as padding is; an unknown candidate is scored as the padding item, so from the history and
-the row's levels alone, and its `known_item` is false, so that the caller may rank it by a rule of its own.
+the row's features alone, and its `known_item` is false, so that the caller may rank it by a rule of its own.
 
-What is no id and no level is refused with an MlflowException of the code INVALID_PARAMETER_VALUE, which MLflow's
-scoring server answers as a 400 with the message alone; of every other exception it shows the stack trace.
+What is no id and no value of a feature is refused with an MlflowException of the code INVALID_PARAMETER_VALUE, which
+MLflow's scoring server answers as a 400 with the message alone; of every other exception it shows the stack trace.
 """
 
 import base64
 import hashlib
+import importlib.machinery
 import json
+import types
 import zlib
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,9 @@ import torch
 from mlflow.exceptions import MlflowException
 
 Whole = npt.NDArray[np.int64]
-HISTORY, ITEM, LIKES, VIEWS = "item_seq", "item_id", "likes_level", "views_level"
-HIGHEST = {ITEM: 2**63 - 1, HISTORY: 2**63 - 1, LIKES: 10, VIEWS: 10}  # level 0 is unknown, 1 to 10 are deciles
-LOWEST = {ITEM: 1, HISTORY: 0, LIKES: 0, VIEWS: 0}  # item 0 is the padding of histories
+HISTORY, ITEM = "item_seq", "item_id"
+HIGHEST = 2**63 - 1
+LOWEST = {ITEM: 1, HISTORY: 0}  # item 0 is the padding of histories
 ROWS = 2048  # scored at once: bounds the memory of a large request
 
 
@@ -37,20 +40,25 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
         package = Path(context.artifacts["package"])
         check_digests(package, context.model_config["sha256"])
         program = torch.export.load(str(package / "ranker.pt2"))
-        self.items = next(len(t) for name, t in program.state_dict.items() if name.endswith("table.likes_N"))
+        self.items = next(len(t) for name, t in program.state_dict.items() if name.endswith("table.codes_NX"))
         self.length = int(json.loads((package / "config.json").read_text())["model"]["history_length"])
         self.known = known_items(package / "manifest.json", self.items)
+        self.features = load_encoder(package / "encoder.py").read(package / "features.json")
         self.network = program.module()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        item, likes, views = (whole_numbers(model_input[name].tolist(), name) for name in (ITEM, LIKES, VIEWS))
+        item = whole_numbers(model_input[ITEM].tolist(), ITEM)
+        try:
+            codes, numbers = self.features.rows({f.name: model_input[f.name].tolist() for f in self.features.row})
+        except ValueError as error:
+            raise invalid(str(error)) from None
         histories = [self._known_history(row, ids) for row, ids in enumerate(model_input[HISTORY])]
         known = self._names_item(item)
         candidate = np.where(known, item, 0)
         scores = np.empty(len(item), dtype=np.float64)
         for start in range(0, len(item), ROWS):
             part = slice(start, start + ROWS)
-            tensors = [padded(histories[part])] + [torch.from_numpy(c[part]) for c in (candidate, likes, views)]
+            tensors = [padded(histories[part])] + [torch.from_numpy(c[part]) for c in (candidate, codes, numbers)]
             with torch.inference_mode():  # in float32 all logits above 16.6 would become the probability 1
                 scores[part] = torch.sigmoid(self.network(*tensors).double()).numpy()
         return pd.DataFrame({"probability": scores, "known_item": known})
@@ -68,7 +76,7 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
 
 def whole_numbers(values: list[Any], column: str, row: int | None = None) -> Whole:
     """The values of a column, or of one row's history; refuses the first that is no whole number or out of range."""
-    lowest, highest = LOWEST[column], HIGHEST[column]
+    lowest, highest = LOWEST[column], HIGHEST
     if set(map(type, values)) <= {int} and lowest <= min(values, default=lowest) <= max(values, default=0) <= highest:
         return np.array(values, dtype=np.int64)
     for position, value in enumerate(values):
@@ -91,6 +99,14 @@ def check_digests(package: Path, expected: dict[str, str]) -> None:
         with (package / name).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise MlflowException(f"{package / name} is not the file that was registered: fetch the version again")
+
+
+def load_encoder(path: Path) -> Any:
+    """The class `Encoder` of the package's file. Each package has its own, so that several can be served at once."""
+    loader = importlib.machinery.SourceFileLoader("mmctr_encoder", str(path))
+    module = types.ModuleType(loader.name)
+    loader.exec_module(module)
+    return module.Encoder
 
 
 def known_items(manifest: Path, items: int) -> npt.NDArray[np.bool_]:

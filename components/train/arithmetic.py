@@ -27,10 +27,10 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 
 
 def optimizers_for(ranker: Ranker, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Adam for all weights, or for all but the tables of ids and tags, which then have an optimizer of their own."""
+    """Adam for all weights, or for all but the tables of ids and of the items' lists, such as tags."""
     if config.id_optimizer == "adam":
         return [adam(ranker.parameters(), config)]
-    tables = [ranker.item_encoder.id.weight, ranker.item_encoder.tag.weight]
+    tables = [ranker.item_encoder.id.weight, *ranker.item_encoder.features.lists()]
     others = [parameter for parameter in ranker.parameters() if all(parameter is not table for table in tables)]
     return [adam(others, config), Rowwise(tables, config.learning_rate, config.weight_decay)]
 

@@ -33,6 +33,8 @@ from components.batches.rows import RowStore
 from components.dataset.layout import item_info_path, split_path
 from components.dataset.splits import stopping_left_out
 from components.errors import StepError
+from components.schema.encoder import Encoder
+from components.schema.fitted import FEATURES, read_features
 from components.settings import from_dict, to_dict
 from components.storage.files import atomic_path, link_or_copy, read_json, sha256_file, sha256_json, write_json
 from components.storage.sources import code_key
@@ -87,10 +89,17 @@ class Job:
         rows = self.folder.parent / "rows"
         return RowStore.open(rows / self.train_rows), RowStore.open(rows / self.valid_rows)
 
-    def items(self) -> dict[str, npt.NDArray[Any]]:
-        """Maps of the files, which all processes of this host share; what one writes to them, it alone sees."""
+    def _item_folder(self) -> Path:
         folder = self.folder.parent / "items" / self.item_table
         require(folder, "run the command again; it writes the item table anew")
+        return folder
+
+    def features(self) -> Encoder:
+        return read_features(self._item_folder())
+
+    def items(self) -> dict[str, npt.NDArray[Any]]:
+        """Maps of the files, which all processes of this host share; what one writes to them, it alone sees."""
+        folder = self._item_folder()
         return {path.stem: np.load(path, mmap_mode="c") for path in sorted(folder.glob("*.npy"))}
 
     def write(self) -> None:
@@ -172,15 +181,17 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
         )
     work = work.resolve()  # workers on other machines get this path
     quarantined = read_json(made.validation / "quarantine.json")
+    encoder = read_features(made.validation)
     left_out = {"train": quarantined.get("train", ()), "valid": stopping_left_out(made.dataset, quarantined)}
     train_rows, valid_rows = (
-        RowStore.build(split_path(made.dataset, split), work / "rows", rows) for split, rows in left_out.items()
+        RowStore.build(split_path(made.dataset, split), work / "rows", rows, encoder)
+        for split, rows in left_out.items()
     )
-    arrays = item_arrays(item_info_path(made.embeddings), made.dataset)
-    _check(train_rows, valid_rows, len(arrays["tags"]), made.dataset)
-    arrays["seen"] = seen_items(train_rows, len(arrays["tags"]))
-    items = _hash(arrays)[:32]
-    made_once(work / "items" / items, lambda scratch: _write_arrays(scratch, arrays))
+    arrays = item_arrays(item_info_path(made.embeddings), made.dataset, encoder)
+    _check(train_rows, valid_rows, len(arrays["codes"]), made.dataset)
+    arrays["seen"] = seen_items(train_rows, len(arrays["codes"]))
+    items = sha256_json([_hash(arrays), encoder.to_json()])[:32]
+    made_once(work / "items" / items, lambda scratch: _write_items(scratch, arrays, encoder))
     settings = {k: v for k, v in to_dict(recipe.train).items() if k not in WITHOUT_EFFECT_ON_WEIGHTS}
     identity = {
         "code": code_key(CODE),
@@ -193,7 +204,8 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
     return Job(work / sha256_json(identity)[:32], recipe, train_rows.folder.name, valid_rows.folder.name, items)
 
 
-def _write_arrays(folder: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+def _write_items(folder: Path, arrays: dict[str, npt.NDArray[Any]], encoder: Encoder) -> None:
+    write_json(folder / FEATURES, encoder.to_json())
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
 

@@ -68,7 +68,7 @@ def _run_torchrun(job: Job, on_metrics: OnMetrics) -> tuple[int, list[str]]:
     lines = Tail(output)
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
     with Child("torch.distributed.run", *arguments, log=output, environment=environment) as child:
-        for _ in child.looks():
+        for _ in child.polls_until_end():
             for line in lines.lines():
                 _log.info("%s", line)
             hand_on(metrics, on_metrics)

@@ -145,21 +145,21 @@ def _wait_until_gone(client: TrainerClient, name: str, seconds: float = 120.0) -
 def _follow(client: TrainerClient, name: str, needs_a_person: Callable[[], bool], poll_seconds: float) -> str:
     """The job's last status; followed to its end, or until a person is needed."""
     reader: threading.Thread | None = None
-    told = ""
+    status = ""
     while True:
         found = _read(lambda: client.get_job(name))
-        if found.status != told:
-            told = found.status
-            _log.info("TrainJob %s: %s", name, told)
+        if found.status != status:
+            status = found.status
+            _log.info("TrainJob %s: %s", name, status)
         started = any(node.name == FIRST_NODE and node.status not in (None, "Pending") for node in found.steps)
-        if started and (reader is None or not reader.is_alive()) and told not in (COMPLETE, FAILED):
+        if started and (reader is None or not reader.is_alive()) and status not in (COMPLETE, FAILED):
             # A pod that was replaced has a log of its own.
             reader = threading.Thread(target=_stream, args=(client, name), daemon=True)
             reader.start()
-        if needs_a_person() or told in (COMPLETE, FAILED):
+        if needs_a_person() or status in (COMPLETE, FAILED):
             if reader is not None:
                 reader.join(10.0)
-            return told
+            return status
         time.sleep(poll_seconds)
 
 

@@ -102,7 +102,8 @@ def _check_ranks(job: Job, ranks: Ranks) -> None:
 def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     config, arrays = job.recipe.train, job.items()
     torch.manual_seed(config.seed)  # the same first weights on every rank
-    ranker = Ranker(job.recipe.model, vocabulary_of(arrays), table_from(arrays)).to(ranks.device)
+    vocabulary = vocabulary_of(arrays, job.features())
+    ranker = Ranker(job.recipe.model, vocabulary, table_from(arrays)).to(ranks.device)
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
     objective = Objective(ranker, config, ranks).train()
     optimizers = arithmetic.optimizers_for(ranker, config)

@@ -106,9 +106,9 @@ def _expectation(expectations: Any, rule: Rule, policy: ValidatePolicy) -> Any:
 
 def _judgement(result: Any, key: str) -> Judgement:
     config, values = result.expectation_config, result.result
-    if result.exception_info.get("raised_exception"):
+    if cause := _raised(result.exception_info):
         # A rule that cannot be computed is a mistake in the suite, never a finding about the data.
-        raise RuntimeError(f"{config.meta['rule']}: {result.exception_info['exception_message']}")
+        raise RuntimeError(f"{config.meta['rule']}: {cause}")
     column = config.kwargs["column"]
     lines = values.get("unexpected_index_list") or []
     return Judgement(
@@ -119,6 +119,12 @@ def _judgement(result: Any, key: str) -> Judgement:
         unexpected=int(values.get("unexpected_count", 0)),
         lines=[{key: _plain(line[key]), "value": _plain(line.get(column, line[key]))} for line in lines[:_SHOWN]],
     )
+
+
+def _raised(info: dict[str, Any]) -> str | None:
+    """Great Expectations gives one report about the expectation, or one for each number that it needs."""
+    reports = [info] if "raised_exception" in info else list(info.values())
+    return next((str(report["exception_message"]) for report in reports if report["raised_exception"]), None)
 
 
 def _plain(value: Any) -> Any:

@@ -46,7 +46,7 @@ def start_mlflow(folder: Path, port: int, database: str, variables: Mapping[str,
     environment.pop("MLFLOW_TRACKING_URI", None)
     child = Child("mlflow", *arguments, log=folder / "server.log", environment=environment)
     deadline = time.monotonic() + PATIENCE
-    for _ in child.looks():
+    for _ in child.polls_until_end():
         if _answers(f"http://127.0.0.1:{port}/health"):
             return child
         if time.monotonic() > deadline:
@@ -96,7 +96,7 @@ def main() -> None:
         print(f"MLflow {variables['MLFLOW_TRACKING_URI']}, S3 {s3.endpoint}, PostgreSQL 127.0.0.1:{database_port}")
         print(f"in another shell: source {folder / 'services.env'} && mmctr run", flush=True)
         try:
-            for _ in mlflow.looks():
+            for _ in mlflow.polls_until_end():
                 pass
             raise SystemExit(f"MLflow ended by itself; see {mlflow.log}")
         except KeyboardInterrupt:

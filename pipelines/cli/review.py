@@ -89,17 +89,17 @@ def show_version(
     with _registered(name, workspace) as models:
         version = _number(models, version, run)
         seen = inspect(models, version)
-    told, verdict = _version(seen["registry"], version), seen["verdict"]
+    shown, verdict = _version(seen["registry"], version), seen["verdict"]
     tags, decisions = dict(sorted(seen["version"].tags.items())), seen["decisions"]
     facts = {name: value for name, value in sorted(facts_of(tags).items()) if f"mmctr.{name}" not in tags}
     if as_json:
         about = {key: seen[key] for key in ("run", "report", "verdict", "metrics", "mended")}
         every = [{"number": number, **asdict(decision)} for number, decision in decisions.items()]
-        _print_json({"name": name, **told, **about, "tags": tags, "facts": facts, "decisions": every})
+        _print_json({"name": name, **shown, **about, "tags": tags, "facts": facts, "decisions": every})
         return
     console = _tell(seen["mended"])
-    console.print(_headline(f"{name} version {version}", told))
-    console.print(escape(told["description"].partition("\n")[0]))
+    console.print(_headline(f"{name} version {version}", shown))
+    console.print(escape(shown["description"].partition("\n")[0]))
     console.print(f"report  {escape(seen['report'] or 'n/a: the run that made the version holds none')}")
     console.print(f"run     {escape(seen['run'] or 'n/a: MLflow shows no run for the version')}\n")
     console.print(escape(verdict.get("summary", "")))

@@ -43,7 +43,7 @@ def ui(
     with stoppable(), _server(database, address, port) as server:
         _wait_until_ready(server, f"http://{_HOST}:{port}")
         print(f"the registry's pages are at http://{_HOST}:{port} (Ctrl-C ends this)", flush=True)
-        for _ in server.looks():
+        for _ in server.polls_until_end():
             pass
         raise StepError(f"MLflow ended by itself; its log is {server.log}")
 
@@ -69,7 +69,7 @@ def _free(port: int) -> int:
 
 def _wait_until_ready(server: Child, url: str) -> None:
     deadline = time.monotonic() + _PATIENCE
-    for _ in server.looks():
+    for _ in server.polls_until_end():
         if server.status is not None or time.monotonic() > deadline:
             break
         try:

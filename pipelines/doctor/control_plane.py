@@ -186,6 +186,8 @@ def runtime(environment: Environment, client: Any) -> Finding:
     """What the pods of a TrainJob are; only training in a TrainJob of its own needs it."""
     import kubernetes
 
+    if environment.training == "step":
+        return Finding("runtime", "ok", "trainings run in the pod of the step and need no ClusterTrainingRuntime")
     try:
         kubernetes.client.CustomObjectsApi(client).get_cluster_custom_object(
             _TRAINER, "v1alpha1", "clustertrainingruntimes", "mmctr", _request_timeout=PATIENCE
@@ -195,7 +197,7 @@ def runtime(environment: Environment, client: Any) -> Finding:
             raise
         return Finding(
             "runtime",
-            "error" if environment.training == "trainjob" else "ok",
+            "error",
             "training in a TrainJob needs a ClusterTrainingRuntime mmctr; there is none",
             f"install Kubeflow Trainer, then kubectl apply -k infra/k8s/overlays/{environment.name}",
         )

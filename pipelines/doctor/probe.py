@@ -48,14 +48,14 @@ def probe(
                 f"a pod of a step did not start in {seconds:.0f} s: {_why(status)}",
                 "image_pull_secrets of the environment, quotas, and the volume's events",
             )
-        told = core.read_namespaced_pod_log(name, space, _request_timeout=PATIENCE)
+        log = core.read_namespaced_pod_log(name, space, _request_timeout=PATIENCE)
     finally:
         core.delete_namespaced_pod(name, space, grace_period_seconds=0, _request_timeout=PATIENCE)
-    return _judged(environment, told)
+    return _judged(environment, log)
 
 
-def _judged(environment: Environment, told: str) -> Finding:
-    lines = told.splitlines()
+def _judged(environment: Environment, log: str) -> Finding:
+    lines = log.splitlines()
     for volume in environment.volumes:
         if f"written {volume.path}" not in lines:
             return Finding(

@@ -21,7 +21,7 @@ from tests.chaos.servers import run_servers
 RESULTS = Path("benchmarks/results/chaos")
 FAMILIES: dict[str, tuple[Callable[[Record, Reference, int], None], int]] = {
     "kills": (run_kills, 40),
-    "corruptions": (run_corruptions, 144),
+    "corruptions": (run_corruptions, 66),
     "races": (run_races, 1),
     "servers": (run_servers, 2),
     "disk": (run_disk, 60),
@@ -44,7 +44,7 @@ def main() -> int:
     undisturbed, wrong = reference(given.work.resolve()), 0
     for family in given.families or FAMILIES:
         run, count = FAMILIES[family]
-        record = Record.open(given.out / f"{family}.json", given.seed)
+        record = Record.open(given.out / f"{family}.json", given.seed, undisturbed.folder)
         run(record, undisturbed, given.count or count)
         wrong += record.finish()
     return 1 if wrong else 0

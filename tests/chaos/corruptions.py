@@ -55,10 +55,10 @@ REGISTRY = [
     Target("files of the champion", "mlartifacts/mmctr/models/*/artifacts/**/*.*", readers.read_scores_anew),
     Target("files of a candidate", "mlartifacts/waiting/models/*/artifacts/**/*.*", readers.read_approval),
     Target("database of the registry", "mlflow.db", readers.read_review),
+    Target("images", "cache/images/*/shard.tar", readers.read_step, "validate"),  # ingest puts them back
 ]
 ARTIFACTS = [
     Target("dataset", "ingest/dataset/*.parquet", readers.read_step, "train"),
-    Target("images", "ingest/images/*.tar", readers.read_step, "validate"),
     Target("lineage", "ingest/lineage/*.json", readers.read_step, "register"),
     Target("champion", "fetch-champion/champion/**/*.*", readers.read_step, "evaluate"),
     Target("validation", "validate/validation/*.json", readers.read_step, "gate"),

@@ -1,6 +1,6 @@
 """Kills a real `mmctr run` at random moments of every step; the next run must end as if nothing had happened.
 
-A chain is one workspace: five runs that are killed, each going on from what the one before left, and one that is not.
+A chain is one workspace: ten runs that are killed, each going on from what the one before left, and one that is not.
 Killed is the command itself, by SIGKILL or SIGTERM, or any one process that it started, as when the memory runs out.
 """
 
@@ -20,7 +20,7 @@ from tests.chaos.reference import STEPS, Reference, registered
 from tests.local_run import ROOT, environment, processes_of, steps_started, wait_for_step, wait_until
 
 VICTIMS = ("command, SIGKILL", "command, SIGTERM", "one of its processes, SIGKILL")
-A_CHAIN = 5
+A_CHAIN = 10
 PATIENCE = 1800.0  # seconds for a run, also on a machine that does other things
 RECOVERY = "the run after them"
 STATUS = {"command, SIGKILL": -signal.SIGKILL, "command, SIGTERM": 128 + signal.SIGTERM}

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,13 +37,14 @@ class Record:
 
     path: Path
     seed: int
+    folder: Path  # of the workspaces, whose address in what was said means nothing to a reader
     machine: dict[str, Any] = field(default_factory=machine)
     faults: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = False
 
     @classmethod
-    def open(cls, path: Path, seed: int) -> "Record":
-        record = cls(path, seed)
+    def open(cls, path: Path, seed: int, folder: Path) -> "Record":
+        record = cls(path, seed, folder)
         if path.is_file():
             before = json.loads(path.read_text())
             same = before["seed"] == seed and before["machine"]["commit"] == record.machine["commit"]
@@ -63,6 +64,7 @@ class Record:
             result = fault()
         except WrongError as error:
             result = Result("wrong", one_line(error))
+        result = replace(result, words=result.words.replace(f"{self.folder}/", ""))
         _log.info("%-10s %s %s", result.outcome, name, result.words[:200])
         seconds = round(time.monotonic() - started, 1)
         self.faults.append({"kind": kind, "name": name, "seconds": seconds, **asdict(result)})

@@ -22,7 +22,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     "family", [pytest.param(name, marks=[pytest.mark.postgres] * (name in ("races", "servers"))) for name in SHORT]
 )
 def test_a_few_faults_of_each_family_are_survived(family: str, undisturbed: Reference, tmp_path: Path) -> None:
-    record = Record.open(tmp_path / f"{family}.json", seed=16)
+    record = Record.open(tmp_path / f"{family}.json", seed=16, folder=undisturbed.folder)
     FAMILIES[family][0](record, undisturbed, SHORT[family])
     assert record.faults
     assert [fault for fault in record.faults if fault["outcome"] == "wrong"] == []

@@ -67,14 +67,12 @@ def test_the_doctor_reports_no_problem_with_the_servers(services: dict[str, str]
     (tmp_path / ".dvc/config").write_text("[core]\n    remote = s3\n['remote \"s3\"']\n    url = s3://mmctr-dvc\n")
     program = "from pipelines.cli import main; main()"
     environment = {**os.environ, **services, "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(
-        [sys.executable, "-c", program, "doctor"],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+
+    def examined() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, "doctor"]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+
+    run = examined()
     assert run.returncode == 0, run.stdout + run.stderr
     for line in (
         "data         s3://mmctr-dvc was written, read and cleaned",
@@ -83,14 +81,7 @@ def test_the_doctor_reports_no_problem_with_the_servers(services: dict[str, str]
     ):
         assert line in run.stdout
     environment["AWS_SECRET_ACCESS_KEY"] = "wrong"
-    run = subprocess.run(
-        [sys.executable, "-c", program, "doctor"],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    run = examined()
     assert run.returncode == 1
     assert "check AWS_ENDPOINT_URL and the AWS_ variables" in run.stdout
 

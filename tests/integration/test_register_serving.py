@@ -66,9 +66,9 @@ def registered(mlflow_on_postgres: MlflowServer, tmp_path_factory: pytest.TempPa
 def expected() -> list[float]:
     """What the training code says of ROWS: the unknown item and the padding left out of the last history."""
     history = torch.tensor([[0] * 27 + [3, 1, 2], [0] * 30, [7] * 30, [0] * 28 + [5, 9]])
-    columns = [torch.tensor(ROWS[name]) for name in ("item_id", "likes_level", "views_level")]
+    item, codes = torch.tensor(ROWS["item_id"]), torch.tensor([ROWS["likes_level"], ROWS["views_level"]]).T
     with torch.no_grad():
-        scores: list[float] = torch.sigmoid(tiny_ranker()(history, *columns)).tolist()
+        scores: list[float] = torch.sigmoid(tiny_ranker()(history, item, codes, torch.zeros(len(item), 0))).tolist()
     return scores
 
 

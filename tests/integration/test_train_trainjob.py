@@ -166,9 +166,11 @@ def test_a_retried_step_follows_the_job_that_runs(job: Job, api: TrainerApi) -> 
     assert "trainer" not in api.jobs[name_of(job)]["spec"]
 
 
-def test_a_job_that_failed_earlier_is_started_again(job: Job, api: TrainerApi) -> None:
+@pytest.mark.parametrize("status", ["Failed", "Complete"])
+def test_an_earlier_job_without_results_is_replaced(job: Job, api: TrainerApi, status: str) -> None:
+    """It failed, or its results were removed or lay on a volume that is gone: following it would wait for nothing."""
     api.jobs[name_of(job)] = {"metadata": {"name": name_of(job)}, "spec": {"runtimeRef": {"name": "mmctr"}}}
-    api.status = "Failed"
+    api.status = status
 
     def polled() -> None:
         if api.deleted and api.polls > 3:
@@ -209,22 +211,6 @@ def test_an_api_server_that_is_replaced_does_not_end_the_training(
     api.fail_reads = 5
     run(job, api)
     assert api.deleted == []
-
-
-def test_a_finished_job_without_results_is_replaced(job: Job, api: TrainerApi) -> None:
-    """Its results were removed, or lay on a volume that is gone: following it would wait for nothing."""
-    api.jobs[name_of(job)] = {"metadata": {"name": name_of(job)}, "spec": {"runtimeRef": {"name": "mmctr"}}}
-    api.status = "Complete"
-
-    def polled() -> None:
-        if api.deleted and api.polls > 3:
-            api.status = "Complete"
-            job.results.mkdir(exist_ok=True)
-
-    api.polled = polled  # type: ignore[method-assign]
-    run(job, api)
-    assert api.deleted == [name_of(job)]
-    assert api.jobs[name_of(job)]["spec"]["trainer"]["numNodes"] == 3
 
 
 def test_a_reason_for_a_person_ends_the_job_before_it_is_restarted(job: Job, api: TrainerApi) -> None:

@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -103,6 +104,10 @@ def _copied_tree(target: Path) -> Path:
             shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif (ROOT / name).exists():
             shutil.copy(ROOT / name, target / name)
+    subprocess.run(["git", "init", "-q"], cwd=target, check=True)  # runs name the commit of code and data
+    nobody = ("-c", "user.name=mutants", "-c", "user.email=mutants@example.com")
+    subprocess.run(["git", "add", "--all"], cwd=target, check=True)
+    subprocess.run(["git", *nobody, "commit", "-q", "-m", "copy"], cwd=target, check=True)
     return target
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model.config import CodeKind, ModelConfig, Vocabulary
 from model.interaction import CrossNetwork, LowRankCrossNetwork
 from model.items import distinct_items
+from model.older_files import challenge_vocabulary
 from model.quantise import Quantiser
 from model.ranker import Ranker
 from model.target_attention import DinAttention
@@ -22,11 +23,12 @@ seeds = st.integers(0, 1000)
 
 @st.composite
 def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
-    vocabulary = Vocabulary(
+    vocabulary = challenge_vocabulary(
         items=draw(st.integers(2, 30)),
         tags=draw(st.integers(2, 9)),
         levels=draw(st.integers(2, 11)),
         content=draw(st.integers(1, 9)),
+        tag_width=3,
     )
     length = draw(st.integers(1, 12))
     config: ModelConfig = replace(
@@ -51,7 +53,7 @@ def rankers(draw: st.DrawFn) -> tuple[Ranker, Vocabulary]:
             st.sampled_from(["residual", "product"] if vocabulary.content >= BASE.code_levels else ["residual"])
         ),
         item_levels=draw(st.sampled_from(["none", "history", "target", "both"])),
-        row_levels=draw(st.booleans()),
+        row_features=draw(st.booleans()),
         history_length=length,
         interest=draw(st.sampled_from(["transformer", "din", "relu", "recency", "mean", "none"])),
         target_attention=draw(st.sampled_from(["none", "din", "relu"])),

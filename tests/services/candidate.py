@@ -14,8 +14,9 @@ from components.register.step import register
 from components.run_config import RunConfig
 from components.settings import to_dict
 from model import checkpoint
-from model.config import ModelConfig, Vocabulary
+from model.config import ModelConfig
 from model.items import ItemTable
+from model.older_files import challenge_vocabulary
 from model.ranker import Ranker
 
 ITEMS, TAGS, CONTENT = 40, 12, 8
@@ -41,8 +42,8 @@ def tiny_ranker(seed: int = 1) -> Ranker:
     for column in (tags, content, levels.T):
         column[0] = 0
     torch.manual_seed(seed)
-    table = ItemTable.from_arrays(tags, content, levels[0], levels[1])
-    ranker = Ranker(TINY, Vocabulary(ITEMS, TAGS, 11, CONTENT), table)
+    table = ItemTable.from_arrays(np.concatenate([tags, levels.T], axis=1), content)
+    ranker = Ranker(TINY, challenge_vocabulary(ITEMS, TAGS, 11, CONTENT, tag_width=5), table)
     with torch.no_grad():  # far from the small first weights, so that scores differ visibly
         for weight in ranker.parameters():
             weight.add_(0.3 * torch.randn_like(weight))

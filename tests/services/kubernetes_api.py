@@ -1,19 +1,16 @@
 """A stand-in for the Kubernetes API of a cluster with Kubeflow, as much as the doctor asks: objects by path, access
 reviews, pods that run to an end, and patches."""
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from kubernetes.client import ApiClient, Configuration
 
 from tests.services.argo import AS_DOCUMENTED
+from tests.services.json_server import Request, answering
 
 SPACE = "/api/v1/namespaces/mmctr-prod"
 INSTALLED_WITH = "/api/v1/namespaces/kubeflow/configmaps/pipeline-install-config"
@@ -112,33 +109,10 @@ class KubernetesApi:
 def kubernetes_api() -> Iterator[KubernetesApi]:
     api = KubernetesApi()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path, body = urlsplit(self.path).path, json.loads(content) if content else {}
-            if self.command == "PATCH":
-                code, value = api.patch(path, self.headers["Content-Type"], body)
-            else:
-                code, value = api.answer(self.command, path, body)
-            data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(request: Request) -> tuple[int, Any]:
+        if request.method == "PATCH":
+            return api.patch(request.path, request.content_type, request.body or {})
+        return api.answer(request.method, request.path, request.body or {})
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle
-
-        def log_message(self, *_: object) -> None:
-            """A test's output is the test's."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with answering(answer) as api.url:
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.artifacts import Artifacts, hand_over, receive
-from components.dataset.packing import with_images
+from components.dataset.packing import take_images_apart, with_images
 from components.errors import StepError
 from components.harness import step
 from components.settings import to_dict
@@ -55,9 +55,12 @@ def test_a_step_hands_over_what_it_made_unless_it_failed(tmp_path: Path, monkeyp
 
 
 def test_tables_and_images_are_joined_without_the_digests_of_either(tmp_path: Path) -> None:
-    for name, file in (("dataset", "train.parquet"), ("images", "item_images-00000.tar")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / file).write_bytes(b"x")
-        hand_over(tmp_path / name)
-    with with_images(tmp_path / "dataset", tmp_path / "images") as whole:
+    dataset, images, store = (tmp_path / name for name in ("dataset", "images", "store"))
+    dataset.mkdir()
+    for file in ("train.parquet", "item_images-00000.tar"):
+        (dataset / file).write_bytes(b"x")
+    take_images_apart(dataset, images, store)
+    hand_over(dataset)
+    hand_over(images)
+    with with_images(dataset, images, store) as whole:
         assert sorted(path.name for path in whole.iterdir()) == ["item_images-00000.tar", "train.parquet"]

@@ -21,7 +21,7 @@ def test_a_config_survives_json() -> None:
     [
         ("train.batch_size=4096", "train", "batch_size", 4096),
         ("train.learning_rate=1", "train", "learning_rate", 1.0),
-        ("model.row_levels=false", "model", "row_levels", False),
+        ("model.row_features=false", "model", "row_features", False),
         ("model.content=", "model", "content", ()),
         ("model.content=concat, similarity", "model", "content", ("concat", "similarity")),
         ("model.head_widths=(8,4)", "model", "head_widths", (8, 4)),
@@ -47,7 +47,7 @@ def test_an_override_is_read_by_the_type_of_its_field(
         ("train=1", "train is a section; name one of"),
         ("train.batch_size=many", "train.batch_size = 'many': must be a whole number"),
         ("train.batch_size=0", "train.batch_size = 0: must be at least 1"),
-        ("model.row_levels=yes", "must be true or false"),
+        ("model.row_features=yes", "must be true or false"),
         ("model.interest=magic", "model.interest = 'magic': must be one of 'transformer'"),
         ("model.content=concat,concat", "names a use twice"),
         ("train.learning_rate=nan", "must be at least"),

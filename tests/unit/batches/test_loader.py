@@ -37,7 +37,7 @@ def test_a_batch_holds_its_rows(job: Job) -> None:
     np.testing.assert_array_equal(ids_of(batch, 12), store.history(12, batch.rows_B))
     np.testing.assert_array_equal(batch.distinct_U[batch.item_B], store.item[batch.rows_B])
     np.testing.assert_array_equal(batch.label_B, store.label[batch.rows_B])
-    np.testing.assert_array_equal(batch.likes_B, store.likes[batch.rows_B])
+    np.testing.assert_array_equal(batch.codes_BX, store.codes[batch.rows_B])
 
 
 @pytest.mark.parametrize("rows", [2, 8], ids=["few-are-sorted", "many-are-looked-up"])
@@ -74,7 +74,7 @@ def test_a_model_may_read_more_than_a_row_can_hold(job: Job, length: int) -> Non
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "din"}), id="din"),
         pytest.param(ModelConfig(**{**vars(MODEL), "cross": "low-rank"}), id="low-rank"),
         pytest.param(ModelConfig(**{**vars(MODEL), "cross": "none"}), id="no-cross"),
-        pytest.param(ModelConfig(**{**vars(MODEL), "last_k": 12, "row_levels": False}), id="all-kept"),
+        pytest.param(ModelConfig(**{**vars(MODEL), "last_k": 12, "row_features": False}), id="all-kept"),
         pytest.param(ModelConfig(**{**vars(MODEL), "content": ("concat", "similarity")}), id="similarity"),
         pytest.param(ModelConfig(**{**vars(MODEL), "target_attention": "relu"}), id="beside"),
         pytest.param(ModelConfig(**{**vars(MODEL), "interest": "recency", "block_products": True}), id="recency"),
@@ -97,7 +97,8 @@ def test_scores_and_gradients_are_those_of_the_padded_batch(job: Job, model: Mod
     rows = batch.rows_B
     padded = ranker(
         torch.from_numpy(store.history(12, rows).astype(np.int64)),
-        *(torch.from_numpy(column[rows].astype(np.int64)) for column in (store.item, store.likes, store.views)),
+        *(torch.from_numpy(column[rows].astype(np.int64)) for column in (store.item, store.codes)),
+        torch.from_numpy(store.numbers[rows]),
     )
     torch.autograd.backward(padded.square().sum())
 

@@ -33,7 +33,12 @@ def test_columns_are_those_of_the_parquet(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.parquet", 300)
     table = pq.read_table(tmp_path / "train.parquet")
     store = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
-    columns = {"user_id": store.user, "item_id": store.item, "likes_level": store.likes, "views_level": store.views}
+    columns = {
+        "user_id": store.user,
+        "item_id": store.item,
+        "likes_level": store.codes[:, 0],
+        "views_level": store.codes[:, 1],
+    }
     for name, values in {**columns, "label": store.label}.items():
         np.testing.assert_array_equal(values, table.column(name).to_numpy(), err_msg=name)
 

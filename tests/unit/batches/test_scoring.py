@@ -21,15 +21,15 @@ def test_rows_that_are_all_sure_to_be_clicked_do_not_tie(tmp_path: Path) -> None
     ranker = Ranker(MODEL, vocabulary_of(arrays), table_from(arrays)).eval()
     torch.nn.init.normal_(ranker.item_encoder.id.weight)
     with torch.inference_mode():
-        columns = [torch.from_numpy(column.astype(np.int64)) for column in (rows.item, rows.likes, rows.views)]
+        columns = [torch.from_numpy(column.astype(np.int64)) for column in (rows.item, rows.codes)]
         history_BL = torch.from_numpy(rows.history(12).astype(np.int64))
-        logits = ranker(history_BL, *columns).double()
+        logits = ranker(history_BL, *columns, torch.zeros(len(rows), 0)).double()
         last = ranker.head[-1]
         assert isinstance(last, torch.nn.Linear)
         last.weight.mul_(2 / (logits - logits.mean()).abs().max())
         last.bias.zero_()
-        last.bias.add_(19 - ranker(history_BL, *columns).mean())
-        logits_B = ranker(history_BL, *columns)
+        last.bias.add_(19 - ranker(history_BL, *columns, torch.zeros(len(rows), 0)).mean())
+        logits_B = ranker(history_BL, *columns, torch.zeros(len(rows), 0))
     assert (torch.sigmoid(logits_B) == 1).all()
     found = score(ranker, rows)
     assert len(np.unique(found)) > 0.9 * len(torch.unique(logits_B))

@@ -21,4 +21,7 @@ def test_every_kind_and_every_outcome_is_counted() -> None:
     assert "|  | train | 2 | 1 | 0 | 1 |" in lines
     assert "|  | embed | 1 | 0 | 1 | 0 |" in lines
     assert "| **processes killed during `mmctr run`** | **all** | 3 | 1 | 1 | 1 |" in lines
+    amounts = [{"kind": f"{size} KiB free", "outcome": "told"} for size in (128, 0, 16)]
+    rows = table({"disk": {"machine": MACHINE, "seed": 16, "complete": True, "faults": amounts}})[2:5]
+    assert [row.split("|")[2].strip() for row in rows] == ["0 KiB free", "16 KiB free", "128 KiB free"]
     assert lines[-1].endswith("load average 0.5 at the start. The run was broken off before its end.")

@@ -2,10 +2,14 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 from components.dataset.images import ImageFolder, image_files
 from components.dataset.packing import pack_loose_images, take_images_apart, with_images
+from components.errors import StepError
 from components.storage.files import read_json
 
 
@@ -62,28 +66,66 @@ def test_without_loose_images_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_taken_apart_and_together_again(tmp_path: Path) -> None:
-    dataset, images = _folder(tmp_path / "dataset", 3), tmp_path / "images"
+    dataset, images, store = _folder(tmp_path / "dataset", 3), tmp_path / "images", tmp_path / "store"
     pack_loose_images(dataset)
     packed = (dataset / "item_images" / "item_images-packed-00000.tar").read_bytes()
     (dataset / "item_images-00000.tar").write_bytes(packed)
     (dataset / "train.parquet").write_bytes(b"rows")
-    take_images_apart(dataset, images)
+    take_images_apart(dataset, images, store)
     assert [path.name for path in dataset.iterdir()] == ["train.parquet"]
+    assert [path.name for path in images.iterdir()] == ["images.json"]
+    key = hashlib.sha256(packed).hexdigest()
     assert read_json(images / "images.json")["files"] == {
-        "item_images-00000.tar": len(packed),
-        "item_images/item_images-packed-00000.tar": len(packed),
+        "item_images-00000.tar": key,
+        "item_images/item_images-packed-00000.tar": key,
     }
-    with with_images(dataset, images) as whole:
+    assert [path.name for path in store.iterdir() if not path.name.startswith(".")] == [key], "the same bytes once"
+    with with_images(dataset, images, store) as whole:
         assert ImageFolder(whole).ids() == [1, 2, 3]
         assert (whole / "train.parquet").read_bytes() == b"rows"
     assert not whole.exists()
-    assert ImageFolder(images).ids() == [1, 2, 3]
+    assert (store / key / "shard.tar").read_bytes() == packed
+
+
+def test_a_night_with_few_new_images_keeps_few_new_bytes(tmp_path: Path) -> None:
+    """Nothing is stored again that was there the night before."""
+    store, sizes = tmp_path / "store", []
+    for night, count in enumerate((9, 9, 10)):
+        dataset = _folder(tmp_path / f"dataset-{night}", count)
+        pack_loose_images(dataset, shard_bytes=1)  # an image in each
+        take_images_apart(dataset, tmp_path / f"images-{night}", store)
+        sizes.append(len([path for path in store.iterdir() if not path.name.startswith(".")]))
+    assert sizes == [9, 9, 10]
+
+
+@pytest.mark.parametrize("harm", ["removed", "changed"])
+def test_an_image_that_is_not_as_ingest_kept_it_is_named_and_kept_anew(tmp_path: Path, harm: str) -> None:
+    store, images = tmp_path / "store", tmp_path / "images"
+
+    def ingest() -> Path:
+        dataset = _folder(tmp_path / "dataset", 3)
+        pack_loose_images(dataset)
+        take_images_apart(dataset, images, store)
+        return dataset
+
+    dataset = ingest()
+    (shard,) = store.glob("*/shard.tar")
+    if harm == "removed":
+        shutil.rmtree(shard.parent)
+    else:
+        shard.write_bytes(b"\0" * shard.stat().st_size)
+    with (
+        pytest.raises(StepError, match=r"run the pipeline again; ingest puts the images there"),
+        with_images(dataset, images, store),
+    ):
+        pass
+    with with_images(ingest(), images, store) as whole:
+        assert ImageFolder(whole).ids() == [1, 2, 3]
 
 
 def test_a_dataset_without_images_has_an_artifact_of_images_too(tmp_path: Path) -> None:
     """Kubeflow has no empty folders."""
     (tmp_path / "dataset").mkdir()
-    (tmp_path / "images" / "item_images").mkdir(parents=True)  # of an earlier try
-    take_images_apart(tmp_path / "dataset", tmp_path / "images")
+    take_images_apart(tmp_path / "dataset", tmp_path / "images", tmp_path / "store")
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["images.json"]
     assert read_json(tmp_path / "images" / "images.json") == {"files": {}}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from components.dataset.images import image_files, loose_images
+from components.dataset.images import loose_images
 from components.dataset.item_ids import unpack_ids
 from components.dataset.packing import pack_loose_images, take_images_apart, with_images
 from components.embed.config import EmbedConfig
@@ -134,14 +134,15 @@ def test_another_variant_is_encoded_afresh(tmp_path: Path, tiny: EmbedConfig, ch
 def test_packed_images_give_the_same_bits_as_loose_ones_and_are_not_encoded_again(
     tmp_path: Path, tiny: EmbedConfig
 ) -> None:
-    """As the steps see them: shards in a folder of their own, joined with the tables by links."""
+    """As the steps see them: shards in the workspace, joined with the tables by links."""
+    images, store = tmp_path / "images", tmp_path / "store"
     loose, packed = (write_dataset(tmp_path / name, items=23) for name in ("loose", "packed"))
     embed(loose, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
     pack_loose_images(packed, shard_bytes=4_000)
-    take_images_apart(packed, tmp_path / "images")
+    take_images_apart(packed, images, store)
     assert len(loose_images(loose)) == 23
-    assert len(image_files(tmp_path / "images")) < 8
-    with with_images(packed, tmp_path / "images") as data:
+    assert len(list(store.glob("*/shard.tar"))) < 8
+    with with_images(packed, images, store) as data:
         for cache, encoded in (("cache", (0, 0)), ("cold", (23, 23))):
             manifest = embed(data, NOBODY, tiny, tmp_path / cache, tmp_path / cache / "out")
             assert encoded_counts(manifest) == encoded

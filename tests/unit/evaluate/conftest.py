@@ -80,9 +80,9 @@ def ranker(sample: Path, seed: int, items: int | None = None, **changes: Any) ->
         arrays = {name: column[:items] for name, column in arrays.items()}
     torch.manual_seed(seed)
     table = table_from(arrays)
-    seen = np.arange(len(arrays["tags"])) < 60
+    seen = np.arange(len(arrays["codes"])) < 60
     seen[0] = False
-    table = ItemTable(table.tags_NT, table.content_NC, table.likes_N, table.views_N, torch.from_numpy(seen))
+    table = ItemTable(table.codes_NX, table.numbers_NX, table.content_NC, torch.from_numpy(seen))
     made = Ranker(replace(SMALL, **changes), vocabulary_of(arrays), table)
     torch.nn.init.normal_(made.item_encoder.id.weight)  # as written they start near zero, and every score is alike
     return made.eval()

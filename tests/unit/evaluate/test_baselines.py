@@ -15,13 +15,14 @@ def impressions(seed: int, rows: int, per_item: int) -> Impressions:
     random = np.random.default_rng(seed)
     views = random.integers(1, 11, rows)
     labels = (random.random(rows) < 1 / (1 + np.exp(4 - 0.6 * views))).astype(np.int64)
-    return Impressions(np.arange(rows) // per_item + 1, random.integers(1, 11, rows), views, labels)
+    features = np.column_stack([random.integers(1, 11, rows), views]).astype(np.float64)
+    return Impressions(np.arange(rows) // per_item + 1, features, labels)
 
 
 def test_history_blind_learns_what_levels_say() -> None:
     train, test = impressions(1, 20_000, 5), impressions(2, 5_000, 5)
     scores = history_blind(train, test, smoothing=1.0, rows=20_000, seed=1)
-    assert auc(test.labels, scores) == pytest.approx(auc(test.labels, test.views), abs=0.01)
+    assert auc(test.labels, scores) == pytest.approx(auc(test.labels, test.features[:, 1]), abs=0.01)
 
 
 def test_a_row_does_not_see_its_own_label() -> None:
@@ -29,7 +30,7 @@ def test_a_row_does_not_see_its_own_label() -> None:
     train = impressions(1, 20_000, 1)
     test = impressions(2, 5_000, 1)
     scores = history_blind(train, test, smoothing=0.01, rows=20_000, seed=1)
-    assert auc(test.labels, scores) > auc(test.labels, test.views) - 0.02
+    assert auc(test.labels, scores) > auc(test.labels, test.features[:, 1]) - 0.02
 
 
 def test_the_baseline_is_seeded_and_bounded() -> None:
@@ -57,18 +58,18 @@ def test_the_baseline_is_these_trees_on_these_features() -> None:
     for fold in range(5):
         here = folds == fold
         rates[here], shown[here] = naive_rates(train.items[~here], train.labels[~here], train.items[here], 7.0)
-    features = np.column_stack([train.likes, train.views, rates, np.log1p(shown * 5 / 4)])
+    features = np.column_stack([train.features, rates, np.log1p(shown * 5 / 4)])
     chosen = random.permutation(12_000)[:11_000]
     trees = HistGradientBoostingClassifier(
         max_iter=60, learning_rate=0.15, max_leaf_nodes=15, min_samples_leaf=50, early_stopping=False, random_state=5
     ).fit(features[chosen], train.labels[chosen])
     rates, shown = naive_rates(train.items, train.labels, test.items, 7.0)
-    expected = trees.predict_proba(np.column_stack([test.likes, test.views, rates, np.log1p(shown)]))[:, 1]
+    expected = trees.predict_proba(np.column_stack([test.features, rates, np.log1p(shown)]))[:, 1]
     np.testing.assert_allclose(history_blind(train, test, 7.0, 11_000, 5), expected, rtol=0, atol=1e-12)
 
 
 def test_train_without_clicks_has_no_baseline() -> None:
     train = impressions(1, 100, 5)
-    silent = Impressions(train.items, train.likes, train.views, np.zeros(100, dtype=np.int64))
+    silent = Impressions(train.items, train.features, np.zeros(100, dtype=np.int64))
     with pytest.raises(ValueError, match="needs clicks and non-clicks in train"):
         history_blind(silent, train, 20.0, 1_000, 1)

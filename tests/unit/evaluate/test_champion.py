@@ -34,14 +34,14 @@ def theirs(found: ChampionScores) -> Floats:
 
 
 def test_no_champion_yet(folders: Folders, rows: RowStore) -> None:
-    found = score_champion(folders.champion, rows, 256, CPU)
+    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
     assert found.facts == {"version": None, "status": "none", "reason": None, "unknown_rows": 0}
 
 
 def test_a_champion_that_knows_every_item_scores_as_a_candidate(folders: Folders, rows: RowStore, sample: Path) -> None:
     made = ranker(sample, seed=2)
     make_champion(folders, made)
-    found = score_champion(folders.champion, rows, 256, CPU)
+    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
     assert (found.status, found.version) == ("scored", "3")
     np.testing.assert_allclose(theirs(found), score(made, rows, 256, CPU).astype(float), rtol=1e-6)
     assert found.known is not None
@@ -52,7 +52,7 @@ def test_items_it_has_never_seen_are_unknown_items(folders: Folders, rows: RowSt
     """Against the plain forward pass on rows rewritten by hand, as the serving model rewrites a request."""
     made = ranker(sample, seed=2, items=OLD_CATALOGUE)
     make_champion(folders, made)
-    found = score_champion(folders.champion, rows, 256, CPU)
+    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
     table = pq.read_table(split_path(sample, "test")).to_pydict()
     histories = [[i for i in ids if 0 < i < OLD_CATALOGUE][-20:] for ids in table[HISTORY]]
     changed = sum(len(h) < min(20, sum(i > 0 for i in ids)) for h, ids in zip(histories, table[HISTORY], strict=True))
@@ -60,7 +60,7 @@ def test_items_it_has_never_seen_are_unknown_items(folders: Folders, rows: RowSt
     padded = torch.tensor([[0] * (20 - len(ids)) + ids for ids in histories])
     item = torch.tensor([i if i < OLD_CATALOGUE else 0 for i in table[ITEM]])
     with torch.inference_mode():
-        logits = made(padded, item, torch.tensor(table[LIKES]), torch.tensor(table[VIEWS]))
+        logits = made(padded, item, torch.tensor([table[LIKES], table[VIEWS]]).T, torch.zeros(len(item), 0))
     np.testing.assert_allclose(theirs(found), torch.sigmoid(logits).numpy(), atol=1e-6)
     np.testing.assert_array_equal(found.known, np.array(table[ITEM]) < OLD_CATALOGUE)
     assert found.facts["unknown_rows"] == sum(i >= OLD_CATALOGUE for i in table[ITEM]) > 0
@@ -71,21 +71,21 @@ def test_unused_ids_of_its_table_are_unknown_items(folders: Folders, rows: RowSt
     unused = tuple(np.unique(rows.item)[:5].tolist())
     made = ranker(sample, seed=2)
     make_champion(folders, made, unused=unused)
-    found = score_champion(folders.champion, rows, 256, CPU)
+    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
     np.testing.assert_array_equal(found.known, ~np.isin(rows.item, unused))
     table = pq.read_table(split_path(sample, "test")).to_pydict()
     histories = [[i for i in ids if i and i not in unused][-20:] for ids in table[HISTORY]]
     padded = torch.tensor([[0] * (20 - len(ids)) + ids for ids in histories])
     item = torch.tensor([0 if i in unused else i for i in table[ITEM]])
     with torch.inference_mode():
-        logits = made(padded, item, torch.tensor(table[LIKES]), torch.tensor(table[VIEWS]))
+        logits = made(padded, item, torch.tensor([table[LIKES], table[VIEWS]]).T, torch.zeros(len(item), 0))
     np.testing.assert_allclose(theirs(found), torch.sigmoid(logits).numpy(), atol=1e-6)
 
 
 def test_a_damaged_list_of_its_items_makes_it_unreadable(folders: Folders, rows: RowStore, sample: Path) -> None:
     make_champion(folders, ranker(sample, seed=2))
     write_json(folders.champion / "package" / "manifest.json", {"item_ids": "bm90IGEgYml0bWFw"})
-    found = score_champion(folders.champion, rows, 256, CPU)
+    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
     assert found.status == "unreadable"
     assert "item_ids is damaged" in (found.reason or "")
 
@@ -108,11 +108,9 @@ def not_finite(folders: Folders, sample: Path) -> None:
 
 
 def fewer_levels(folders: Folders, sample: Path) -> None:
-    arrays_of = ranker(sample, seed=2)
-    vocabulary = replace(arrays_of.vocabulary, levels=3)
-    arrays_of.table.likes_N.clamp_(max=2)
-    arrays_of.table.views_N.clamp_(max=2)
-    make_champion(folders, Ranker(arrays_of.config, vocabulary, arrays_of.table))
+    made = ranker(sample, seed=2)
+    row = tuple(replace(feature, codes=3) for feature in made.vocabulary.row)
+    make_champion(folders, Ranker(made.config, replace(made.vocabulary, row=row), made.table))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +119,7 @@ def fewer_levels(folders: Folders, sample: Path) -> None:
         (truncated, "truncated"),
         (missing, "is missing"),
         (not_finite, "not finite"),
-        (fewer_levels, "the data holds level 10; this champion knows levels up to 2"),
+        (fewer_levels, "its weights were trained with the row feature"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -129,7 +127,7 @@ def test_a_champion_that_cannot_score_is_reported(
     folders: Folders, rows: RowStore, sample: Path, spoil: Any, reason: str
 ) -> None:
     spoil(folders, sample)
-    found = score_champion(folders.champion, rows, 256, CPU)
+    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
     assert found.status == "unreadable"
     assert found.scores is None
     assert found.version == "3"

@@ -148,6 +148,12 @@ def test_the_table_of_costs_is_the_environment() -> None:
         f"| {group.retries + 1} |"
         for group in load_environment("prod", ROOT / "infra/environments").resources
     ]
-    text = (ROOT / "docs/explanation/costs.md").read_text()
+    text = " ".join((ROOT / "docs/explanation/costs.md").read_text().split())
     for row in rows:
         assert row in text
+    assert f"`run_timeout_hours`, {load_environment('prod', ROOT / 'infra/environments').run_timeout_hours}." in text
+    runtime = next(yaml.safe_load_all((ROOT / "infra/k8s/cluster/training.yaml").read_text()))
+    job = runtime["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    asked = job["containers"][0]["resources"]["requests"]
+    assert f"uses {asked['cpu']} CPUs, {asked['memory']} and one GPU" in text
+    assert asked["nvidia.com/gpu"] == "1"

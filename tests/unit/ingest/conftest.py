@@ -6,9 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from components.dataset.sample import SampleSpec, write_sample
+from components.ingest.manifest import md5_file
 from components.ingest.objects import Patience
 from components.storage import versioning
 
@@ -39,6 +41,16 @@ def commit_data(root: Path, spec: SampleSpec, tag: str, ballast: int = 0) -> str
     git(root, "commit", "-qm", tag)
     git(root, "tag", tag)
     return git(root, "rev-parse", "HEAD")
+
+
+def train_rows(out: Path) -> int:
+    return int(pq.ParquetFile(out / "train.parquet").metadata.num_rows)
+
+
+def remote_object(root: Path, name: str = "train.parquet") -> Path:
+    """The remote's object of a file of revision two."""
+    md5 = md5_file(root / "data" / name)
+    return root / "store" / "files" / "md5" / md5[:2] / md5[2:]
 
 
 @pytest.fixture(scope="session")

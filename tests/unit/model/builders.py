@@ -9,9 +9,11 @@ from torch import Tensor
 
 from model.config import ContentUse, ModelConfig, Vocabulary
 from model.items import ItemTable
+from model.older_files import challenge_vocabulary
 from model.ranker import Ranker
 
-VOCABULARY = Vocabulary(items=40, tags=12, levels=11, content=8)
+LEVELS = 11
+VOCABULARY = challenge_vocabulary(items=40, tags=12, levels=LEVELS, content=8, tag_width=3)
 BASE = ModelConfig(
     embedding_dim=4,
     embedding_std=0.5,
@@ -49,8 +51,8 @@ VARIANTS: dict[str, ModelConfig] = {
     "transformer-and-din": replace(BASE, target_attention="din"),
     "transformer-and-relu": replace(BASE, target_attention="relu"),
     "low-rank": replace(BASE, cross="low-rank"),
-    "item-levels": replace(BASE, item_levels="both", row_levels=False),
-    "history-levels": replace(BASE, item_levels="history", row_levels=False),
+    "item-levels": replace(BASE, item_levels="both", row_features=False),
+    "history-levels": replace(BASE, item_levels="history", row_features=False),
     "target-levels": replace(BASE, item_levels="target", target_attention="din"),
     "no-content": replace(BASE, content=()),
     "every-use": replace(BASE, content=EVERY_USE, content_norm="standardise", content_map="gated-mlp"),
@@ -59,17 +61,19 @@ VARIANTS: dict[str, ModelConfig] = {
 }
 
 
-def item_table(vocabulary: Vocabulary = VOCABULARY, tags: int = 3, seed: int = 0) -> ItemTable:
+def item_table(vocabulary: Vocabulary = VOCABULARY, seed: int = 0) -> ItemTable:
     rng = np.random.default_rng(seed)
-    columns: list[np.ndarray[Any, Any]] = [
-        rng.integers(0, vocabulary.tags, (vocabulary.items, tags)),
-        rng.normal(size=(vocabulary.items, vocabulary.content)),
-        rng.integers(1, vocabulary.levels, vocabulary.items),
-        rng.integers(1, vocabulary.levels, vocabulary.items),
+    tags, *levels = vocabulary.item
+    tags_NT = rng.integers(0, tags.codes, (vocabulary.items, tags.width))
+    content = rng.normal(size=(vocabulary.items, vocabulary.content))
+    codes: list[np.ndarray[Any, Any]] = [
+        tags_NT,
+        *(rng.integers(1, level.codes, (vocabulary.items, 1)) for level in levels),
     ]
-    for column in columns:
-        column[0] = 0
-    return ItemTable.from_arrays(*columns)
+    blocks = [np.concatenate(codes, axis=1), content]
+    for block in blocks:
+        block[0] = 0
+    return ItemTable.from_arrays(*blocks)
 
 
 def ranker(config: ModelConfig = BASE, vocabulary: Vocabulary = VOCABULARY, seed: int = 0) -> Ranker:
@@ -86,9 +90,8 @@ def histories(lengths: list[int], width: int, seed: int = 0, items: int = VOCABU
 
 
 def targets(rows: int, seed: int = 0, vocabulary: Vocabulary = VOCABULARY) -> tuple[Tensor, Tensor, Tensor]:
-    """(item, likes level, views level) of each row."""
+    """(item, codes, numbers) of each row."""
     generator = torch.Generator().manual_seed(seed + 1)
     item_B = torch.randint(1, vocabulary.items, (rows,), generator=generator)
-    likes_B = torch.randint(1, vocabulary.levels, (rows,), generator=generator)
-    views_B = torch.randint(1, vocabulary.levels, (rows,), generator=generator)
-    return item_B, likes_B, views_B
+    codes = [torch.randint(1, feature.codes, (rows,), generator=generator) for feature in vocabulary.row]
+    return item_B, torch.stack(codes, dim=1), torch.zeros(rows, 0)

@@ -1,16 +1,15 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model import checkpoint
 from model.checkpoint import CheckpointError
 from model.config import ModelConfig
-from tests.unit.model.builders import BASE, VARIANTS, VOCABULARY, histories, ranker, targets
+from tests.unit.model.builders import BASE, LEVELS, VARIANTS, VOCABULARY, histories, ranker, targets
 
 
 @pytest.fixture
@@ -47,29 +46,50 @@ def test_a_write_leaves_no_scratch_behind_and_replaces_whole_files(saved: Path) 
     assert torch.equal(checkpoint.load(saved).item_encoder.id.weight, ranker(seed=1).item_encoder.id.weight)
 
 
-def test_a_file_of_version_1_still_loads(tmp_path: Path) -> None:
+OLDER_NAMES = {
+    "item_encoder.features.0.": "item_encoder.tag.",
+    "item_encoder.features.1.": "item_encoder.likes.",
+    "item_encoder.features.2.": "item_encoder.views.",
+    "row.0.": "likes.",
+    "row.1.": "views.",
+}
+FIRST_NAMES = {"table.content_NC": "table.content_ND", "target_attention.": "beside."}
+
+
+@pytest.mark.parametrize(("version", "changed"), [(1, OLDER_NAMES | FIRST_NAMES), (2, OLDER_NAMES)])
+def test_a_file_of_an_earlier_version_still_loads(version: int, changed: dict[str, str], tmp_path: Path) -> None:
     """A champion that was approved before the names changed goes on serving."""
-    model, path = ranker(replace(BASE, target_attention="din")), tmp_path / "old.safetensors"
-    checkpoint.save(path, model)
-    old = {new: name for name, new in checkpoint.RENAMED.items()}
+    config = replace(BASE, target_attention="din", item_levels="both")
+    model, path = ranker(config), tmp_path / "old.safetensors"
     tensors = {}
-    for name, tensor in load_file(path).items():
-        begin = next((new for new in old if name.startswith(new)), "")
-        tensors[old.get(begin, "") + name.removeprefix(begin)] = tensor
-    assert "table.content_ND" in tensors
-    assert any(name.startswith("beside.") for name in tensors)
-    with safe_open(path, "pt") as file:
-        header = file.metadata()
-    save_file(tensors, path, header | {"version": "1"})
+    for name, tensor in model.state_dict().items():
+        begin = next((new for new in changed if name.startswith(new)), "")
+        tensors[changed.get(begin, "") + name.removeprefix(begin)] = tensor
+    assert set(changed.values()) == {old for old in changed.values() if any(name.startswith(old) for name in tensors)}
+    codes_NX = tensors.pop("table.codes_NX")
+    del tensors["table.numbers_NX"]
+    tensors |= {"table.tags_NT": codes_NX[:, :3].contiguous()}
+    tensors |= {f"table.{name}": codes_NX[:, place].contiguous() for place, name in ((3, "likes_N"), (4, "views_N"))}
+    settings = {("row_levels" if name == "row_features" else name): value for name, value in vars(config).items()}
+    header = {
+        "format": checkpoint.FORMAT,
+        "version": str(version),
+        "config": json.dumps(settings),
+        "vocabulary": json.dumps({"items": 40, "tags": 12, "levels": LEVELS, "content": 8}),
+        "tags": "3",
+        "meta": "{}",
+    }
+    save_file(tensors, path, header)
     inputs = (histories([0, 2, 9], 9), *targets(3))
-    assert torch.equal(checkpoint.load(path)(*inputs), model(*inputs))
+    loaded = checkpoint.load(path)
+    assert (loaded.config, loaded.vocabulary) == (config, VOCABULARY)
+    assert torch.equal(loaded(*inputs), model(*inputs))
 
 
 def rewritten(path: Path, **header: str) -> None:
     metadata = {"format": checkpoint.FORMAT, "version": str(checkpoint.VERSION)}
-    for name, value in {"config": BASE, "vocabulary": VOCABULARY}.items():
-        metadata[name] = json.dumps(vars(value))
-    metadata |= {"tags": "3", "meta": "{}"} | header
+    metadata |= {"config": json.dumps(asdict(BASE)), "vocabulary": json.dumps(asdict(VOCABULARY)), "meta": "{}"}
+    metadata |= header
     save_file(load_file(path), path, metadata)
 
 
@@ -101,7 +121,9 @@ def test_a_foreign_safetensors_file(tmp_path: Path) -> None:
 
 def test_a_newer_file(saved: Path) -> None:
     rewritten(saved, version="99")
-    with pytest.raises(CheckpointError, match="format version 99; this mmctr reads up to 2: update it"):
+    with pytest.raises(
+        CheckpointError, match=f"format version 99; this mmctr reads up to {checkpoint.VERSION}: update it"
+    ):
         checkpoint.load(saved)
 
 

@@ -34,7 +34,7 @@ OTHERS = {
     "content_norm": "raw",
     "content_map": "linear",
     "item_levels": "none",
-    "row_levels": True,
+    "row_features": True,
     "history_length": 100,
     "interest": "transformer",
     "target_attention": "none",
@@ -91,7 +91,7 @@ def test_a_transformer_must_have_an_output() -> None:
 
 def test_a_vocabulary_has_a_row_beside_the_padding() -> None:
     with pytest.raises(ValueError, match=r"vocabulary.items = 1: must be at least 2"):
-        Vocabulary(items=1, tags=2, levels=2, content=0)
+        Vocabulary(items=1, content=0)
 
 
 def test_published_differs_from_the_paper_by_its_mask_alone() -> None:

@@ -45,7 +45,7 @@ def test_statistics_come_from_items_seen_in_train_alone() -> None:
         content = np.arange(16, dtype=float).reshape(8, 2)
         content[0], content[6:] = 0, unseen
         seen = np.array([False, *[True] * 5, False, False])
-        tables.append(ItemTable.from_arrays(np.zeros((8, 1)), content, np.zeros(8), np.zeros(8), seen))
+        tables.append(ItemTable.from_arrays(np.zeros((8, 5)), content, seen=seen))
     config = replace(BASE, content=("init", "codes"), content_norm="standardise", codebook_size=2)
     first, second = (_ranker(config, table) for table in tables)
     assert torch.equal(first.item_encoder.normalise.mean_C, second.item_encoder.normalise.mean_C)

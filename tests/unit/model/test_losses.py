@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from model import losses
-from tests.unit.model.builders import BASE, VARIANTS, VOCABULARY, ranker
+from tests.unit.model.builders import BASE, LEVELS, VARIANTS, ranker
 
 
 def test_bce_is_torchs_and_takes_whole_number_labels() -> None:
@@ -40,13 +41,13 @@ def test_pairwise_of_one_class_is_zero_with_a_finite_gradient(label: int) -> Non
 def test_touched_l2_counts_each_embedding_row_once() -> None:
     model = ranker(replace(VARIANTS["every-use"], item_levels="both"))
     encoder, table, ids_U = model.item_encoder, model.table, torch.tensor([0, 3, 5, 9])
-    tables = {
+    tables: dict[Any, set[int]] = {
         encoder.id: set(ids_U.tolist()),
-        encoder.tag: set(table.tags_NT[ids_U].flatten().tolist()),
-        encoder.likes: set(table.likes_N[ids_U].tolist()),
-        encoder.views: set(table.views_N[ids_U].tolist()),
-        model.likes: set(range(VOCABULARY.levels)),
-        model.views: set(range(VOCABULARY.levels)),
+        encoder.features[0]: set(table.codes_NX[ids_U, :3].flatten().tolist()),
+        encoder.features[1]: set(table.codes_NX[ids_U, 3].tolist()),
+        encoder.features[2]: set(table.codes_NX[ids_U, 4].tolist()),
+        model.row[0]: set(range(LEVELS)),
+        model.row[1]: set(range(LEVELS)),
         encoder.codes.code: set(encoder.codes.codes_NQ[ids_U].flatten().tolist()),
     }
     expected = (

@@ -34,7 +34,7 @@ def test_masked_positions_do_not_change_a_bit(config: ModelConfig) -> None:
             if isinstance(module, nn.Embedding):
                 module.weight[0] = 1e3
         model.table.content_NC[0] = 7.0
-        model.table.likes_N[0] = 3
+        model.table.codes_NX[0, -1] = 3
         changed_B = model(history_BL, *rows)
     assert torch.equal(changed_B, expected_B)
 
@@ -42,13 +42,13 @@ def test_masked_positions_do_not_change_a_bit(config: ModelConfig) -> None:
 @by_name(VARIANTS)
 def test_positions_under_the_mask_may_hold_any_item(config: ModelConfig) -> None:
     model, history_BL = ranker(config), histories(list(range(20)), 19)
-    item_B, likes_B, views_B = targets(20)
+    item_B, codes_BX, numbers_BX = targets(20)
     encoded = model.encode(torch.arange(VOCABULARY.items))
     real_BL = history_BL != 0
     other_BL = torch.where(real_BL, history_BL, torch.randint(1, VOCABULARY.items, history_BL.shape))
     length = config.history_length
     expected_B, found_B = (
-        model._score(encoded, positions_BL[:, -length:], real_BL[:, -length:], item_B, likes_B, views_B)
+        model._score(encoded, positions_BL[:, -length:], real_BL[:, -length:], item_B, codes_BX, numbers_BX)
         for positions_BL in (history_BL, other_BL)
     )
     assert torch.equal(found_B, expected_B)
@@ -68,11 +68,11 @@ def test_more_padding_on_the_left_changes_nothing(config: ModelConfig, longer: i
 def test_replacing_any_real_item_changes_the_logit(config: ModelConfig) -> None:
     model, length = ranker(config), min(12, config.history_length)
     history_BL = histories([length] * (length + 1), 15)
-    item_B, likes_B, views_B = (column[:1].expand(length + 1) for column in targets(1))
+    item_B, codes_BX, numbers_BX = (column[:1].expand(length + 1, *column.shape[1:]) for column in targets(1))
     history_BL[:] = history_BL[0]
     for row in range(length):
         history_BL[row + 1, -1 - row] = history_BL[0, -1 - row] % (VOCABULARY.items - 1) + 1
-    logits_B = model(history_BL, item_B, likes_B, views_B)
+    logits_B = model(history_BL, item_B, codes_BX, numbers_BX)
     if (
         config.interest == "relu" or config.last_k == 0
     ):  # an item without weight, or without a maximum, may change nothing
@@ -110,12 +110,12 @@ def test_the_published_mask_is_blind_to_any_history_shorter_than_its_width(width
 
 def test_the_published_mask_sees_the_newest_item_alone_of_a_history_as_long_as_its_width() -> None:
     model, history_BL = ranker(replace(BASE, mask="inverted")), histories([100, 100], 100)
-    item_B, likes_B, views_B = (column[:1].expand(2) for column in targets(1))
+    item_B, codes_BX, numbers_BX = (column[:1].expand(2, *column.shape[1:]) for column in targets(1))
     history_BL[1, -1] = history_BL[0, -1]
-    older_B = model(history_BL, item_B, likes_B, views_B)
+    older_B = model(history_BL, item_B, codes_BX, numbers_BX)
     assert older_B[0] == older_B[1]
     history_BL[1, -1] = history_BL[0, -1] % (VOCABULARY.items - 1) + 1
-    newest_B = model(history_BL, item_B, likes_B, views_B)
+    newest_B = model(history_BL, item_B, codes_BX, numbers_BX)
     assert newest_B[0] != newest_B[1]
 
 

@@ -10,6 +10,7 @@ from components.statistics.auc import auc
 from model import losses
 from model.config import ModelConfig, Vocabulary
 from model.items import ItemTable, distinct_items
+from model.older_files import challenge_vocabulary
 from model.presets import PRESETS, paper
 from model.ranker import Ranker
 from tests.unit.model.builders import (
@@ -22,13 +23,13 @@ from tests.unit.model.builders import (
     targets,
 )
 
-CHALLENGE = Vocabulary(items=91_718, tags=11_740, levels=11, content=128)
+CHALLENGE = challenge_vocabulary(items=91_718, tags=11_740, levels=11, content=128, tag_width=5)
 all_variants = pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
 
 
 def parameters_at_the_challenge(config: ModelConfig) -> int:
     with torch.device("meta"):  # a gigabyte of weights, counted without being made
-        model = Ranker(config, CHALLENGE, ItemTable.blank(CHALLENGE, tags=5))
+        model = Ranker(config, CHALLENGE, ItemTable.blank(CHALLENGE))
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -173,15 +174,21 @@ def test_content_off_reads_no_content() -> None:
     assert torch.equal(model(*inputs), before_B)
 
 
+def with_codes(name: str, codes: int) -> Vocabulary:
+    item = tuple(replace(feature, codes=codes) if feature.name == name else feature for feature in VOCABULARY.item)
+    return replace(VOCABULARY, item=item)
+
+
 @pytest.mark.parametrize(
     ("vocabulary", "message"),
     [
         (replace(VOCABULARY, items=39), "vocabulary.items = 39: the item table has 40 rows"),
         (replace(VOCABULARY, content=9), "vocabulary.content = 9: the item table's content has 8 columns"),
-        (replace(VOCABULARY, tags=4), "vocabulary.tags = 4: the item table holds"),
-        (replace(VOCABULARY, levels=5), "vocabulary.levels = 5: the item table holds"),
+        (with_codes("item_tags", 4), "item feature 'item_tags' has codes up to 3: the item table holds"),
+        (with_codes("likes_level", 5), "item feature 'likes_level' has codes up to 4: the item table holds"),
+        (replace(VOCABULARY, item=VOCABULARY.item[:1]), "codes_NX has 5 columns, the features need 3"),
     ],
-    ids=["items", "content", "tags", "levels"],
+    ids=["items", "content", "tags", "levels", "columns"],
 )
 def test_a_table_that_does_not_fit_the_vocabulary_is_refused(vocabulary: Vocabulary, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -203,13 +210,13 @@ def test_heads_must_divide_the_transformer() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("tags", 1, "row 0 is the padding item"),
+        ("codes", 1, "row 0 is the padding item"),
         ("content", 1.0, "row 0 is the padding item"),
-        ("likes", 2, "row 0 is the padding item"),
+        ("numbers", 2, "row 0 is the padding item"),
     ],
 )
 def test_a_padding_row_that_is_not_zero_is_refused(column: str, value: float, message: str) -> None:
-    arrays = {"tags": np.zeros((3, 2)), "content": np.zeros((3, 4)), "likes": np.zeros(3), "views": np.zeros(3)}
+    arrays = {"codes": np.zeros((3, 2)), "content": np.zeros((3, 4)), "numbers": np.zeros((3, 1))}
     arrays[column][0] = value
     with pytest.raises(ValueError, match=message):
         ItemTable.from_arrays(**arrays)
@@ -218,13 +225,13 @@ def test_a_padding_row_that_is_not_zero_is_refused(column: str, value: float, me
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_content_that_is_not_finite_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="NaN or infinity"):
-        ItemTable.from_arrays(np.zeros((2, 1)), np.array([[0.0], [value]]), np.zeros(2), np.zeros(2))
+        ItemTable.from_arrays(np.zeros((2, 1)), np.array([[0.0], [value]]))
 
 
 def test_an_array_of_the_right_type_is_not_copied_and_a_read_only_one_is() -> None:
-    tags, content, levels = np.zeros((3, 2), np.int64), np.zeros((3, 4), np.float32), np.zeros(3, np.int64)
-    levels.flags.writeable = False
-    table = ItemTable.from_arrays(tags, content, levels, levels)
+    codes, content, numbers = np.zeros((3, 2), np.int64), np.zeros((3, 4), np.float32), np.zeros((3, 1), np.float32)
+    numbers.flags.writeable = False
+    table = ItemTable.from_arrays(codes, content, numbers)
     assert table.content_NC.data_ptr() == content.ctypes.data
-    assert table.tags_NT.data_ptr() == tags.ctypes.data
-    assert table.likes_N.data_ptr() != levels.ctypes.data
+    assert table.codes_NX.data_ptr() == codes.ctypes.data
+    assert table.numbers_NX.data_ptr() != numbers.ctypes.data

@@ -92,15 +92,15 @@ def test_an_item_that_no_row_trained_is_compared_by_its_content() -> None:
     """Two targets that differ in nothing but content, beside a history like one of them, get different scores."""
     model = ranker(replace(CONFIG, content=("metric",)))
     with torch.no_grad():
-        for table in (model.item_encoder.id, model.item_encoder.tag):
-            table.weight.zero_()
+        for weight in (model.item_encoder.id.weight, *model.item_encoder.features.tables()):
+            weight.zero_()
     history_BL = histories([3, 3], 7)
     history_BL[1] = history_BL[0]
-    _, likes_B, views_B = targets(2)
+    _, codes_BX, numbers_BX = targets(2)
     item_B = torch.tensor([1, 2])
     with torch.no_grad():
-        one, other = model(history_BL, item_B, likes_B[:1].expand(2), views_B[:1].expand(2))
+        one, other = model(history_BL, item_B, codes_BX[:1].expand(2, -1), numbers_BX)
         model.table.content_NC[2] = model.table.content_NC[1]
-        same = model(history_BL, item_B, likes_B[:1].expand(2), views_B[:1].expand(2))
+        same = model(history_BL, item_B, codes_BX[:1].expand(2, -1), numbers_BX)
     assert abs(one - other) > 1e-3
     torch.testing.assert_close(same[0], same[1])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,28 @@ def test_a_folder_that_takes_no_file_is_named_in_one_line(
     (tmp_path / "file").touch()
     said = _refused(["compile", "-o", f"{tmp_path}/file/below.yaml"], monkeypatch, capsys)
     assert said == f"mmctr: {tmp_path}/file: File exists\n"
+
+
+def test_the_version_is_that_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["mmctr", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"mmctr {version('mmctr')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["rnu"], "Did you mean 'run'?"), (["review", "shwo"], "Did you mean 'show'?"), (["run", "--dat", "x"], "--data")],
+    ids=["command", "command of a group", "option"],
+)
+def test_a_mistyped_command_or_option_names_the_one_that_is_meant(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert words in _refused(arguments, monkeypatch, capsys)
 
 
 def test_the_command_line_starts_without_any_heavy_package() -> None:

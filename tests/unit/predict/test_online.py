@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from components.predict.online import OnlineScorer
-from model.config import ModelConfig, Vocabulary
+from components.schema.challenge import LIKES, VIEWS
+from model.config import ModelConfig
+from model.older_files import challenge_vocabulary
 from model.ranker import Ranker
 from tests.services.candidate import CONTENT, ITEMS, TAGS, TINY, tiny_ranker
 
@@ -27,7 +29,7 @@ KINDS = {
 
 def ranker_of(config: ModelConfig) -> Ranker:
     torch.manual_seed(0)
-    ranker = Ranker(config, Vocabulary(ITEMS, TAGS, 11, CONTENT), tiny_ranker().table)
+    ranker = Ranker(config, challenge_vocabulary(ITEMS, TAGS, 11, CONTENT, tag_width=5), tiny_ranker().table)
     with torch.no_grad():
         for weight in ranker.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
@@ -40,10 +42,11 @@ def test_equal_to_the_plain_call(kind: str, history: list[int]) -> None:
     ranker, random = ranker_of(KINDS[kind]), np.random.default_rng(0)
     candidates, likes, views = (random.integers(1, top, 50) for top in (ITEMS, 11, 11))
     rows = torch.tensor([history or [0]]).expand(50, -1)
+    codes = torch.from_numpy(np.stack([likes, views], axis=1))
     with torch.no_grad():
-        plain = ranker(rows, *map(torch.from_numpy, (candidates, likes, views))).numpy()
+        plain = ranker(rows, torch.from_numpy(candidates), codes, torch.zeros(50, 0)).numpy()
     scorer = OnlineScorer(ranker, np.arange(ITEMS) > 0)
-    assert scorer.logits(history, candidates, likes, views) == pytest.approx(plain, abs=1e-5)
+    assert scorer.logits(history, candidates, {LIKES: likes, VIEWS: views}) == pytest.approx(plain, abs=1e-5)
 
 
 def test_unknown_items_are_as_in_the_registered_model() -> None:
@@ -51,14 +54,14 @@ def test_unknown_items_are_as_in_the_registered_model() -> None:
     scorer = OnlineScorer(tiny_ranker(), (np.arange(ITEMS) > 0) & (np.arange(ITEMS) != unused))
     levels = np.array([4, 4, 4, 4])
     candidates = np.array([5, 0, ITEMS + 7, unused])
-    known = scorer.logits([3, 1], candidates, levels, levels)
-    assert scorer.logits([3, ITEMS + 1, unused, 1], candidates, levels, levels) == pytest.approx(known)
+    known = scorer.logits([3, 1], candidates, {LIKES: levels, VIEWS: levels})
+    assert scorer.logits([3, ITEMS + 1, unused, 1], candidates, {LIKES: levels, VIEWS: levels}) == pytest.approx(known)
     assert known[1] == known[2] == known[3]  # an unknown candidate is the padding item
 
 
 def test_negative_ids_are_refused() -> None:
     scorer, levels = OnlineScorer(tiny_ranker(), np.arange(ITEMS) > 0), np.array([4])
     with pytest.raises(ValueError, match="item -1: ids are whole numbers from 0 on"):
-        scorer.logits([3, -1], np.array([5]), levels, levels)
+        scorer.logits([3, -1], np.array([5]), {LIKES: levels, VIEWS: levels})
     with pytest.raises(ValueError, match="item -7: ids are whole numbers from 0 on"):
-        scorer.logits([3], np.array([-7]), levels, levels)
+        scorer.logits([3], np.array([-7]), {LIKES: levels, VIEWS: levels})

@@ -15,6 +15,7 @@ from components.register import package, step
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY
 from components.tracking.runs import TrackedRun
+from components.tracking.server import NotAcceptedError, NotThereError
 from components.tracking.tags import CHALLENGER, COMPARED_WITH, STATUS
 from model import checkpoint
 from tests.services.candidate import Candidate, make_candidate, tiny_ranker
@@ -139,3 +140,27 @@ def test_a_candidate_that_failed_is_refused_before_anything_is_asked(tmp_path: P
     with pytest.raises(StepError, match="did not pass the gate"):
         make_candidate(tmp_path / "made", passed=False).register("run", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("refusal", [NotThereError, NotAcceptedError])
+def test_a_registration_that_was_overtaken_finds_the_other_and_otherwise_says_why_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: type[StepError]
+) -> None:
+    others: list[Callable[[Models, str], None]] = []
+
+    def upload(run: TrackedRun, name: str, _: Path, key: str, __: Path) -> tuple[str, str]:
+        for other in others:
+            other(Models(run.server, name), key)
+        raise refusal("what was uploaded is gone")
+
+    monkeypatch.setattr(step, "upload", upload)
+    candidate = make_candidate(tmp_path / "made", name=f"overtaken{refusal.__name__}")
+    with pytest.raises(refusal, match="what was uploaded is gone"):
+        candidate.register("run-1", tmp_path / "alone")
+
+    def overtake(models: Models, key: str) -> None:
+        models.ensure("for the test")
+        models.create("a faster run's", {KEY: key, STATUS: "pending", COMPARED_WITH: "none"})
+
+    others.append(overtake)
+    assert candidate.register("run-2", tmp_path / "overtaken")["version"] == "1"

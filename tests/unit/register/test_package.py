@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from components.errors import StepError
-from components.packages.format import FILES, package_hash
+from components.packages.format import ENCODER, FILES, package_hash
 from components.register import export as room
 from components.register.export import export
 from components.register.package import build_package
+from components.schema.fitted import FEATURES
 from components.settings import to_dict
 from components.storage.files import read_json
 from model import checkpoint
@@ -58,10 +59,10 @@ def test_a_program_that_does_not_fit_on_the_disk_is_an_error_and_not_the_end_of_
 
 def test_a_package_holds_all_that_was_promised(tmp_path: Path) -> None:
     package, digest = build(tmp_path)
-    assert {path.name for path in package.iterdir()} == set(FILES)
+    assert {path.name for path in package.iterdir()} == {*FILES, ENCODER, FEATURES}
     assert digest == package_hash(package)
     assert read_json(package / "config.json")["preset"] == "tiny"
-    assert torch.equal(checkpoint.load(package / "ranker.safetensors").table.likes_N, tiny_ranker().table.likes_N)
+    assert torch.equal(checkpoint.load(package / "ranker.safetensors").table.codes_NX, tiny_ranker().table.codes_NX)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -95,7 +96,7 @@ def test_the_program_scores_histories_of_any_width_that_is_read(config: ModelCon
     program = torch.export.load(str(tmp_path / "ranker.pt2")).module()
     for rows, width in itertools.product((1, 4), range(1, config.history_length + 1)):
         history_BL = torch.randint(ITEMS, (rows, width))
-        inputs = (history_BL, torch.randint(1, ITEMS, (rows,)), *torch.randint(11, (2, rows)))
+        inputs = (history_BL, torch.randint(1, ITEMS, (rows,)), torch.randint(11, (rows, 2)), torch.zeros(rows, 0))
         with torch.no_grad():
             torch.testing.assert_close(
                 torch.sigmoid(program(*inputs)), torch.sigmoid(ranker(*inputs)), atol=1e-6, rtol=0

@@ -10,7 +10,8 @@ import pytest
 from components.errors import StepError
 from components.fetch_champion.step import fetch_champion
 from components.notify.step import notify, sentence
-from components.packages.format import FILES, package_hash
+from components.packages.format import ENCODER, FILES, package_hash
+from components.schema.fitted import FEATURES
 from components.storage.files import read_json
 from components.tracking.ending import concluded
 from components.tracking.models import Models
@@ -170,7 +171,7 @@ def test_the_champion_is_fetched_whole_and_checked(models: Models, tmp_path: Pat
     found = fetch_champion("mmctr", tmp_path / "after")
     assert found["version"] == "1"
     assert found["auc"] == pytest.approx(0.801)
-    assert {path.name for path in (tmp_path / "after" / "package").iterdir()} == set(FILES)
+    assert {path.name for path in (tmp_path / "after" / "package").iterdir()} == {*FILES, ENCODER, FEATURES}
     assert package_hash(models.download(1, tmp_path / "files")) == found["package_sha256"]
     assert read_json(tmp_path / "after" / "champion.json") == found
 

@@ -52,9 +52,11 @@ def expected(histories: list[list[int]]) -> list[float]:
         if ids:
             history[row, -len(ids) :] = torch.tensor(ids)
     item = [item if item < ITEMS else 0 for item in CANDIDATES["item_id"]]
-    columns = [torch.tensor(c) for c in (item, CANDIDATES["likes_level"], CANDIDATES["views_level"])]
+    codes = torch.tensor([CANDIDATES["likes_level"], CANDIDATES["views_level"]]).T
     with torch.no_grad():
-        scores: list[float] = torch.sigmoid(tiny_ranker()(history, *columns).double()).tolist()
+        scores: list[float] = torch.sigmoid(
+            tiny_ranker()(history, torch.tensor(item), codes, torch.zeros(len(item), 0)).double()
+        ).tolist()
     return scores
 
 

@@ -125,7 +125,7 @@ def test_alignment_is_a_full_grid_beside_a_bar_without_content() -> None:
 
 
 def test_levels_stand_in_every_place() -> None:
-    places = {(made.row_levels, made.item_levels) for made in models("levels").values()}
+    places = {(made.row_features, made.item_levels) for made in models("levels").values()}
     assert places == {
         (False, "none"),
         (True, "none"),

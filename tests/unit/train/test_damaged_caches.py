@@ -15,7 +15,7 @@ from tests.tiny_training import recipe, write_inputs
 TRAINING = recipe(max_epochs=1)
 FILES = {
     "rows": ["records", "history", "user", "meta.json", "digests.json"],
-    "items": ["tags.npy", "content.npy", "likes.npy", "views.npy", "seen.npy", "digests.json"],
+    "items": ["codes.npy", "numbers.npy", "content.npy", "seen.npy", "features.json", "digests.json"],
     "results": ["model.safetensors", "curves.json", "summary.json", "digests.json"],
 }
 

@@ -17,7 +17,7 @@ from tests.tiny_training import TRAIN, recipe, written_job
 
 ROWS, WIDTH, RATE = 6, 4, 0.01
 ONE = Ranks(0, 1, torch.device("cpu"))
-TABLES = {"item_encoder.id.weight", "item_encoder.tag.weight"}
+TABLES = {"item_encoder.id.weight", "item_encoder.features.0.weight"}
 
 
 def table_and_gradients(steps: int = 5) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -250,17 +250,17 @@ def test_scores_come_in_row_order(inputs: Inputs, tmp_path: Path) -> None:
     some = np.array([200, 3, 77])
     np.testing.assert_allclose(score(ranker, rows, which=some), whole[some], atol=1e-6)
     with torch.inference_mode():
-        columns = [torch.from_numpy(c.astype(np.int64)) for c in (rows.item, rows.likes, rows.views)]
-        logits = ranker.eval()(torch.from_numpy(rows.history(12).astype(np.int64)), *columns)
+        columns = [torch.from_numpy(c.astype(np.int64)) for c in (rows.item, rows.codes)]
+        logits = ranker.eval()(torch.from_numpy(rows.history(12).astype(np.int64)), *columns, torch.zeros(len(rows), 0))
     np.testing.assert_allclose(whole, torch.sigmoid(logits).numpy(), atol=1e-6)
 
 
 def test_the_item_table_joins_embeddings_and_levels(inputs: Inputs) -> None:
     table, vocabulary = load_item_table(inputs.embeddings / "item_info.parquet", inputs.dataset)
     features = pq.read_table(inputs.dataset / "item_feature.parquet")
-    np.testing.assert_array_equal(table.likes_N[1:], features.column("likes_level").to_numpy())
-    assert (vocabulary.items, vocabulary.content, vocabulary.levels) == (ITEMS, 6, 11)
-    assert vocabulary.tags == int(table.tags_NT.max()) + 1
+    np.testing.assert_array_equal(table.codes_NX[1:, 5], features.column("likes_level").to_numpy())
+    assert (vocabulary.items, vocabulary.content) == (ITEMS, 6)
+    assert [feature.codes for feature in vocabulary.item] == [int(table.codes_NX[:, :5].max()) + 1, 11, 11]
 
 
 def test_items_seen_in_train_are_marked(job: Job) -> None:

@@ -113,3 +113,12 @@ def test_shared_tags_counts_each_tag_of_both_once_and_padding_never(tmp_path: Pa
     first, second = np.array([1, 1, 1, 1, 1, 99, 1, 5]), np.array([2, 3, 4, 5, 1, 1, 99, 6])
     expected = [2, 0, 0, 2, np.nan, np.nan, np.nan, 1]  # the ninth tag of an item is not compared
     np.testing.assert_array_equal(shared_tags(catalogue, first, second), expected)
+
+
+@pytest.mark.parametrize(("items", "names"), [(2, ["tags", "txt"]), (1, ["tags"])], ids=["two vectors", "one vector"])
+def test_two_vectors_are_the_fewest_that_can_be_compared(tmp_path: Path, items: int, names: list[str]) -> None:
+    found, measured = read(tmp_path, tags(), train=taste()), Measured()
+    few = Vectors("txt")
+    few.add(np.arange(1, 1 + items), np.arange(4.0 * items), np.full(items, 4))
+    measure_coherence(found.splits["train"], found.catalogue, [few], measured)
+    assert list(lines_of(measured, "content")) == names

@@ -207,6 +207,11 @@ def test_what_is_not_as_documented_is_named_with_its_remedy(
     assert list(api.pods) == [], "the probe's pod was left behind"
 
 
+def test_without_trainjobs_no_runtime_is_asked_for(environment: Environment, api: KubernetesApi) -> None:
+    del api.objects[RUNTIME]
+    assert control_plane.runtime(replace(environment, training="step"), api.client()).level == "ok"
+
+
 def test_the_probe_has_what_a_step_has_and_no_group_of_the_volume(environment: Environment) -> None:
     """Kubeflow Pipelines 2.17.0 sets no fsGroup on a step's pod (nothing in backend/src/v2/driver/k8s.go does)."""
     private = replace(environment, image_pull_secrets=("login",), git=Git("git"), certificates=Certificates("ca"))

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from components.batches.rows import RowStore
-from model.config import ModelConfig
+from model.config import ModelConfig, code_columns
 from model.ranker import Ranker
 from studies.attention import analyse
 from tests.unit.model.builders import BASE, VOCABULARY, ranker
@@ -48,10 +48,14 @@ def made_rows(folder: Path, lengths: list[int], labelled: bool = True) -> RowSto
     return RowStore.build(folder / "rows.parquet", folder / "cache")
 
 
+def tags_of(model: Ranker) -> Tensor:
+    return model.table.codes_NX[:, code_columns(VOCABULARY.item)["item_tags"]]
+
+
 def loops(model: Ranker, rows: RowStore, layer: int) -> dict[str, float]:
     """The same figures one row at a time, without padding."""
     found: dict[str, list[float]] = {name: [] for name in ("bits", "share", "same", "same_items", "new", "old")}
-    tags = [set(line) - {0} for line in model.table.tags_NT.tolist()]
+    tags = [set(line) - {0} for line in tags_of(model).tolist()]
     for number in range(len(rows)):
         n = min(int(rows.lengths[number]), WIDTH)
         if n < 2:
@@ -189,7 +193,7 @@ def test_rows_are_taken_evenly_and_the_ranker_left_as_it_was(rows: RowStore) -> 
 
 def test_a_table_without_tags_has_no_preference(rows: RowStore) -> None:
     model = ranker(CONFIG)
-    model.table.tags_NT.zero_()
+    tags_of(model).zero_()
     (layer, _) = analyse(model, rows, Path("nowhere"))["summary"]["layers"]
     assert (layer["same_tag_attention"], layer["same_tag_items"], layer["same_tag_rows"]) == (None, None, 0)
 
@@ -229,7 +233,7 @@ def test_examples_are_clicked_rows_of_different_users_with_their_weights(rows: R
         np.testing.assert_allclose([card["weight"] for card in example["items"]], weights.mean(0), atol=1e-5)
         np.testing.assert_allclose([card["newest_query"] for card in example["items"]], weights[-1], atol=1e-5)
         assert (example["older"], example["padding"], example["layer"]) == (0.0, 0.0, "layer 2")
-        tags = [set(line) - {0} for line in model.table.tags_NT.tolist()]
+        tags = [set(line) - {0} for line in tags_of(model).tolist()]
         target_tags = tags[example["target"]["item"]]
         assert [c["shares_tag"] for c in example["items"]] == [bool(tags[int(i)] & target_tags) for i in real]
 

@@ -1,0 +1,216 @@
+"""Turns the raw values of features into the codes and numbers that the network reads.
+
+Training, batch prediction and serving use this one file: a copy of it lies in every model package, beside the fitted
+features that it reads, and the served model loads that copy. So it imports nothing but numpy and the standard library.
+
+Code 0 of a category means "missing". Codes 1 to `buckets` are for values outside the vocabulary, chosen by a hash of
+the value; then follow the values of the vocabulary in the order in which they were learned, so that a vocabulary that
+grows keeps its codes. A category with `levels` has no vocabulary: its values are the whole numbers below `levels`, and
+each is its own code.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float32]
+Column = Sequence[Any] | npt.NDArray[Any]  # raw values
+FORMAT = 1
+
+
+class FeatureError(ValueError):
+    """One value that does not fit its feature."""
+
+    def __init__(self, feature: str, row: int, value: Any, allowed: str) -> None:
+        super().__init__(f"{feature}, row {row}: {value!r:.60}; must be {allowed}")
+        self.feature, self.row, self.value, self.allowed = feature, row, value, allowed
+
+    def at(self, row: int) -> "FeatureError":
+        """The same, for callers that know the row by another number."""
+        return FeatureError(self.feature, row, self.value, self.allowed)
+
+
+@dataclass(frozen=True)
+class FittedFeature:
+    """A feature with all that was learned of it in train."""
+
+    name: str  # its column
+    kind: str  # category, categories, or number
+    place: str | None = "both"  # of an item's feature: which items carry it
+    levels: int = 0
+    values: tuple[str, ...] = ()  # the vocabulary, in the order of the codes
+    buckets: int = 1
+    width: int = 1  # values that one row or item can have
+    encoding: str = ""  # of a number: buckets, piecewise, or standardised
+    edges: tuple[float, ...] = ()  # of buckets, and of piecewise-linear pieces
+    quantiles: int = 0  # how many pieces or buckets were asked for
+    mean: float = 0.0
+    deviation: float = 1.0
+    _code: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        first = 1 + self.buckets
+        object.__setattr__(self, "_code", {value: first + place for place, value in enumerate(self.values)})
+
+    @property
+    def codes(self) -> int:
+        """Rows that the embedding needs; 0 for a number that is not cut into buckets."""
+        if self.levels:
+            return self.levels
+        if self.kind != "number":
+            return 1 + self.buckets + len(self.values)
+        return len(self.edges) + 2 if self.encoding == "buckets" else 0
+
+    @property
+    def bins(self) -> int:
+        return len(self.edges) - 1 if self.encoding == "piecewise" else 0
+
+    def encode(self, values: Column) -> Codes | Numbers:
+        """Codes [n, width], or numbers [n]. Raises FeatureError."""
+        if self.kind == "number":
+            return self._number(values)
+        if self.kind == "category":
+            if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":  # each distinct number is looked up once
+                distinct, first, place = np.unique(values, return_index=True, return_inverse=True)
+                return self._codes_of(zip(distinct, first.tolist(), strict=True))[place]
+            return self._codes_of(zip(values, range(len(values)), strict=True))
+        codes = np.zeros((len(values), self.width), np.int64)
+        for row, several in enumerate(values):
+            found = [self._code_of(value, row) for value in self._several(several, row)]
+            found = [code for code in dict.fromkeys(found) if code][: self.width]
+            codes[row, : len(found)] = found
+        return codes
+
+    def keys(self, values: Column) -> list[str]:
+        """The values of the vocabulary that these raw values name; an empty text for a missing one."""
+        if self.kind == "category":
+            return [self._key(value, row) for row, value in enumerate(values)]
+        return [self._key(value, row) for row, several in enumerate(values) for value in self._several(several, row)]
+
+    def _codes_of(self, values: Iterable[tuple[Any, int]]) -> Codes:
+        return np.array([self._code_of(value, row) for value, row in values], np.int64).reshape(-1, 1)
+
+    def _code_of(self, value: Any, row: int) -> int:
+        if self.levels:
+            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if not (number and 0 <= value < self.levels and value == int(value)):
+                raise FeatureError(self.name, row, plain(value), f"a whole number from 0 to {self.levels - 1}")
+            return int(value)
+        key = self._key(value, row)
+        if not key:
+            return 0
+        code = self._code.get(key)
+        return 1 + zlib.crc32(key.encode()) % self.buckets if code is None else code
+
+    def _key(self, value: Any, row: int) -> str:
+        """Texts and whole numbers name the same values: 7, 7.0 and "7" are one. Empty where there is no value."""
+        if isinstance(value, str):
+            return value
+        if is_missing(value):
+            return ""
+        if isinstance(value, bool | int | np.integer | np.bool_) or (is_real(value) and float(value).is_integer()):
+            return str(int(value))
+        raise FeatureError(self.name, row, plain(value), "a text or a whole number, or missing")
+
+    def _several(self, value: Any, row: int) -> Iterable[Any]:
+        if isinstance(value, list | tuple | np.ndarray):
+            return value
+        if is_missing(value):
+            return ()
+        raise FeatureError(self.name, row, plain(value), "a list of texts or whole numbers, or missing")
+
+    def _number(self, values: Column) -> Codes | Numbers:
+        numbers = self.as_numbers(values)
+        missing = np.isnan(numbers)
+        if self.encoding == "buckets":
+            codes = np.searchsorted(np.asarray(self.edges), numbers, side="right") + 1
+            return np.where(missing, 0, codes).astype(np.int64).reshape(-1, 1)
+        if self.encoding == "piecewise":
+            placed = np.interp(numbers, self.edges, np.arange(len(self.edges)))
+        else:
+            placed = (numbers - self.mean) / self.deviation
+        return np.where(missing, np.nan, placed).astype(np.float32)
+
+    def as_numbers(self, values: Column) -> npt.NDArray[np.float64]:
+        """NaN where there is no value."""
+        if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
+            numbers = values.astype(np.float64)
+        else:
+            numbers = np.array([self._as_number(value, row) for row, value in enumerate(values)], np.float64)
+        infinite = np.flatnonzero(np.isinf(numbers))
+        if len(infinite):
+            row = int(infinite[0])
+            raise FeatureError(self.name, row, plain(numbers[row]), "a finite number, or missing")
+        return numbers
+
+    def _as_number(self, value: Any, row: int) -> float:
+        if is_missing(value):
+            return math.nan
+        if isinstance(value, bool | int | np.integer | np.bool_) or is_real(value):
+            return float(value)
+        raise FeatureError(self.name, row, plain(value), "a number, or missing")
+
+
+def plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def is_real(value: Any) -> bool:
+    return isinstance(value, float | np.floating)
+
+
+def is_missing(value: Any) -> bool:
+    return value is None or (is_real(value) and math.isnan(value))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The fitted features of a data set, those of rows (and their users) and those of items."""
+
+    row: tuple[FittedFeature, ...]
+    item: tuple[FittedFeature, ...]
+
+    def rows(self, columns: Mapping[str, Column]) -> tuple[Codes, Numbers]:
+        """Codes [n, X] and numbers [n, X] of the rows' features, from one column of raw values for each."""
+        return blocks(self.row, columns)
+
+    def items(self, columns: Mapping[str, Column]) -> tuple[Codes, Numbers]:
+        return blocks(self.item, columns)
+
+    def to_json(self) -> dict[str, Any]:
+        def saved(feature: FittedFeature) -> dict[str, Any]:
+            return {name: value for name, value in asdict(feature).items() if not name.startswith("_")}
+
+        return {"format": FORMAT, **{of: [saved(feature) for feature in getattr(self, of)] for of in ("row", "item")}}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "Encoder":
+        if saved.get("format") != FORMAT:
+            raise ValueError(f"the fitted features have format {saved.get('format')!r}, this version reads {FORMAT}")
+        return cls(*(tuple(_feature(values) for values in saved[of]) for of in ("row", "item")))
+
+    @classmethod
+    def read(cls, path: Path) -> "Encoder":
+        return cls.from_json(json.loads(path.read_text()))
+
+
+def _feature(values: Mapping[str, Any]) -> FittedFeature:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return FittedFeature(**fields)
+
+
+def blocks(features: Sequence[FittedFeature], columns: Mapping[str, Column]) -> tuple[Codes, Numbers]:
+    """The features' codes side by side, and their numbers side by side, each in the order of the features."""
+    encoded = [feature.encode(columns[feature.name]) for feature in features]
+    length = len(next(iter(columns.values()), ()))
+    codes = [np.zeros((length, 0), np.int64), *(block for block in encoded if block.ndim == 2)]
+    numbers = [np.zeros((length, 0), np.float32), *(block[:, None] for block in encoded if block.ndim == 1)]
+    return np.concatenate(codes, axis=1), np.concatenate(numbers, axis=1)

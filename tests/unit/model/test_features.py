@@ -1,0 +1,68 @@
+"""Features of each kind reach the logit, a missing number has a vector of its own, and the padding item has none."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from model.config import Feature, Vocabulary
+from model.features import NumberEmbedding
+from model.items import ItemTable
+from model.ranker import Ranker
+from tests.unit.model.builders import BASE, histories
+
+ROW = (Feature("device", codes=5), Feature("price", bins=3), Feature("colours", codes=6, width=2), Feature("rating"))
+ITEM = (Feature("brand", codes=4), Feature("weight", place="target"), Feature("level", codes=3, place=None))
+
+
+def model_of(**changes: object) -> Ranker:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    codes_NX = torch.stack([torch.randint(1, size, (40,), generator=generator) for size in (4, 3)], dim=1)
+    numbers_NX, content_NC = torch.randn(40, 1, generator=generator), torch.randn(40, 8, generator=generator)
+    for block in (codes_NX, numbers_NX, content_NC):
+        block[0] = 0
+    table = ItemTable.from_arrays(codes_NX.numpy(), content_NC.numpy(), numbers_NX.numpy())
+    return Ranker(replace(BASE, **changes), Vocabulary(40, 8, ITEM, ROW), table).eval()  # type: ignore[arg-type]
+
+
+def inputs() -> list[torch.Tensor]:
+    codes_BX = torch.tensor([[1, 2, 3], [4, 5, 0]])
+    return [histories([3, 2], 4), torch.tensor([5, 6]), codes_BX, torch.tensor([[0.5, -1.0], [2.5, 0.3]])]
+
+
+@pytest.mark.parametrize(("block", "column"), [(2, 0), (2, 1), (2, 2), (3, 0), (3, 1)])
+def test_every_feature_of_a_row_moves_its_logit_and_no_other(block: int, column: int) -> None:
+    model, changed = model_of(), inputs()
+    before_B = model(*inputs())
+    changed[block][0, column] = 2 if block == 2 and column != 1 else 1
+    moved_B = model(*changed) != before_B
+    assert moved_B.tolist() == [True, False]
+
+
+def test_a_missing_number_has_a_vector_of_its_own() -> None:
+    for bins in (0, 3):
+        number = NumberEmbedding(bins, 4)
+        zero, missing, half = number(torch.tensor([0.0, float("nan"), 0.5]))
+        assert torch.equal(zero, torch.zeros(4))
+        assert torch.equal(missing, number.map.weight[:, -1])
+        torch.testing.assert_close(half, 0.5 * number.map.weight[:, 0])
+
+
+def test_a_number_beyond_the_edges_is_that_of_the_edge() -> None:
+    number = NumberEmbedding(3, 4)
+    low, high = number(torch.tensor([-7.0, 9.0]))
+    assert torch.equal(low, torch.zeros(4))
+    torch.testing.assert_close(high, number.map.weight[:, :3].sum(1))
+
+
+def test_an_item_carries_its_features_where_their_place_says() -> None:
+    width = BASE.embedding_dim
+    for level, features in (("none", 2), ("both", 3)):
+        model = model_of(item_levels=level)
+        items_UD = model.encode(torch.arange(3)).items_UD
+        assert items_UD.shape[1] == width * (1 + features) + BASE.content_dim
+        assert not items_UD[0].any()
+        number_D = slice(2 * width, 3 * width)
+        assert not model.item_encoder.as_history(items_UD)[:, number_D].any()
+        assert torch.equal(model.item_encoder.as_target(items_UD), items_UD)
