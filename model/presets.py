@@ -45,8 +45,9 @@ def best(size: Size = "challenge") -> ModelConfig:
     target in three ways: by cosines of the content, by cosines in metrics that are learned from the clicks, and by
     products of the sums with the target. They matter most for rare and new items, whose ids could not be learned.
     """
-    compared = ("concat", "similarity", "metric")
-    return replace(paper(size), interest="recency", heads=4, content=compared, block_products=True)
+    return replace(
+        paper(size), interest="recency", heads=4, content=("concat", "similarity", "metric"), block_products=True
+    )
 
 
 PRESETS: dict[str, Callable[[Size], ModelConfig]] = {"paper": paper, "published": published, "din": din, "best": best}
