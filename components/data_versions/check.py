@@ -6,7 +6,6 @@ from typing import Any
 from components.dataset.footers import check_footers
 from components.storage.files import write_json
 from components.validate.config import ValidatePolicy
-from components.validate.step import validate
 
 
 def check_data(folder: Path, policy: ValidatePolicy, out: Path, champion: Path | None = None) -> dict[str, Any]:
@@ -15,6 +14,8 @@ def check_data(folder: Path, policy: ValidatePolicy, out: Path, champion: Path |
     Drift is measured against `champion`, a folder with a champion's package, if one is given.
     """
     check_footers(folder)
+    from components.validate.step import validate  # loads Great Expectations: after the footers were read
+
     if champion is None:
         champion = out / "no-champion"
         write_json(champion / "champion.json", {"version": None})

@@ -5,8 +5,6 @@ batches, so that a run that was killed makes the same batches as one that was no
 the function that `evaluate` uses.
 """
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,11 +14,11 @@ import numpy as np
 from components.batches.device import pick_device
 from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score_logits
-from components.dataset.footers import SPLITS, FileContract, read_footer
-from components.dataset.layout import ITEM, split_path
+from components.dataset.layout import ITEM
 from components.errors import StepError, one_line
 from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
+from components.predict.files import check_files
 from components.predict.unfinished import Unfinished
 from components.predict.write import WRITERS, Format, Scored
 from components.process.progress import progress
@@ -33,7 +31,6 @@ from model.checkpoint import load
 from model.checks import at_least, one_of
 
 CHUNK_BATCHES = 16  # batches between two writes
-BYTES_A_ROW = 16  # at least: a logit while scoring, once more when all are there, and a score in the output
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,7 @@ class Predicted:
 
 def predict(data: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
     """`data` is a dataset folder, or one parquet file of rows. A second process with the same output is refused."""
-    parquet = split_path(data, config.split) if data.is_dir() else data
-    _check_out(out, parquet, _check_rows(parquet))
+    parquet = check_files(data, config.split, out)
     with alone(out.with_name(f".{out.name}.lock"), wait=False):
         try:
             return _predict(parquet, out, models, workspace, config)
@@ -70,33 +66,6 @@ def predict(data: Path, out: Path, models: Models, workspace: Path, config: Pred
                 f"--out {out}: it could not be written ({error.strerror or one_line(error)}); free space or name "
                 "another file; with the same --out the next run goes on where this one stopped"
             ) from error
-
-
-def _check_rows(parquet: Path) -> int:
-    """The number of rows; refuses files and columns that can't be scored, by the footer alone."""
-    footer = read_footer(parquet, FileContract(str(parquet), SPLITS["test"].required))
-    if footer.problems:
-        raise StepError(f"--data: {'; '.join(footer.problems)}")
-    return footer.rows
-
-
-def _check_out(out: Path, parquet: Path, rows: int) -> None:
-    """Refuses an output that can't be written, before anything is scored."""
-    if out.is_dir():
-        raise StepError(f"--out {out} is a folder: name the file to write, for example {out / 'scores.parquet'}")
-    if out.resolve() == parquet.resolve():
-        raise StepError(f"--out {out} is the file of rows itself: name another file")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            free = shutil.disk_usage(out.parent).free
-    except OSError as error:
-        raise StepError(f"--out {out}: nothing can be written in {out.parent} ({error.strerror})") from None
-    if free < rows * BYTES_A_ROW:
-        raise StepError(
-            f"--out {out}: {rows:,} scores need at least {rows * BYTES_A_ROW / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB "
-            "are free there: free space or name a file on another disk"
-        )
 
 
 def _check_items(rows: RowStore, parquet: Path) -> None:

@@ -28,6 +28,7 @@ def predict(
     from rich.console import Console
 
     from components.dataset.layout import SPLITS
+    from components.predict.files import check_files
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
     from model.checks import one_of
@@ -38,7 +39,9 @@ def predict(
         raise ValueError(f"--data {data}: no such file or folder")
     if workspace.exists():
         usable(workspace)
-    models = Models(connect(existing_registry(workspace)), name)
+    registry = existing_registry(workspace)
+    check_files(data, split, out)
+    models = Models(connect(registry), name)
     from components.predict.batch import PredictConfig  # loads torch: after the server has answered
     from components.predict.batch import predict as run
 

@@ -119,7 +119,8 @@ def test_serving_stays_where_it_is_when_files_were_changed_after_the_approval(mo
     ("tags", "status", "message"),
     [
         (None, 1, "no run began in the last 26 hours"),
-        ({}, 1, "has no outcome yet"),
+        ({"status": "RUNNING"}, 0, "still going"),
+        ({"status": "KILLED"}, 1, "ended without an outcome"),
         ({"mmctr.outcome": "skipped"}, 0, "skipped"),
         ({"mmctr.outcome": "registered"}, 0, "registered"),
         (

@@ -1,6 +1,5 @@
 """The command line: what it refuses at once, and what it says."""
 
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -107,22 +106,3 @@ def test_a_mistyped_command_or_option_names_the_one_that_is_meant(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert words in _refused(arguments, monkeypatch, capsys)
-
-
-def test_the_command_line_starts_without_any_heavy_package() -> None:
-    """`mmctr --help`, a wrong option and every other command first import all modules of `pipelines.cli`."""
-    heavy = {
-        "boto3",
-        "dvc",
-        "great_expectations",
-        "kfp",
-        "kubernetes",
-        "matplotlib",
-        "mlflow",
-        "numpy",
-        "pandas",
-        "torch",
-    }
-    program = "import sys; from pipelines.cli import main; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not heavy & set(done.stdout.split())

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -204,36 +203,6 @@ def test_json_tells_what_was_mended_and_decided(workspace: Path, tmp_path: Path)
     assert f"\n1 decision; head hash {listed['head_hash']}\n" in plain
     assert listed["proof"] == f"{workspace}/decisions/mended"
     assert f"\nproof outside the registry: kept at {listed['proof']}\n" in plain
-
-
-HEAVY = {"torch", "kfp", "dvc", "great_expectations", "transformers", "boto3", "sklearn", "matplotlib"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        (["review", "list"], 0),
-        (["review", "show", "1"], 0),
-        (["review", "approve", "99", *say("Ada")], 1),  # the last three ask the registry and then refuse
-        (["review", "reject", "99", *say("Ada")], 1),
-        (["rollback", *say("Ada")], 1),
-    ],
-    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else str(value),
-)
-def test_a_review_command_imports_nothing_heavy_but_mlflow(workspace: Path, arguments: list[str], status: int) -> None:
-    """Most of the time of such a command is imports, and MLflow itself brings pandas."""
-    program = (
-        "import atexit, gc, sys; from pipelines.cli import main;"
-        "atexit.register(lambda: print('AT-EXIT', gc.isenabled(), gc.get_freeze_count(), *sys.modules)); main()"
-    )
-    command = [sys.executable, "-c", program, *arguments, "--workspace", str(workspace)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    collecting, kept, *loaded = done.stdout.partition("AT-EXIT ")[2].split()
-    assert "mlflow" in loaded
-    assert not HEAVY & set(loaded)
-    assert collecting == "True"
-    assert int(kept) > 100_000, "the garbage collector looks through MLflow's modules again"
 
 
 def test_a_name_with_markup_is_shown_as_it_is(workspace: Path) -> None:
