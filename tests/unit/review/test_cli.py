@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import components.review.decide
-from components.tracking.models import Models
+from components.tracking.models import Models, Version
 from components.tracking.runs import run_for
 from components.tracking.server import connect, tracking_uri
 from components.tracking.tags import MODEL_VERSION, NO_CHAMPION, REGISTERED_NAME
@@ -203,6 +203,19 @@ def test_json_tells_what_was_mended_and_decided(workspace: Path, tmp_path: Path)
     assert f"\n1 decision; head hash {listed['head_hash']}\n" in plain
     assert listed["proof"] == f"{workspace}/decisions/mended"
     assert f"\nproof outside the registry: kept at {listed['proof']}\n" in plain
+
+
+def test_temporary_files_are_in_the_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch, places = components.review.decide.fetch_package, []
+
+    def watched(models: Models, version: Version, out: Path) -> Path:
+        places.append(out)
+        return fetch(models, version, out)
+
+    monkeypatch.setattr(components.review.decide, "fetch_package", watched)
+    assert mmctr(workspace, "review", "show", "1").exit_code == 0
+    assert workspace / "commands" in places[0].parents
+    assert list((workspace / "commands").iterdir()) == []
 
 
 def test_a_name_with_markup_is_shown_as_it_is(workspace: Path) -> None:

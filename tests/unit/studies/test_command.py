@@ -1,5 +1,6 @@
 """`mmctr study` as a person types it: what is refused before anything starts, and how it ends."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def test_it_ends_with_what_was_found_and_names_failed_cells(
 
     def made_up(order: Order, on_event: Any) -> StudyRun:
         asked.append(order)
+        assert tmp_path / "commands" in Path(os.environ["TMPDIR"]).parents, "its trainings would leave files in /tmp"
         on_event({"kind": "cells", "total": 4, "finished": 4})
         write_json(order.out / "results.json", RESULTS)
         return StudyRun(INPUTS, [], failed)
