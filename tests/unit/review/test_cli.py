@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import components.review.decide
+from components.packages.fetch import fetch_package
 from components.tracking.models import Models, Version
 from components.tracking.runs import run_for
 from components.tracking.server import connect, tracking_uri
@@ -206,11 +207,11 @@ def test_json_tells_what_was_mended_and_decided(workspace: Path, tmp_path: Path)
 
 
 def test_temporary_files_are_in_the_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch, places = components.review.decide.fetch_package, []
+    places: list[Path] = []
 
     def watched(models: Models, version: Version, out: Path) -> Path:
         places.append(out)
-        return fetch(models, version, out)
+        return fetch_package(models, version, out)
 
     monkeypatch.setattr(components.review.decide, "fetch_package", watched)
     assert mmctr(workspace, "review", "show", "1").exit_code == 0
