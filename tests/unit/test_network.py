@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import components.network
@@ -102,7 +104,7 @@ BY = ["--by", "Ada", "--note", "x"]
     [
         ["run", "--workspace", "{tmp}/workspace"],
         ["study", "mask", "--workspace", "{tmp}/workspace"],
-        ["predict", "--data", "{tmp}", "--out", "{tmp}/scores.parquet"],
+        ["predict", "--data", "{rows}", "--out", "{tmp}/scores.parquet"],
         ["review", "list"],
         ["review", "show", "1"],
         ["review", "approve", "1", *BY],
@@ -127,7 +129,9 @@ def test_every_command_that_needs_a_dead_server_says_so_in_one_line(
     (tmp_path / "env.yaml").write_text(dev.replace("0" * 64, "1" * 64))
     schedule = (ROOT / "infra/schedules/dev.yaml").read_text()
     (tmp_path / "schedule.yaml").write_text(schedule.replace("environment: dev", f"environment: {tmp_path}/env.yaml"))
-    places = {"tmp": tmp_path, "env": tmp_path / "env.yaml", "schedule": tmp_path / "schedule.yaml"}
+    row = {"user_id": [1], "item_id": [1], "item_seq": [[2]], "likes_level": [1], "views_level": [1], "label": [0]}
+    pq.write_table(pa.table(row), tmp_path / "rows.parquet")
+    places = {"tmp": tmp_path} | {path.stem: path for path in tmp_path.iterdir()}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setattr(sys, "argv", ["mmctr", *(argument.format(**places) for argument in arguments)])
     with pytest.raises(SystemExit) as left:
