@@ -55,10 +55,11 @@ REGISTRY = [
     Target("files of the champion", "mlartifacts/mmctr/models/*/artifacts/**/*.*", readers.read_scores_anew),
     Target("files of a candidate", "mlartifacts/waiting/models/*/artifacts/**/*.*", readers.read_approval),
     Target("database of the registry", "mlflow.db", readers.read_review),
-    Target("images", "cache/images/*/shard.tar", readers.read_step, "validate"),  # ingest puts them back
+    Target("images", "cache/images/*/*", readers.read_images),
 ]
 ARTIFACTS = [
     Target("dataset", "ingest/dataset/*.parquet", readers.read_step, "train"),
+    Target("list of images", "ingest/images/images.json", readers.read_step, "validate"),
     Target("lineage", "ingest/lineage/*.json", readers.read_step, "register"),
     Target("champion", "fetch-champion/champion/**/*.*", readers.read_step, "evaluate"),
     Target("validation", "validate/validation/*.json", readers.read_step, "gate"),

@@ -121,6 +121,13 @@ def read_step(place: Place, step: str) -> Any:
         return _made(step, out / MADE[step])
 
 
+def read_images(place: Place) -> Any:
+    """As a run does it: ingest puts the images into the workspace, and validate reads them from there."""
+    with tempfile.TemporaryDirectory(dir=place.workspace) as scratch:
+        run_step(place, "ingest", Path(scratch) / "ingested", config_of())
+    return read_step(place, "validate")
+
+
 def _made(step: str, made: Path) -> Any:
     if step == "train":
         return [weights_hash(made / "model.safetensors"), read_json(made / "curves.json")]
