@@ -113,7 +113,8 @@ def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repea
     ready = time.process_time() - started
 
     def once() -> Any:
-        return probabilities(scorer.logits(history.tolist(), candidates, {LIKES: likes, VIEWS: views}))
+        features = scorer.features.rows({LIKES: likes, VIEWS: views}, len(candidates))
+        return probabilities(scorer.logits(history.tolist(), candidates, *features))
 
     as_registered = seconds(lambda: registered.predict(frame), repeats)
     before, after = seconds(plain, repeats), seconds(once, repeats)

@@ -75,7 +75,7 @@ def _features(item_feature: Path, items: int, encoder: Encoder) -> tuple[Array, 
     known = (ids > 0) & (ids < items)
     raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.item}
     try:
-        found = encoder.items(raw)
+        found = encoder.items(raw, len(ids))
     except FeatureError as error:
         raise StepError(f"{item_feature}: {error}") from None
     codes, numbers = (np.zeros((items, block.shape[1]), block.dtype) for block in found)

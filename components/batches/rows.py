@@ -254,7 +254,7 @@ def _columns(
         records["label"] = _numbers(table, LABEL, parquet, 1)
     raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.row}
     try:
-        records["codes"], records["numbers"] = encoder.rows(raw) if raw else (0, 0)
+        records["codes"], records["numbers"] = encoder.rows(raw, table.num_rows)
     except FeatureError as error:
         raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
     return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(HISTORY_TYPE)

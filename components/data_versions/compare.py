@@ -38,8 +38,7 @@ class _Split:
     items: npt.NDArray[np.int64]  # distinct targets
     label_rate: float | None
     lengths: list[int]  # histogram of history lengths
-    likes: list[int]
-    views: list[int]
+    levels: dict[str, list[int]]  # of the challenge's layout: histograms
 
 
 def compare(repository: str, before: str, after: str, cache: Path) -> list[Change]:
@@ -61,8 +60,17 @@ def compare(repository: str, before: str, after: str, cache: Path) -> list[Chang
         *changes,
         Change("train items not there before", None, None, "share", fresh),
         Change("train history length", *lengths, "KS", ks(a.lengths, b.lengths)),
-        Change("train likes level", _mean(a.likes), _mean(b.likes), "PSI", psi(a.likes, b.likes)),
-        Change("train views level", _mean(a.views), _mean(b.views), "PSI", psi(a.views, b.views)),
+        *(
+            Change(
+                f"train {name.replace('_', ' ')}",
+                _mean(a.levels[name]),
+                _mean(b.levels[name]),
+                "PSI",
+                psi(a.levels[name], b.levels[name]),
+            )
+            for name in a.levels
+            if name in b.levels
+        ),
     ]
 
 
@@ -78,10 +86,16 @@ def _read(files: dict[str, Path], revision: str) -> dict[str, Any]:
 def _read_split(path: Path) -> _Split:
     """A row group at a time: 3.6 million rows with their histories are gigabytes."""
     users, items, clicks, rows = [], [], 0, 0
-    lengths, likes, views = (np.zeros(size, dtype=np.int64) for size in (MAX_HISTORY + 1, LEVELS, LEVELS))
+    lengths = np.zeros(MAX_HISTORY + 1, dtype=np.int64)
     with pq.ParquetFile(path) as file:
         labelled = LABEL in file.schema_arrow.names
-        columns = [USER, ITEM, HISTORY, LIKES, VIEWS, *([LABEL] if labelled else [])]
+        kinds = {field.name: field.type for field in file.schema_arrow}
+        levels = {
+            name: np.zeros(LEVELS, dtype=np.int64)
+            for name in (LIKES, VIEWS)
+            if pa.types.is_integer(kinds.get(name, pa.null()))
+        }
+        columns = [USER, ITEM, HISTORY, *levels, *([LABEL] if labelled else [])]
         for group in range(file.metadata.num_row_groups):
             table = file.read_row_group(group, columns=columns)
             rows += len(table)
@@ -89,16 +103,15 @@ def _read_split(path: Path) -> _Split:
             items.append(np.unique(table[ITEM].to_numpy()))
             clicks += int(table[LABEL].to_numpy().sum()) if labelled else 0
             lengths += _histogram(_lengths(table[HISTORY].combine_chunks()), len(lengths))
-            likes += _histogram(table[LIKES].to_numpy(), LEVELS)
-            views += _histogram(table[VIEWS].to_numpy(), LEVELS)
+            for name, counts in levels.items():
+                counts += _histogram(table[name].to_numpy(), LEVELS)
     return _Split(
         rows=rows,
         users=len(np.unique(np.concatenate(users))) if users else 0,
         items=np.unique(np.concatenate(items)) if items else np.empty(0, dtype=np.int64),
         label_rate=clicks / rows if labelled and rows else None,
         lengths=lengths.tolist(),
-        likes=likes.tolist(),
-        views=views.tolist(),
+        levels={name: counts.tolist() for name, counts in levels.items()},
     )
 
 

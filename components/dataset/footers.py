@@ -6,7 +6,7 @@ the same findings.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from components.dataset import layout
 from components.errors import StepError
+from components.schema.declared import FILE, Declared, Schema, column_type, read_schema
+from components.schema.encoder import FittedFeature
 
 # What pyarrow raises on truncated, overwritten or crafted bytes: its own errors (some are ValueError or KeyError as
 # well), OSError from pages, UnicodeDecodeError from names, MemoryError and OverflowError from absurd sizes.
@@ -23,6 +25,10 @@ READ_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, Mem
 
 def is_integer(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -35,21 +41,18 @@ def is_list(kind: pa.DataType) -> bool:
 
 _KINDS: dict[str, Callable[[pa.DataType], bool]] = {
     "an integer": is_integer,
+    "a number": is_number,
     "a text": is_text,
+    "an integer or a text": lambda kind: is_integer(kind) or is_text(kind) or bool(pa.types.is_boolean(kind)),
     "a list of integers": lambda kind: is_list(kind) and is_integer(kind.value_type),
     "a list of integers or texts": lambda kind: (
         is_list(kind) and (is_integer(kind.value_type) or is_text(kind.value_type))
     ),
     "a list of floats": lambda kind: is_list(kind) and bool(pa.types.is_floating(kind.value_type)),
 }
-_SPLIT = {
-    layout.USER: "an integer",
-    layout.ITEM: "an integer",
-    layout.HISTORY: "a list of integers",
-    layout.LIKES: "an integer",
-    layout.VIEWS: "an integer",
-}
+ROW = {layout.USER: "an integer", layout.ITEM: "an integer", layout.HISTORY: "a list of integers"}
 _LABEL = {layout.LABEL: "an integer"}
+_TAGS = {layout.TAGS: "a list of integers or texts"}
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,24 @@ class FileContract:
     optional: dict[str, str] = field(default_factory=dict)
 
 
-SPLITS = {
-    "train": FileContract("train.parquet", {**_SPLIT, **_LABEL}),
-    "valid": FileContract("valid.parquet", {**_SPLIT, **_LABEL}),
-    "test": FileContract("test.parquet", _SPLIT, _LABEL),  # the public challenge's test has no label
-}
-ITEM_FEATURE = FileContract(
-    "item_feature.parquet",
-    {
-        layout.ITEM: "an integer",
-        layout.TITLE: "a text",
-        layout.TAGS: "a list of integers or texts",
-        layout.LIKES: "an integer",
-        layout.VIEWS: "an integer",
-    },
-    {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"},
-)
+def contracts(schema: Schema) -> dict[str, FileContract]:
+    """The files that every data set has: `train`, `valid`, `test`, `item_feature`."""
+    split = {**ROW, **feature_columns(schema.row)}
+    vectors = {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"}
+    tags_required, tags_optional = ({}, _TAGS) if schema.from_file else (_TAGS, {})
+    item = {layout.ITEM: "an integer", layout.TITLE: "a text", **tags_required, **feature_columns(schema.item)}
+    return {
+        "train": FileContract("train.parquet", {**split, **_LABEL}),
+        "valid": FileContract("valid.parquet", {**split, **_LABEL}),
+        "test": FileContract("test.parquet", split, _LABEL),  # the public challenge's test has no label
+        "item_feature": FileContract("item_feature.parquet", item, {**tags_optional, **vectors}),
+    }
+
+
+def feature_columns(features: Sequence[Declared | FittedFeature]) -> dict[str, str]:
+    return {feature.name: column_type(feature) for feature in features}
+
+
 ITEM_INFO = FileContract(  # the whole file is optional: the embed step makes it
     "item_info.parquet",
     {
@@ -145,7 +150,7 @@ def read_footers(folder: Path) -> dict[str, Footer]:
     def read(contract: FileContract) -> Footer:
         return read_footer(layout.find_file(folder, contract.name) or folder / contract.name, contract)
 
-    footers = {name: read(contract) for name, contract in {**SPLITS, "item_feature": ITEM_FEATURE}.items()}
+    footers = {name: read(contract) for name, contract in contracts(read_schema(folder)).items()}
     info = read(ITEM_INFO)
     return footers if info.absent else {**footers, "item_info": info}
 
@@ -156,8 +161,9 @@ def check_footers(folder: Path) -> None:
         raise StepError(f"{folder} is not a folder: give the one that holds train.parquet and the other files")
     problems = [problem for footer in read_footers(folder).values() for problem in footer.problems]
     if problems:
+        declared = f"the files or {FILE}" if (folder / FILE).is_file() else "the files"
         raise StepError(
-            f"{folder} does not keep the data contract: {'; '.join(problems)}. Mend the files, or convert other "
+            f"{folder} does not keep the data contract: {'; '.join(problems)}. Mend {declared}, or convert other "
             "data: mmctr import --help"
         )
 

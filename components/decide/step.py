@@ -15,12 +15,13 @@ from components.errors import StepError, one_line
 from components.storage.files import read_json, sha256_json
 from model.checks import at_least
 
-# Rules of validate that measure drift from the champion's training data. The first four measure a PSI, which is
+# Rules of validate that measure drift from the champion's training data. The first five measure a PSI, which is
 # compared with the schedule's own limit. The others have units of their own and keep the limits at which validate
 # warns: validate.ks_warn, label_rate_warn, unseen_warn and embedding_warn.
-PSI_RULES = ("likes-drift", "views-drift", "tags-drift", "items-drift")
+PSI_RULES = ("likes-drift", "views-drift", "features-drift", "tags-drift", "items-drift")
 OTHER_RULES = ("length-drift", "label-rate-drift", "unseen-items-drift", "embedding-drift")
-OPTIONAL_RULE = "embedding-drift"  # there is nothing to measure where the data comes without vectors
+# There is nothing to measure where the data has no such column.
+OPTIONAL_RULES = ("likes-drift", "views-drift", "features-drift", "tags-drift", "embedding-drift")
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,14 @@ def _code(lineage: Mapping[str, Any]) -> str:
 
 def _drifted(verdict: Mapping[str, Any], psi_limit: float, name: str) -> Freshness:
     rules = {rule["name"]: rule for rule in verdict["rules"] if rule.get("observed") is not None}
-    missing = [rule for rule in (*PSI_RULES, *OTHER_RULES) if rule not in rules and rule != OPTIONAL_RULE]
+    missing = [rule for rule in (*PSI_RULES, *OTHER_RULES) if rule not in rules and rule not in OPTIONAL_RULES]
     if missing:
         return Freshness(True, f"the drift against {name} could not be measured: {', '.join(missing)}")
     for rule in (rules[rule] for rule in OTHER_RULES if rule in rules):
         if not rule["passed"]:
             found = f"{_feature(rule['name'])} differs by {rule['observed']:.3f} from {name}"
             return Freshness(True, f"{found}, allowed is {rule['limit']}")
-    worst = max(PSI_RULES, key=lambda rule: float(rules[rule]["observed"]))
+    worst = max((rule for rule in PSI_RULES if rule in rules), key=lambda rule: float(rules[rule]["observed"]))
     psi = float(rules[worst]["observed"])
     comparison = f"{_feature(worst)} drifted by a PSI of {psi:.3f} from {name}"
     if psi > psi_limit:

@@ -69,7 +69,7 @@ def read_impressions(parquet: Path, exclude: list[int] | tuple[int, ...], encode
     table = pq.read_table(parquet, columns=[ITEM, LABEL, *(feature.name for feature in encoder.row)])
     left_out = np.asarray(exclude, dtype=np.int64)
     item, label = (np.delete(table.column(name).to_numpy().astype(np.int64), left_out) for name in (ITEM, LABEL))
-    blocks = encoder.rows({feature.name: raw_column(table.column(feature.name)) for feature in encoder.row})
+    blocks = encoder.rows({feature.name: raw_column(table.column(feature.name)) for feature in encoder.row}, len(table))
     return Impressions(item, np.delete(np.concatenate(blocks, axis=1), left_out, axis=0), label)
 
 

@@ -15,10 +15,11 @@ from components.ingest.sources import Committed, LocalCache
 from components.ingest.staging import copy, link, staged
 from components.ingest.workspace import refuse_changed_data, refuse_uncommitted_pointer
 from components.process.progress import progress
+from components.schema.declared import FILE
 from components.storage.versioning import Remote, open_remote
 
 _NEEDED = (*(f"{split}.parquet" for split in SPLITS), "item_feature.parquet")
-_WELCOME = ("item_info.parquet", "truth.json")
+_WELCOME = (FILE, "item_info.parquet", "truth.json")
 
 
 def ingest(

@@ -18,7 +18,7 @@ from components.dataset.layout import ITEM
 from components.errors import StepError, one_line
 from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
-from components.predict.files import check_files
+from components.predict.files import check_files, check_rows
 from components.predict.unfinished import Unfinished
 from components.predict.write import WRITERS, Format, Scored
 from components.process.progress import progress
@@ -83,7 +83,9 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
         raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")
     package = local_package(models, version, workspace / "cache" / "models")
     ranker = load(package / "ranker.safetensors")
-    rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=read_features(package))
+    features = read_features(package)
+    check_rows(parquet, features.row)
+    rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=features)
     _check_items(rows, parquet)
     device = pick_device(config.device)
     ranker.to(device)

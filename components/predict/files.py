@@ -2,11 +2,13 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from components.dataset.footers import SPLITS, FileContract, read_footer
+from components.dataset.footers import ROW, FileContract, feature_columns, read_footer
 from components.dataset.layout import split_path
 from components.errors import StepError
+from components.schema.encoder import FittedFeature
 
 BYTES_A_ROW = 16  # at least: a logit while scoring, once more when all are there, and a score in the output
 
@@ -14,13 +16,15 @@ BYTES_A_ROW = 16  # at least: a logit while scoring, once more when all are ther
 def check_files(data: Path, split: str, out: Path) -> Path:
     """The file of rows in `data`, which is a dataset folder or that file itself."""
     parquet = split_path(data, split) if data.is_dir() else data
-    _check_out(out, parquet, _check_rows(parquet))
+    _check_out(out, parquet, check_rows(parquet))
     return parquet
 
 
-def _check_rows(parquet: Path) -> int:
-    """The number of rows; refuses files and columns that can't be scored, by the footer alone."""
-    footer = read_footer(parquet, FileContract(str(parquet), SPLITS["test"].required))
+def check_rows(parquet: Path, features: Sequence[FittedFeature] = ()) -> int:
+    """The number of rows; refuses files and columns that can't be scored, by the footer alone. Which features there
+    must be says the version that scores.
+    """
+    footer = read_footer(parquet, FileContract(str(parquet), {**ROW, **feature_columns(features)}))
     if footer.problems:
         raise StepError(f"--data: {'; '.join(footer.problems)}")
     return footer.rows

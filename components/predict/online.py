@@ -5,7 +5,7 @@ candidates from there, and `Ranker.score_candidates` does once what the history 
 depends on the ranker; benchmarks/serving.py measures it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import torch
 from components.batches.rows import names_item
 from components.packages.scores import Mask
 from components.schema.challenge import CHALLENGE
-from components.schema.encoder import Column, Encoder
+from components.schema.encoder import Codes, Encoder, Numbers
 from model.item_encoder import EncodedItems
 from model.ranker import Ranker
 
@@ -38,11 +38,11 @@ class OnlineScorer:
         return names_item(self.known, candidates)
 
     def logits(
-        self, history: Sequence[int], candidates: Whole, features: Mapping[str, Column]
+        self, history: Sequence[int], candidates: Whole, codes: Codes, numbers: Numbers
     ) -> npt.NDArray[np.float32]:
         """What the ranker says of one user's candidates; `history` is of any length, oldest first.
 
-        `features` holds the raw values of the rows' features, a column for each.
+        `codes` and `numbers` are the features of the rows, as `self.features.rows` makes them of raw values.
         """
         clicks = np.asarray(history, dtype=np.int64)
         negative = [int(ids.min()) for ids in (clicks, candidates) if ids.min(initial=0) < 0]
@@ -54,7 +54,6 @@ class OnlineScorer:
         encoded = EncodedItems(self._items_ND[ids_U], self._content_NC[ids_U])
         history_1L = torch.arange(1, len(known) + 1)[None] if known else torch.zeros(1, 1, dtype=torch.int64)
         position_B = torch.arange(len(candidates)) + 1 + len(known)
-        codes, numbers = self.features.rows(features)
         with torch.inference_mode():
             logits_B = self.ranker.score_candidates(
                 encoded, history_1L, position_B, torch.from_numpy(codes), torch.from_numpy(numbers)

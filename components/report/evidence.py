@@ -69,6 +69,7 @@ def data_view(evidence: Evidence) -> Json:
         "sentence": sentence + words[evidence.validation["status"]],
         "concerns": concerns,
         "drift": drift,
+        "features": evidence.validation.get("features", []),
         "held": [rule for rule in asked if rule not in drift],
     }
 

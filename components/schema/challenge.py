@@ -9,5 +9,5 @@ TAGS, MAX_TAGS = "item_tags", 5
 # The challenge's solutions use the levels of the row alone, so the items' own have no place until a config names one.
 CHALLENGE = Encoder(
     row=tuple(FittedFeature(name, "category", levels=LEVELS) for name in (LIKES, VIEWS)),
-    item=tuple(FittedFeature(name, "category", levels=LEVELS, place=None) for name in (LIKES, VIEWS)),
+    item=tuple(FittedFeature(name, "category", levels=LEVELS, place=None, of="item") for name in (LIKES, VIEWS)),
 )

@@ -45,13 +45,13 @@ class FittedFeature:
     name: str  # its column
     kind: str  # category, categories, or number
     place: str | None = "both"  # of an item's feature: which items carry it
+    of: str = "row"  # row, user, or item
     levels: int = 0
     values: tuple[str, ...] = ()  # the vocabulary, in the order of the codes
     buckets: int = 1
     width: int = 1  # values that one row or item can have
     encoding: str = ""  # of a number: buckets, piecewise, or standardised
     edges: tuple[float, ...] = ()  # of buckets, and of piecewise-linear pieces
-    quantiles: int = 0  # how many pieces or buckets were asked for
     mean: float = 0.0
     deviation: float = 1.0
     _code: dict[str, int] = field(init=False, repr=False, compare=False)
@@ -178,12 +178,12 @@ class Encoder:
     row: tuple[FittedFeature, ...]
     item: tuple[FittedFeature, ...]
 
-    def rows(self, columns: Mapping[str, Column]) -> tuple[Codes, Numbers]:
-        """Codes [n, X] and numbers [n, X] of the rows' features, from one column of raw values for each."""
-        return blocks(self.row, columns)
+    def rows(self, columns: Mapping[str, Column], rows: int) -> tuple[Codes, Numbers]:
+        """Codes [rows, X] and numbers [rows, X] of the rows' features, from one column of raw values for each."""
+        return blocks(self.row, columns, rows)
 
-    def items(self, columns: Mapping[str, Column]) -> tuple[Codes, Numbers]:
-        return blocks(self.item, columns)
+    def items(self, columns: Mapping[str, Column], items: int) -> tuple[Codes, Numbers]:
+        return blocks(self.item, columns, items)
 
     def to_json(self) -> dict[str, Any]:
         def saved(feature: FittedFeature) -> dict[str, Any]:
@@ -207,10 +207,9 @@ def _feature(values: Mapping[str, Any]) -> FittedFeature:
     return FittedFeature(**fields)
 
 
-def blocks(features: Sequence[FittedFeature], columns: Mapping[str, Column]) -> tuple[Codes, Numbers]:
+def blocks(features: Sequence[FittedFeature], columns: Mapping[str, Column], length: int) -> tuple[Codes, Numbers]:
     """The features' codes side by side, and their numbers side by side, each in the order of the features."""
     encoded = [feature.encode(columns[feature.name]) for feature in features]
-    length = len(next(iter(columns.values()), ()))
     codes = [np.zeros((length, 0), np.int64), *(block for block in encoded if block.ndim == 2)]
     numbers = [np.zeros((length, 0), np.float32), *(block[:, None] for block in encoded if block.ndim == 1)]
     return np.concatenate(codes, axis=1), np.concatenate(numbers, axis=1)

@@ -3,6 +3,7 @@
 import reprlib
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -13,7 +14,8 @@ from components.serve.follow import Follower
 from components.serve.limits import BoundedBodies, BusyError, OverdueError, Queue
 from components.serve.metrics import Measured, Metrics
 from components.serve.protocol import add_protocol
-from components.serve.service import REFUSALS, Service, as_json, columns_of, rows_of
+from components.serve.service import REFUSALS, Service, as_json, rows_of
+from components.serve.version import WrongRequestError
 
 
 def make_app(name: str, follower: Follower, queue: Queue) -> FastAPI:
@@ -32,8 +34,10 @@ def _add_scores(app: FastAPI, service: Service) -> None:
     @app.post("/rank", response_model=Ranked, responses=REFUSALS)
     async def rank(request: RankRequest) -> Response:
         """Scores and order of one user's candidates."""
-        columns = columns_of(request.item_id, request.likes_level, request.views_level)
-        served, scores = await service.scores(lambda version: version.rank(request.item_seq, *columns))
+        item = np.array(request.item_id, dtype=np.int64)
+        served, scores = await service.scores(
+            lambda version: version.rank(request.item_seq, item, request.model_extra or {})
+        )
         return as_json({**service.answer(served, scores), "order": scores.order})
 
     @app.post("/score", response_model=Scored, responses=REFUSALS)
@@ -68,6 +72,10 @@ def _add_refusals(app: FastAPI) -> None:
             return as_json({"error": f"the body is no JSON: {first['ctx']['error']}"}, 400)
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
         return as_json({"error": f"{where}: {first['msg']} (given: {reprlib.repr(first['input'])})"}, 422)
+
+    @app.exception_handler(WrongRequestError)
+    async def unfit(_: Request, error: WrongRequestError) -> Response:
+        return as_json({"error": str(error)}, 422)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:

@@ -1,50 +1,52 @@
-"""What is asked and answered, with ranges and examples. The OpenAPI page at /docs is made of it."""
+"""What is asked and answered, with ranges and examples. The OpenAPI page at /docs is made of it.
 
-from typing import Annotated, Any, Self
+The features are fields that these models do not name: the version that answers says which ones it reads, and checks
+them. The examples are those of the public challenge.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 MOST = 2000  # candidates or rows in one request
 HIGHEST_ID = 2**63 - 1
 Item = Annotated[int, Field(strict=True, ge=1, le=HIGHEST_ID)]
 Clicked = Annotated[int, Field(strict=True, ge=0, le=HIGHEST_ID)]
-Level = Annotated[int, Field(strict=True, ge=0, le=10)]
 History = Annotated[list[Clicked], Field(max_length=10_000, description="Clicked items, oldest first; 0 is left out.")]
 
 
-def _example(value: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [value]})
-
-
 class RankRequest(BaseModel):
-    """One user and the candidates to rank: three lists of the same length."""
+    """One user and the candidates to rank. Each feature of a row is a list with a value for each candidate, each
+    feature of a user is one value.
+    """
 
-    model_config = _example({"item_seq": [31, 7, 12], "item_id": [5, 9], "likes_level": [4, 0], "views_level": [7, 0]})
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [{"item_seq": [31, 7, 12], "item_id": [5, 9], "likes_level": [4, 0], "views_level": [7, 0]}]
+        },
+    )
     item_seq: History
     item_id: list[Item] = Field(min_length=1, max_length=MOST)
-    likes_level: list[Level] = Field(max_length=MOST, description="0 is unknown, 1 to 10 are deciles.")
-    views_level: list[Level] = Field(max_length=MOST, description="0 is unknown, 1 to 10 are deciles.")
-
-    @model_validator(mode="after")
-    def _same_length(self) -> Self:
-        sizes = {name: len(getattr(self, name)) for name in ("item_id", "likes_level", "views_level")}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"the lists must be of one length, and are {sizes}")
-        return self
 
 
 class Row(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """An item that is shown to a user, with a value for each feature."""
+
+    model_config = ConfigDict(extra="allow")
     item_seq: History
     item_id: Item
-    likes_level: Level
-    views_level: Level
 
 
 class ScoreRequest(BaseModel):
     """Rows of any users."""
 
-    model_config = _example({"rows": [{"item_seq": [31, 7, 12], "item_id": 5, "likes_level": 4, "views_level": 7}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"rows": [{"item_seq": [31, 7, 12], "item_id": 5, "likes_level": 4, "views_level": 7}]}]
+        },
+    )
     rows: list[Row] = Field(min_length=1, max_length=MOST)
 
 
@@ -55,7 +57,9 @@ class Scored(BaseModel):
     version: int = Field(description="The registered version that computed all of this answer.")
     item_table: str = Field(description="A hash of the item table that it read.")
     scores: list[float] = Field(description="Click probabilities.")
-    known: list[bool] = Field(description="False: the version has never seen the item, and scored the user and levels.")
+    known: list[bool] = Field(
+        description="False: the version has never seen the item, and scored the history and the features of the row."
+    )
 
 
 class Ranked(Scored):
@@ -63,4 +67,4 @@ class Ranked(Scored):
 
 
 class Problem(BaseModel):
-    error: str = Field(examples=["likes_level.3: Input should be less than or equal to 10 (given: 11)"])
+    error: str = Field(examples=["likes_level.3: must be a whole number from 0 to 10 (given: 11)"])

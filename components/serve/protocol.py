@@ -1,7 +1,8 @@
 """The Open Inference Protocol, version 2, in JSON: what KServe, Triton's clients and MLServer's speak.
 
-Tensors are `item_id`, `likes_level`, `views_level` of shape [rows] and `item_seq` of shape [rows, length], padded with
-0; answers are `probability`, `logit` and `known_item`.
+Tensors are `item_id` of shape [rows], `item_seq` of shape [rows, length], padded with 0, and one for each feature of a
+row: of shape [rows], or [rows, values] for one with several values, where an empty text is padding. Answers are
+`probability`, `logit` and `known_item`.
 """
 
 import math
@@ -13,7 +14,8 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.dataset.layout import HISTORY, ITEM
+from components.schema.encoder import Encoder, FittedFeature
 from components.serve.bodies import MOST, ScoreRequest
 from components.serve.service import REFUSALS, Service, as_json, rows_of
 
@@ -54,18 +56,26 @@ def add_protocol(app: FastAPI, service: Service) -> None:
 
     @app.get(model, tags=["Open Inference Protocol"])
     async def metadata() -> dict[str, Any]:
-        inputs = [{"name": name, "datatype": "INT64", "shape": [-1]} for name in (ITEM, LIKES, VIEWS)]
+        served = service.served()
+        features = [
+            {"name": feature.name, "datatype": _datatype(feature), "shape": [-1] * _dimensions(feature)}
+            for feature in served.scorer.features.row
+        ]
         return {
             "name": service.name,
-            "versions": [str(service.served().number)],
+            "versions": [str(served.number)],
             "platform": "mmctr",
-            "inputs": [*inputs, {"name": HISTORY, "datatype": "INT64", "shape": [-1, -1]}],
+            "inputs": [
+                {"name": HISTORY, "datatype": "INT64", "shape": [-1, -1]},
+                {"name": ITEM, "datatype": "INT64", "shape": [-1]},
+                *features,
+            ],
             "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in _OUTPUTS.items()],
         }
 
     @app.post(f"{model}/infer", tags=["Open Inference Protocol"], responses=REFUSALS)
     async def infer(request: InferRequest) -> Response:
-        served, scores = await service.scores(rows_of(_rows(request)))
+        served, scores = await service.scores(rows_of(_rows(request, service.served().scorer.features)))
         columns: list[npt.NDArray[Any]] = [scores.probability, scores.logit, scores.known]
         outputs = [
             {"name": name, "datatype": kind, "shape": [len(column)], "data": column}
@@ -75,23 +85,35 @@ def add_protocol(app: FastAPI, service: Service) -> None:
         return as_json(answer if request.id is None else {**answer, "id": request.id})
 
 
-def _rows(request: InferRequest) -> ScoreRequest:
+def _datatype(feature: FittedFeature) -> str:
+    if feature.kind == "number":
+        return "FP64"
+    return "INT64" if feature.levels else "BYTES"
+
+
+def _dimensions(feature: FittedFeature) -> int:
+    return 2 if feature.kind == "categories" else 1
+
+
+def _rows(request: InferRequest, features: Encoder) -> ScoreRequest:
     tensors = {tensor.name: tensor for tensor in request.inputs}
-    if set(tensors) != {HISTORY, ITEM, LIKES, VIEWS} or len(request.inputs) != len(tensors):
-        raise HTTPException(422, f"inputs must be {HISTORY}, {ITEM}, {LIKES} and {VIEWS}, each once")
-    columns = {name: _flat(tensors[name], 2 if name == HISTORY else 1) for name in tensors}
+    dimensions = {HISTORY: 2, ITEM: 1} | {feature.name: _dimensions(feature) for feature in features.row}
+    if set(tensors) != set(dimensions) or len(request.inputs) != len(tensors):
+        *names, last = dimensions
+        raise HTTPException(422, f"inputs must be {', '.join(names)} and {last}, each once")
+    columns = {name: _flat(tensors[name], dimensions[name], name in (HISTORY, ITEM)) for name in dimensions}
     rows = len(columns[ITEM])
     wrong = next((name for name, tensor in tensors.items() if tensor.shape[0] != rows), None)
     if wrong or rows > MOST:
         raise HTTPException(422, f"inputs must have the same number of rows, {MOST:,} at most")
-    length = tensors[HISTORY].shape[1]
-    histories = [columns[HISTORY][row * length : (row + 1) * length] for row in range(rows)]
-    values = zip(histories, columns[ITEM], columns[LIKES], columns[VIEWS], strict=True)
-    names = (HISTORY, ITEM, LIKES, VIEWS)
-    return ScoreRequest.model_validate({"rows": [dict(zip(names, row, strict=True)) for row in values]})
+    for name in (name for name, count in dimensions.items() if count == 2):
+        width = tensors[name].shape[1]
+        columns[name] = [columns[name][row * width : (row + 1) * width] for row in range(rows)]
+    values = zip(*columns.values(), strict=True)
+    return ScoreRequest.model_validate({"rows": [dict(zip(columns, row, strict=True)) for row in values]})
 
 
-def _flat(tensor: Input, dimensions: int) -> list[Any]:
+def _flat(tensor: Input, dimensions: int, whole: bool) -> list[Any]:
     """The values in row-major order; the protocol allows nested lists as well."""
     values = tensor.data
     while values and isinstance(values[0], list):
@@ -102,7 +124,7 @@ def _flat(tensor: Input, dimensions: int) -> list[Any]:
             422,
             f"{tensor.name}: {len(values)} values do not fill the shape {shape}; it must have {dimensions} dimensions",
         )
-    if tensor.datatype not in _WHOLE:
+    if whole and tensor.datatype not in _WHOLE:
         raise HTTPException(
             422, f"{tensor.name}: datatype {tensor.datatype!r:.40}; must be INT64 or another whole type"
         )

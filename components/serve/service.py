@@ -1,6 +1,6 @@
 """What all routes share: who answers, in whose turn, and how an answer is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,6 @@ import orjson
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-from components.predict.online import Whole
 from components.serve.bodies import Problem, ScoreRequest
 from components.serve.follow import Follower
 from components.serve.limits import Queue
@@ -21,7 +20,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (400, "The body is no JSON."),
         (413, "The body is too long."),
-        (422, "A field is missing, of another type or out of its range."),
+        (422, "A field is missing, not known, of another type or out of its range."),
         (429, "The queue is full; ask again after the seconds in Retry-After."),
         (503, "No version is loaded yet, or the time limit was reached."),
     )
@@ -65,13 +64,9 @@ class Service:
 
 def rows_of(request: ScoreRequest) -> Callable[[ServedVersion], Scores]:
     rows = request.rows
-    columns = columns_of([r.item_id for r in rows], [r.likes_level for r in rows], [r.views_level for r in rows])
-    return lambda version: version.score([row.item_seq for row in rows], *columns)
+    item = np.array([row.item_id for row in rows], dtype=np.int64)
+    return lambda version: version.score([row.item_seq for row in rows], item, [row.model_extra or {} for row in rows])
 
 
 def as_json(content: Any, status: int = 200, headers: Any = None) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, "application/json")
-
-
-def columns_of(*values: Sequence[int]) -> list[Whole]:
-    return [np.asarray(column, dtype=np.int64) for column in values]

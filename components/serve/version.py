@@ -1,6 +1,7 @@
 """A registered version, loaded to be asked: its files held against its approval, its scores against its own example."""
 
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from components.batches.scoring import probabilities
-from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
+from components.dataset.layout import HISTORY, ITEM
 from components.errors import StepError
 from components.packages.fetch import local_package
 from components.packages.format import MANIFEST, RANKER
 from components.packages.scores import Mask, known_items
 from components.predict.online import OnlineScorer, Whole
+from components.schema.encoder import FeatureError
 from components.schema.fitted import read_features
 from components.storage.files import read_json
 from components.tracking.models import Models, Version
@@ -22,6 +24,10 @@ from components.tracking.pyfunc import scored_example
 from model.checkpoint import load
 
 TOLERANCE = 1e-5  # of a probability, between this scorer and the version's own program
+
+
+class WrongRequestError(ValueError):
+    """What was asked does not fit the features of the version that answers."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,63 @@ class ServedVersion:
     item_table: str  # which item table it has, as a hash
     scorer: OnlineScorer
 
-    def rank(self, history: Sequence[int], item: Whole, likes: Whole, views: Whole) -> Scores:
-        """The scores of one user's candidates."""
-        logits = self.scorer.logits(history, item, {LIKES: likes, VIEWS: views})
+    def rank(self, history: Sequence[int], item: Whole, given: Mapping[str, Any]) -> Scores:
+        """The scores of one user's candidates. `given` holds a list for each feature of a row, and one value for each
+        feature of the user.
+        """
+        self._check_names(given)
+        columns = {
+            feature.name: [given[feature.name]] * len(item) if feature.of == "user" else given[feature.name]
+            for feature in self.scorer.features.row
+        }
+        sizes = {ITEM: len(item)} | {
+            name: len(column) if isinstance(column, list) else None for name, column in columns.items()
+        }
+        if None in sizes.values():
+            name = next(name for name, size in sizes.items() if size is None)
+            raise WrongRequestError(
+                f"{name}: must be a list with a value for each candidate (given: {given[name]!r:.60})"
+            )
+        if len(set(sizes.values())) > 1:
+            raise WrongRequestError(f"the lists must be of one length, and are {sizes}")
+        try:
+            blocks = self.scorer.features.rows(columns, len(item))
+        except FeatureError as error:
+            raise WrongRequestError(f"{error.feature}.{error.row}: {_told(error)}") from None
+        logits = self.scorer.logits(history, item, *blocks)
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
-    def score(self, histories: Sequence[Sequence[int]], item: Whole, likes: Whole, views: Whole) -> Scores:
+    def score(self, histories: Sequence[Sequence[int]], item: Whole, given: Sequence[Mapping[str, Any]]) -> Scores:
         """The scores of rows with a history each; rows that share one are scored together."""
+        for row, values in enumerate(given):
+            self._check_names(values, f"rows.{row}.")
+        columns = {feature.name: [row[feature.name] for row in given] for feature in self.scorer.features.row}
+        try:
+            codes, numbers = self.scorer.features.rows(columns, len(item))
+        except FeatureError as error:
+            raise WrongRequestError(f"rows.{error.row}.{error.feature}: {_told(error)}") from None
         logits, rows_of = np.empty(len(item), dtype=np.float32), dict[tuple[int, ...], list[int]]()
         for row, history in enumerate(histories):
             rows_of.setdefault(tuple(history), []).append(row)
         for history, rows in rows_of.items():
-            logits[rows] = self.scorer.logits(history, item[rows], {LIKES: likes[rows], VIEWS: views[rows]})
+            logits[rows] = self.scorer.logits(history, item[rows], codes[rows], numbers[rows])
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
+
+    def _check_names(self, given: Mapping[str, Any], where: str = "") -> None:
+        wanted = [feature.name for feature in self.scorer.features.row]
+        missing = next((name for name in wanted if name not in given), None)
+        if missing:
+            raise WrongRequestError(f"{where}{missing}: Field required")
+        extra = next((name for name in given if name not in wanted), None)
+        if extra:
+            known = ", ".join((HISTORY, ITEM, *wanted))
+            raise WrongRequestError(
+                f"{where}{extra:.60}: Extra inputs are not permitted; version {self.number} reads {known}"
+            )
+
+
+def _told(error: FeatureError) -> str:
+    return f"must be {error.allowed} (given: {reprlib.repr(error.value)})"
 
 
 def load_version(models: Models, version: Version, cache: Path) -> ServedVersion:
@@ -69,8 +119,8 @@ def load_version(models: Models, version: Version, cache: Path) -> ServedVersion
 
 
 def _check_example(served: ServedVersion, example: Any, expected: npt.NDArray[np.float64], name: str) -> None:
-    columns = (example[column].to_numpy(dtype=np.int64) for column in (ITEM, LIKES, VIEWS))
-    seen = served.score(example[HISTORY].tolist(), *columns).probability
+    features = example.drop(columns=[HISTORY, ITEM]).to_dict("records")
+    seen = served.score(example[HISTORY].tolist(), example[ITEM].to_numpy(dtype=np.int64), features).probability
     difference = float(np.abs(seen - expected).max())
     if not difference <= TOLERANCE:
         raise StepError(

@@ -49,7 +49,8 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         item = whole_numbers(model_input[ITEM].tolist(), ITEM)
         try:
-            codes, numbers = self.features.rows({f.name: model_input[f.name].tolist() for f in self.features.row})
+            columns = {feature.name: model_input[feature.name].tolist() for feature in self.features.row}
+            codes, numbers = self.features.rows(columns, len(item))
         except ValueError as error:
             raise invalid(str(error)) from None
         histories = [self._known_history(row, ids) for row, ids in enumerate(model_input[HISTORY])]

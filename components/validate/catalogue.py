@@ -1,6 +1,7 @@
-"""The items: one row an id, with a title, tags and levels."""
+"""The items: one row an id, with a title, tags and the levels that features.yaml or the challenge's layout declares."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,12 @@ import pyarrow.compute as pc
 
 from components.dataset import layout
 from components.dataset.footers import is_text
+from components.schema.declared import Schema
 from components.validate.measured import Measured
 from components.validate.parquet import Bools, ContractFile, Ints
 
 _UNKNOWN = -1
-Levels = npt.NDArray[np.int16]
+Table = npt.NDArray[np.int16] | Ints  # by item id
 
 
 @dataclass
@@ -23,110 +25,112 @@ class Catalogue:
 
     ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     readable: bool = False
-    likes: Levels = field(default_factory=lambda: np.zeros(0, np.int16))  # -1: no such item
-    views: Levels = field(default_factory=lambda: np.zeros(0, np.int16))
+    places: Ints = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # id -> its row of item_feature; -1: no such item
+    levels: dict[str, npt.NDArray[np.int16]] = field(default_factory=dict)  # feature -> id -> level
     tag_codes: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # tags of all items end to end
     tag_counts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # of each row of item_feature
     tag_names: list[str] = field(default_factory=list)  # code -> the tag, as text
 
     def knows(self, ids: Ints) -> Bools:
-        return np.asarray(self._look(self.likes, ids) != _UNKNOWN)
+        return np.asarray(self.place(ids) != _UNKNOWN)
 
-    def levels_differ(self, ids: Ints, likes: Ints, views: Ints) -> Bools:
+    def shared_levels(self, of_rows: dict[str, Ints]) -> list[str]:
+        """The levels that both rows and items have."""
+        return [name for name in of_rows if name in self.levels]
+
+    def levels_differ(self, ids: Ints, of_rows: dict[str, Ints]) -> Bools:
         """Rows whose levels are not those of their item. Unknown items have a rule of their own."""
-        of_item = self._look(self.likes, ids)
-        return np.asarray((of_item != _UNKNOWN) & ((of_item != likes) | (self._look(self.views, ids) != views)))
+        differ = np.zeros(len(ids), np.bool_)
+        for name in self.shared_levels(of_rows):
+            differ |= self._look(self.levels[name], ids) != of_rows[name]
+        return differ & self.knows(ids)
 
-    def level_agreement(self, ids: Ints, likes: Ints, views: Ints) -> float:
-        """The smaller of two correlations, for likes and for views, between the rows' levels and those of
-        their items.
-        """
+    def level_agreement(self, ids: Ints, of_rows: dict[str, Ints]) -> float:
+        """The smallest of the correlations between the levels of the rows and those of their items."""
         known = self.knows(ids)
-        pairs = ((self._look(self.likes, ids), likes), (self._look(self.views, ids), views))
+        pairs = [(self._look(self.levels[name], ids), of_rows[name]) for name in self.shared_levels(of_rows)]
         varied = [(a[known], b[known]) for a, b in pairs if known.any() and np.ptp(a[known]) and np.ptp(b[known])]
         return min((float(np.corrcoef(a, b)[0, 1]) for a, b in varied), default=np.nan)
 
     def place(self, ids: Ints) -> Ints:
         """The row of item_feature that describes each id; -1 without any."""
-        places = np.full(len(self.likes) + 1, _UNKNOWN, np.int64)
-        small = (self.ids >= 0) & (self.ids < len(self.likes))
-        places[self.ids[small]] = np.flatnonzero(small)
-        return np.asarray(self._look(places[:-1], ids), np.int64)
+        return np.asarray(self._look(self.places, ids), np.int64)
 
     @staticmethod
-    def _look(table: Levels | Ints, ids: Ints) -> Levels | Ints:
+    def _look(table: Table, ids: Ints) -> Table:
         if not len(table):
             return np.full(len(ids), _UNKNOWN, np.int64)
         inside = (ids >= 0) & (ids < len(table))
         return np.where(inside, table[np.where(inside, ids, 0)], _UNKNOWN)
 
 
-def read_items(source: ContractFile, max_item_id: int, measured: Measured) -> Catalogue:
+def read_items(source: ContractFile, schema: Schema, max_item_id: int, measured: Measured) -> Catalogue:
     """Measures the tables `items` and `items_whole`, and returns the catalogue with which rows are compared."""
     if not source.usable:
         for table in ("items", "items_whole"):
             measured.missing(table, "item_feature.parquet could not be read")
         return Catalogue()
     frames, tag_parts = [], []
-    for _, _, batch in source.batches(
-        [layout.ITEM, layout.TITLE, layout.TAGS, layout.LIKES, layout.VIEWS], batch_rows=16_384
-    ):
-        values, counts = source.lists(batch, layout.TAGS)
+    sizes = {feature.name: feature.levels for feature in schema.item if feature.levels}
+    tagged = source.has(layout.TAGS)
+    columns = [layout.ITEM, layout.TITLE, *([layout.TAGS] if tagged else []), *sizes]
+    for _, _, batch in source.batches(columns, batch_rows=16_384):
         titles = batch.column(layout.TITLE)
-        source.integers(batch, layout.ITEM)
-        frames.append(
-            pd.DataFrame(
-                {
-                    layout.ITEM: source.integers(batch, layout.ITEM),
-                    layout.TITLE: pc.fill_null(titles.cast(pa.large_string()), "").to_pylist(),
-                    "tags": counts,
-                    "bad_tags": _bad_tags(values, counts),
-                    layout.LIKES: source.integers(batch, layout.LIKES),
-                    layout.VIEWS: source.integers(batch, layout.VIEWS),
-                }
-            )
-        )
-        tag_parts.append((values, counts))
+        columns_of_items: dict[str, Any] = {
+            layout.ITEM: source.integers(batch, layout.ITEM),
+            layout.TITLE: pc.fill_null(titles.cast(pa.large_string()), "").to_pylist(),
+        }
+        if tagged:
+            values, counts = source.lists(batch, layout.TAGS)
+            columns_of_items |= {"tags": counts, "bad_tags": _bad_tags(values, counts)}
+            tag_parts.append((values, counts))
+        columns_of_items |= {name: source.integers(batch, name) for name in sizes}
+        frames.append(pd.DataFrame(columns_of_items))
     if not frames:
         measured.missing("items", "item_feature.parquet has no row that can be read")
         return Catalogue()
     items = pd.concat(frames, ignore_index=True)
-    return _catalogue(items, tag_parts, max_item_id, measured)
+    return _catalogue(items, tag_parts, sizes, max_item_id, measured)
 
 
 def _catalogue(
-    items: pd.DataFrame, tag_parts: list[tuple[pa.Array, Ints]], max_item_id: int, measured: Measured
+    items: pd.DataFrame,
+    tag_parts: list[tuple[pa.Array, Ints]],
+    sizes: dict[str, int],
+    max_item_id: int,
+    measured: Measured,
 ) -> Catalogue:
-    likes, views = items.pop(layout.LIKES).to_numpy(), items.pop(layout.VIEWS).to_numpy()
-    items["level_out_of_range"] = (
-        (likes < 0) | (likes >= layout.LEVELS) | (views < 0) | (views >= layout.LEVELS)
-    ).astype(np.int64)
     ids = items[layout.ITEM].to_numpy()
-    codes, names = _encode_tags([values for values, _ in tag_parts])
-    counts = np.concatenate([counts for _, counts in tag_parts])
-    items["tags"] = _real_tags(codes, counts, names)
+    inside = (ids >= 0) & (ids <= max_item_id)
+    places = np.full(int(ids[inside].max()) + 1 if inside.any() else 0, _UNKNOWN, np.int64)
+    places[ids[inside]] = np.flatnonzero(inside)
+    catalogue = Catalogue(ids, True, places)
+    outside = np.zeros(len(items), np.int64)
+    for name, size in sizes.items():
+        levels = items.pop(name).to_numpy()
+        wrong = (levels < 0) | (levels >= size)
+        outside |= wrong
+        catalogue.levels[name] = np.full(len(places), _UNKNOWN, np.int16)
+        catalogue.levels[name][ids[inside]] = np.where(wrong, size, levels)[inside]
+    if sizes:
+        items["level_out_of_range"] = outside
+    else:
+        measured.missing("items.level_out_of_range", "no feature of the items has levels")
+    whole = {"of": "item_feature", "items": int((ids != 0).sum())}
+    if tag_parts:
+        catalogue.tag_codes, catalogue.tag_names = _encode_tags([values for values, _ in tag_parts])
+        catalogue.tag_counts = np.concatenate([counts for _, counts in tag_parts])
+        items["tags"] = _real_tags(catalogue.tag_codes, catalogue.tag_counts, catalogue.tag_names)
+        whole["top_tags_share"] = _top_share(_tag_keys(catalogue.tag_codes, catalogue.tag_counts)[ids != 0])
+    else:
+        for column in ("items.tags", "items.bad_tags", "items_whole.top_tags_share"):
+            measured.missing(column, f"item_feature.parquet has no column {layout.TAGS}")
     described = items[ids != 0]  # row 0, where there is one, is padding: no title, no tag, no picture
     measured.add("items", layout.ITEM, described.reset_index(drop=True))
-    measured.add(
-        "items_whole",
-        "of",
-        [
-            {
-                "of": "item_feature",
-                "items": len(described),
-                "top_title_share": _top_share(described[layout.TITLE].to_numpy()),
-                "top_tags_share": _top_share(_tag_keys(codes, counts)[ids != 0]),
-            },
-        ],
-    )
-    inside = (ids >= 0) & (ids <= max_item_id)
-    size = int(ids[inside].max()) + 1 if inside.any() else 0
-    catalogue = Catalogue(
-        ids, True, np.full(size, _UNKNOWN, np.int16), np.full(size, _UNKNOWN, np.int16), codes, counts, names
-    )
-    # A level out of range is another rule's matter, but -1 must not read as "no such item".
-    for table, levels in ((catalogue.likes, likes), (catalogue.views, views)):
-        table[ids[inside]] = np.where((levels < 0) | (levels >= layout.LEVELS), layout.LEVELS, levels)[inside]
+    whole["top_title_share"] = _top_share(described[layout.TITLE].to_numpy())
+    measured.add("items_whole", "of", [whole])
     return catalogue
 
 

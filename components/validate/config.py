@@ -30,6 +30,7 @@ ESSENTIAL = (  # training refuses data that breaks one of these
     "history-width",
     "levels-range",
     "item-levels-range",
+    "features-usable",
 )
 
 
@@ -75,6 +76,11 @@ class ValidatePolicy:
     max_constant_dimensions: float = 0.1  # largest share of dimensions that are the same in every vector
     min_coherence: float = 3.0  # standard errors by which items clicked in succession are more alike than chance
 
+    # Features that features.yaml declares
+    max_missing: float = 0.5  # largest share of rows or items in train without a value of a feature
+    max_missing_gap: float = 0.2  # largest difference in the share of missing values between train and another split
+    max_unknown: float = 0.3  # largest share of rows of a split, or of items, whose value train does not have
+
     # Leakage. A split by time shares the users who return (42% in MovieLens' test); a split by row shares nearly all
     max_shared_users: float = 0.8  # largest share of a split's users who are also in train
     max_copied_rows: float = 0.005  # largest share of rows whose item and history are in train under another user
@@ -88,8 +94,8 @@ class ValidatePolicy:
     min_label_signal: float = 4.0  # standard errors by which the clearest baseline differs from AUC 0.5; 0: any will do
 
     # Drift against the champion
-    psi_warn: float = 0.25  # PSI (population stability index) of likes, views or tags that warns
-    psi_stop: float = 2.0  # PSI of likes, views or tags that stops the run
+    psi_warn: float = 0.25  # PSI (population stability index) of a feature or of the tags that warns
+    psi_stop: float = 2.0  # PSI of a feature or of the tags that stops the run
     items_psi_warn: float = 0.5  # PSI of the items shown that warns; items change faster than levels
     items_psi_stop: float = 4.0  # PSI of the items shown that stops the run
     ks_warn: float = 0.15  # Kolmogorov-Smirnov distance of the history lengths that warns

@@ -10,8 +10,11 @@ import numpy as np
 from components.dataset import layout
 from components.dataset.item_ids import unpack_ids
 from components.errors import StepError, one_line
+from components.schema.encoder import Encoder
+from components.schema.fitted import read_features
 from components.storage.files import read_json
 from components.validate.catalogue import Catalogue
+from components.validate.features import Counts, Features
 from components.validate.measured import Line, Measured
 from components.validate.rows import SplitRows
 from components.validate.statistics import FORMAT, item_counts, tag_counts
@@ -35,8 +38,21 @@ def ks(before: list[int], now: list[int]) -> float:
     return float(np.abs(a - b).max())
 
 
+def champion_features(champion: Path) -> Encoder:
+    """None where there is no champion, or where its package is damaged: `measure_drift` says why."""
+    try:
+        return read_features(champion / "package")
+    except StepError:
+        return Encoder((), ())
+
+
 def measure_drift(
-    champion: Path, now: dict[str, Any], train: SplitRows | None, catalogue: Catalogue, measured: Measured
+    champion: Path,
+    now: dict[str, Any],
+    train: SplitRows | None,
+    catalogue: Catalogue,
+    features: Features,
+    measured: Measured,
 ) -> None:
     """A champion whose statistics cannot be used is no reason to stop: the run that replaces it must get through."""
     version = read_json(champion / "champion.json").get("version")
@@ -47,7 +63,7 @@ def measure_drift(
         measured.missing("drift", "train could not be read")
         return
     try:
-        lines, shared = _compare(_statistics(champion / "package" / "statistics.json"), now, train, catalogue)
+        lines, shared = _compare(_statistics(champion / "package" / "statistics.json"), now, train, catalogue, features)
     except (StepError, *_DAMAGED) as error:
         reason = f"no statistics of the champion: {one_line(error)}"
         measured.missing("drift", reason)
@@ -67,13 +83,25 @@ def _statistics(path: Path) -> dict[str, Any]:
 
 
 def _compare(
-    before: dict[str, Any], now: dict[str, Any], train: SplitRows, catalogue: Catalogue
+    before: dict[str, Any], now: dict[str, Any], train: SplitRows, catalogue: Catalogue, features: Features
 ) -> tuple[list[Line], list[str]]:
     """A line for each feature, and the columns of vectors that both have."""
     old, new = before["train"], now["train"]
     lines: list[Line] = [
-        {"feature": layout.LIKES, "measure": "PSI", "likes": psi(old[layout.LIKES], new[layout.LIKES])},
-        {"feature": layout.VIEWS, "measure": "PSI", "views": psi(old[layout.VIEWS], new[layout.VIEWS])},
+        *(
+            {"feature": name, "measure": "PSI", column: psi(old[name], new[name])}
+            for name, column in ((layout.LIKES, "likes"), (layout.VIEWS, "views"))
+            if name in old and name in new
+        ),
+        *(
+            {
+                "feature": name,
+                "measure": "PSI",
+                "features": _named_psi(before["features"][name]["counts"], _named(counts)),
+            }
+            for name, counts in features.as_before.items()
+            if name in before.get("features", {})
+        ),
         {"feature": "tags", "measure": "PSI", "tags": _named_psi(old["tags"], tag_counts(train, catalogue))},
         {"feature": "items", "measure": "PSI", "items": _named_psi(old["items"], item_counts(train))},
         {"feature": "history length", "measure": "KS", "length": ks(old["history_length"], new["history_length"])},
@@ -87,6 +115,10 @@ def _compare(
         distance = _distance(before["embeddings"][column], now["embeddings"][column])
         lines.append({"feature": column, "measure": "distance of means", "embedding": distance})
     return lines, shared
+
+
+def _named(counts: Counts) -> dict[str, int]:
+    return {str(code): count for code, count in counts.codes.items()}
 
 
 def _named_psi(before: dict[str, Any], now: dict[str, int]) -> float:

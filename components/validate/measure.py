@@ -6,10 +6,13 @@ from typing import Any
 
 from components.dataset import layout
 from components.process.progress import Progress
+from components.schema.declared import Schema, read_schema
+from components.schema.encoder import Encoder
 from components.validate import coherence, contract, drift, images, leakage, shortcuts, statistics
 from components.validate.catalogue import Catalogue, read_items
 from components.validate.config import ValidatePolicy
-from components.validate.measured import Flagged, Measured
+from components.validate.features import Features, measure_features
+from components.validate.measured import Flagged, Line, Measured
 from components.validate.parquet import ContractFile
 from components.validate.rows import SplitRows, read_split
 from components.validate.splits import find_duplicates, measure_splits
@@ -23,6 +26,8 @@ class Reading:
     sources: dict[str, ContractFile]
     measured: Measured
     flagged: Flagged
+    encoder: Encoder | None  # what was fitted on train, where all declared features could be
+    features: list[Line]  # what was measured of each declared feature
     statistics: dict[str, Any]
 
 
@@ -30,27 +35,34 @@ def measure(dataset: Path, champion: Path, policy: ValidatePolicy, moved: frozen
     """`moved` names the columns of the table `rows` whose rows are moved aside."""
     measured, flagged = Measured(), Flagged(moved)
     sources = contract.open_dataset(dataset)
-    catalogue = read_items(sources["item_feature"], policy.max_item_id, measured)
+    schema = read_schema(dataset)
+    catalogue = read_items(sources["item_feature"], schema, policy.max_item_id, measured)
     bar.advance(note="items read")
-    splits = _read_splits(sources, catalogue, policy, flagged, measured)
+    splits = _read_splits(sources, schema, catalogue, policy, flagged, measured)
+    features = measure_features(schema, sources, splits, flagged, drift.champion_features(champion), measured)
     bar.advance(note="rows read")
     images.measure_images(dataset, policy.images_decoded, measured)
     vectors = measure_vectors(sources, measured)
     measure_item_info(sources, catalogue, measured)
     bar.advance(note="content read")
-    now = _compare(splits, sources, catalogue, vectors, champion, policy, measured)
+    now = _compare(splits, sources, catalogue, vectors, features, champion, policy, measured)
     contract.measure_files(sources, measured)
     bar.advance(note="splits and champion compared")
-    return Reading(sources, measured, flagged, now)
+    return Reading(sources, measured, flagged, features.encoder, features.lines, now)
 
 
 def _read_splits(
-    sources: dict[str, ContractFile], catalogue: Catalogue, policy: ValidatePolicy, flagged: Flagged, measured: Measured
+    sources: dict[str, ContractFile],
+    schema: Schema,
+    catalogue: Catalogue,
+    policy: ValidatePolicy,
+    flagged: Flagged,
+    measured: Measured,
 ) -> dict[str, SplitRows]:
     splits = {}
     for split in layout.SPLITS:
         if sources[split].usable:
-            rows = read_split(sources[split], catalogue, flagged, measured, policy.examples)
+            rows = read_split(sources[split], schema, catalogue, flagged, measured, policy.examples)
             find_duplicates(rows, flagged, measured, policy.examples)
             splits[split] = rows
     if splits:
@@ -66,6 +78,7 @@ def _compare(
     sources: dict[str, ContractFile],
     catalogue: Catalogue,
     vectors: list[Vectors],
+    features: Features,
     champion: Path,
     policy: ValidatePolicy,
     measured: Measured,
@@ -73,8 +86,8 @@ def _compare(
     """Measures what needs several files at once; returns the statistics of this dataset."""
     train = splits.get("train")
     leakage.measure_leakage(splits, sources["train"], measured, policy.examples)
-    shortcuts.measure_shortcuts(splits, sources["train"], catalogue, vectors, measured)
+    shortcuts.measure_shortcuts(splits, sources["train"], catalogue, vectors, features.alone, measured)
     coherence.measure_coherence(train, catalogue, vectors, measured)
-    now = statistics.collect(splits, catalogue, vectors, measured)
-    drift.measure_drift(champion, now, train, catalogue, measured)
+    now = statistics.collect(splits, catalogue, vectors, features, measured)
+    drift.measure_drift(champion, now, train, catalogue, features, measured)
     return now

@@ -10,6 +10,7 @@
 | embeddings, item_info, content | a column of vectors; the optional file; a kind of content | vectors.py |
 | pairs | two splits | leakage.py |
 | baselines | a model of one column | shortcuts.py |
+| features | a feature that features.yaml declares | features.py |
 | drift | the champion's training data against this one | drift.py |
 """
 

@@ -1,11 +1,13 @@
 """The rows of the splits, read once, one batch at a time: which rows break a rule, and a few numbers of each row."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from components.dataset import layout
+from components.schema.declared import Schema
 from components.validate.catalogue import Catalogue
 from components.validate.measured import Flagged, Line, Measured
 from components.validate.parquet import Bools, ContractFile, Ints
@@ -35,8 +37,7 @@ class SplitRows:
     users: Ints
     items: Ints
     labels: npt.NDArray[np.int8] | None
-    likes: npt.NDArray[np.int64]
-    views: npt.NDArray[np.int64]
+    levels: dict[str, Ints]  # feature -> the level of each row
     lengths: npt.NDArray[np.int32]
     histories: Hashes  # the same hash: the same clicks in the same order
     groups: list[Line] = field(default_factory=list)  # one a row group
@@ -107,28 +108,33 @@ class Clicks:
 
 
 def read_split(
-    source: ContractFile, catalogue: Catalogue, flagged: Flagged, measured: Measured, examples: int
+    source: ContractFile, schema: Schema, catalogue: Catalogue, flagged: Flagged, measured: Measured, examples: int
 ) -> SplitRows:
     labelled = source.has(layout.LABEL)
-    columns = [layout.USER, layout.ITEM, layout.HISTORY, layout.LIKES, layout.VIEWS]
-    kept = _allocate(source.name, source.rows, labelled)
+    sizes = {feature.name: feature.levels for feature in schema.row if feature.levels}
+    columns = [layout.USER, layout.ITEM, layout.HISTORY, *sizes]
+    kept = _allocate(source.name, source.rows, labelled, sizes)
     kept.levels_as_of_click = source.levels_as_of_click
     read = 0
     for group, start, batch in source.batches([*columns, layout.LABEL] if labelled else columns):
         part = slice(start, start + batch.num_rows)
         kept.users[part] = users = source.integers(batch, layout.USER)
         kept.items[part] = items = source.integers(batch, layout.ITEM)
-        kept.likes[part] = likes = source.integers(batch, layout.LIKES)
-        kept.views[part] = views = source.integers(batch, layout.VIEWS)
+        levels = {name: source.integers(batch, name) for name in sizes}
+        for name, values in levels.items():
+            kept.levels[name][part] = values
         clicks = Clicks.of(*source.integer_lists(batch, layout.HISTORY))
         kept.lengths[part] = clicks.per_row
         kept.histories[part] = clicks.hashes()
-        wrong = _wrong_rows(users, items, likes, views, clicks, catalogue)
+        wrong = _wrong_rows(users, items, clicks, catalogue)
+        if sizes:
+            outside = [(levels[name] < 0) | (levels[name] >= size) for name, size in sizes.items()]
+            wrong["level_out_of_range"] = np.logical_or.reduce(outside)
         if kept.labels is not None:
             labels = source.integers(batch, layout.LABEL)
             wrong["label_not_binary"] = (labels != 0) & (labels != 1)
             kept.labels[part] = labels == 1
-        kept.level_mismatches += int(catalogue.levels_differ(items, likes, views).sum())
+        kept.level_mismatches += int(catalogue.levels_differ(items, levels).sum())
         _sample(kept, clicks, start)
         _note(kept, group, start, batch.num_rows, wrong)
         for column, mask in wrong.items():
@@ -140,18 +146,12 @@ def read_split(
     return kept
 
 
-def _wrong_rows(
-    users: Ints, items: Ints, likes: Ints, views: Ints, clicks: Clicks, catalogue: Catalogue
-) -> dict[str, Bools]:
-    def bad_level(level: Ints) -> Bools:
-        return (level < 0) | (level >= layout.LEVELS)
-
+def _wrong_rows(users: Ints, items: Ints, clicks: Clicks, catalogue: Catalogue) -> dict[str, Bools]:
     wrong = {
         "target_is_padding": items == 0,
         "user_negative": users < 0,
         "right_padded": (clicks.per_row > 0) & (clicks.first != clicks.widths - clicks.per_row),
         "history_too_long": clicks.widths > layout.MAX_HISTORY,
-        "level_out_of_range": bad_level(likes) | bad_level(views),
         "target_in_history": clicks.rows_where(clicks.items == items[clicks.row]),
     }
     if catalogue.readable:
@@ -160,14 +160,13 @@ def _wrong_rows(
     return wrong
 
 
-def _allocate(split: str, rows: int, labelled: bool) -> SplitRows:
+def _allocate(split: str, rows: int, labelled: bool, levels: Iterable[str]) -> SplitRows:
     return SplitRows(
         split=split,
         users=np.zeros(rows, np.int64),
         items=np.zeros(rows, np.int64),
         labels=np.zeros(rows, np.int8) if labelled else None,
-        likes=np.zeros(rows, np.int64),
-        views=np.zeros(rows, np.int64),
+        levels={name: np.zeros(rows, np.int64) for name in levels},
         lengths=np.zeros(rows, np.int32),
         histories=np.zeros(rows, np.uint64),
     )
@@ -175,8 +174,9 @@ def _allocate(split: str, rows: int, labelled: bool) -> SplitRows:
 
 def _cut(kept: SplitRows, read: int) -> None:
     """A file that breaks in the middle leaves the rows before the break."""
-    for name in ("users", "items", "likes", "views", "lengths", "histories"):
+    for name in ("users", "items", "lengths", "histories"):
         setattr(kept, name, getattr(kept, name)[:read])
+    kept.levels = {name: values[:read] for name, values in kept.levels.items()}
     if kept.labels is not None:
         kept.labels = kept.labels[:read]
 

@@ -22,8 +22,14 @@ Values = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
 def measure_shortcuts(
-    splits: dict[str, SplitRows], source: ContractFile, catalogue: Catalogue, vectors: list[Vectors], measured: Measured
+    splits: dict[str, SplitRows],
+    source: ContractFile,
+    catalogue: Catalogue,
+    vectors: list[Vectors],
+    alone: dict[str, float],
+    measured: Measured,
 ) -> None:
+    """`alone` holds the AUC on valid of each declared feature."""
     train, valid = splits.get("train"), splits.get("valid")
     if train is None or train.labels is None or not _has_both(train):
         measured.missing("baselines", "train has no readable labels of both kinds")
@@ -41,16 +47,19 @@ def measure_shortcuts(
         rates, _ = click_rates(train.items, train.labels, _PRIOR_SHOWS).of(valid.items)
         area = auc(valid.labels, rates)
         lines.append({"baseline": "item click rate", "on": "valid", "auc": area, "item_ctr_auc": area})
+    lines += [
+        {"baseline": name, "on": "valid", "auc": area, "feature_auc": max(area, 1 - area)}
+        for name, area in alone.items()
+    ]
     for rows in splits.values():
         if _has_both(rows):
-            lines += _signal(rows, catalogue, vectors)
+            lines += _signal(rows, catalogue, vectors, alone if rows.split == "valid" else {})
     measured.add("baselines", "baseline", lines)
 
 
 def _features(train: SplitRows, source: ContractFile) -> dict[str, Values]:
     features: dict[str, Values] = {
-        layout.LIKES: train.likes,
-        layout.VIEWS: train.views,
+        **train.levels,
         layout.USER: train.users,
         layout.ITEM: train.items,
         "history length": train.lengths,
@@ -78,10 +87,11 @@ def _has_both(rows: SplitRows) -> bool:
     return rows.labels is not None and bool(0 < rows.labels.sum() < rows.rows)
 
 
-def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> list[Line]:
-    """How clearly labels depend on the levels, or on the similarity of the target to the history."""
+def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors], alone: dict[str, float]) -> list[Line]:
+    """How clearly labels depend on a feature, on the levels, or on the similarity of the target to the history."""
     assert rows.labels is not None
-    found = [_surprise("levels", np.asarray(rows.likes + rows.views), rows.labels)]
+    levels = np.sum([*rows.levels.values()], axis=0) if rows.levels else np.zeros(rows.rows)
+    found = [_surprise("levels", levels, rows.labels)] if rows.levels else []
     sample = rows.sample()
     if len(sample.rows):
         targets = rows.items[sample.rows]
@@ -92,7 +102,8 @@ def _signal(rows: SplitRows, catalogue: Catalogue, vectors: list[Vectors]) -> li
         for name, values in likeness:
             mean = np.bincount(places, weights=np.nan_to_num(values)) / clicks
             found.append(_surprise(f"likeness of {name} to the history", mean, rows.labels[numbers]))
-    strongest = max(abs(surprise) for _, _, surprise in found)
+    surprises = [surprise for _, _, surprise in found] + [(area - 0.5) / _error(rows.labels) for area in alone.values()]
+    strongest = max(map(abs, surprises), default=float("nan"))
     if _error(rows.labels) > _BLURRED:
         strongest = float("nan")  # so few rows cannot tell signal from noise
     lines: list[Line] = [

@@ -48,19 +48,23 @@ def measure_splits(
             "quarantined_share": len(moved) / max(1, rows.rows),
             "short_history_share": float((rows.lengths < min_history).mean()) if rows.rows else np.nan,
             "label_rate": _rate(rows.labels),
-            "level_values": float(min(_distinct(rows.likes), _distinct(rows.views))) if rows.rows else np.nan,
+            "level_values": float(min(map(_distinct, rows.levels.values()), default=np.nan)) if rows.rows else np.nan,
             "top_item_share": _top_share(rows.items),
             "top_user_share": _top_share(rows.users),
             "top_history_share": _top_share(rows.histories),
         }
-        if catalogue.readable and rows.levels_as_of_click:
-            line["level_agreement"] = catalogue.level_agreement(rows.items, rows.likes, rows.views)
-        elif catalogue.readable:
+        shared = catalogue.readable and catalogue.shared_levels(rows.levels)
+        if shared and rows.levels_as_of_click:
+            line["level_agreement"] = catalogue.level_agreement(rows.items, rows.levels)
+        elif shared:
             line["level_mismatch_share"] = rows.level_mismatches / max(1, rows.rows)
         if train is not None and name != "train":
             line["rows_of_train"] = rows.rows / max(1, train.rows)
             line["label_rate_gap"] = abs(_rate(rows.labels) - _rate(train.labels))
         lines.append(line)
+    if not any(rows.levels for rows in splits.values()):
+        for column in ("splits.level_values", "rows.level_out_of_range"):
+            measured.missing(column, "no feature of the rows has levels")
     measured.missing("splits.level_agreement", "the files do not say that their levels are as of each click")
     measured.missing("splits.level_mismatch_share", "the files say that their levels are as of each click")
     measured.add("splits", "split", lines)

@@ -1,12 +1,15 @@
 """What a model was trained on, in a few kilobytes: it travels with the model, and drift is measured against it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from components.dataset import layout
 from components.dataset.item_ids import pack_ids
+from components.dataset.layout import LIKES, VIEWS
 from components.validate.catalogue import Catalogue
+from components.validate.features import Features
 from components.validate.measured import Measured
 from components.validate.parquet import Ints
 from components.validate.rows import SplitRows
@@ -17,7 +20,11 @@ _TOP = 200  # tags, and items, that are counted by name; the others are counted 
 
 
 def collect(
-    splits: dict[str, SplitRows], catalogue: Catalogue, vectors: list[Vectors], measured: Measured
+    splits: dict[str, SplitRows],
+    catalogue: Catalogue,
+    vectors: list[Vectors],
+    features: Features,
+    measured: Measured,
 ) -> dict[str, Any]:
     """Describes train; of the other splits only sizes and rates. Rows moved aside are few, and counted in."""
     statistics: dict[str, Any] = {
@@ -36,6 +43,10 @@ def collect(
             if column.rows
         },
         "baselines": _baselines(measured),
+        "features": {
+            name: {"missing": counts.share(counts.missing), "counts": code_counts(counts.codes)}
+            for name, counts in features.train.items()
+        },
     }
     train = splits.get("train")
     if train is not None and train.rows:
@@ -46,13 +57,16 @@ def collect(
 def _describe(train: SplitRows, catalogue: Catalogue) -> dict[str, Any]:
     shown = np.unique(train.items)
     return {
-        layout.LIKES: _histogram(train.likes, layout.LEVELS),
-        layout.VIEWS: _histogram(train.views, layout.LEVELS),
+        **{name: _histogram(train.levels[name], layout.LEVELS) for name in (LIKES, VIEWS) if name in train.levels},
         "history_length": _histogram(train.lengths.astype(np.int64), layout.MAX_HISTORY + 1),
         "tags": _top(tag_counts(train, catalogue)),
         "items": _top(item_counts(train)),
         "items_seen": pack_ids(shown[catalogue.knows(shown)]),
     }
+
+
+def code_counts(codes: Mapping[int, int]) -> dict[str, Any]:
+    return _top({str(code): count for code, count in codes.items()})
 
 
 def item_counts(train: SplitRows) -> dict[str, int]:

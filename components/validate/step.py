@@ -11,6 +11,7 @@ from typing import Any
 
 from components.errors import StepError
 from components.process.progress import progress
+from components.schema.fitted import FEATURES
 from components.storage.files import write_json
 from components.validate import expectations
 from components.validate.config import ValidatePolicy
@@ -34,7 +35,10 @@ def validate(dataset: Path, champion: Path, policy: ValidatePolicy, out: Path) -
         reading = measure(dataset, champion, policy, frozenset(moved), bar)
         verdict = _judge(policy, reading.measured, write_quarantine(reading.sources, reading.flagged, moved, out))
         bar.advance(note="rules judged")
+    verdict["features"] = reading.features
     write_json(out / "verdict.json", verdict)
+    if reading.encoder is not None:
+        write_json(out / FEATURES, reading.encoder.to_json())
     write_json(out / "statistics.json", reading.statistics)
     write_data_docs(out / "data_docs.html", verdict, reading.statistics, reading.measured)
     if not verdict["passed"]:

@@ -11,6 +11,7 @@ What a failed rule does is its severity:
 """
 
 from components.validate.suite.drift import DRIFT
+from components.validate.suite.features import FEATURES
 from components.validate.suite.files import FILES
 from components.validate.suite.giveaways import LEAKAGE, SHORTCUTS
 from components.validate.suite.items import IMAGES, ITEMS
@@ -18,7 +19,7 @@ from components.validate.suite.rows import ROWS
 from components.validate.suite.rule import Between, Check, Distinct, Empty, Filled, Rule, Severity
 from components.validate.suite.vectors import EMBEDDINGS
 
-RULES: tuple[Rule, ...] = (*FILES, *ROWS, *ITEMS, *IMAGES, *EMBEDDINGS, *LEAKAGE, *SHORTCUTS, *DRIFT)
+RULES: tuple[Rule, ...] = (*FILES, *ROWS, *ITEMS, *FEATURES, *IMAGES, *EMBEDDINGS, *LEAKAGE, *SHORTCUTS, *DRIFT)
 BY_NAME = {rule.name: rule for rule in RULES}
 ROW_RULES = tuple(rule.name for rule in RULES if rule.table == "rows")
 

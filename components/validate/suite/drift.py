@@ -45,6 +45,14 @@ DRIFT = (
         "psi_stop",
     ),
     *_drift(
+        "features",
+        "PSI",
+        "declared features are distributed as for the champion",
+        "A feature whose values moved means another population, or another way to measure it.",
+        "psi_warn",
+        "psi_stop",
+    ),
+    *_drift(
         "items",
         "PSI",
         "items are shown as often as for the champion",

@@ -120,7 +120,8 @@ CALM: dict[str, float | None] = {
         pytest.param({"label-rate-drift": 0.4}, "label-rate-drift", True, "label rate differs", id="label-rate"),
         pytest.param({"embedding-drift": 0.4}, "embedding-drift", True, "embedding differs", id="embedding"),
         pytest.param({"embedding-drift": None}, "", False, "not above", id="data-without-vectors"),
-        pytest.param({"likes-drift": None}, "", True, "could not be measured: likes-drift", id="not-measured"),
+        pytest.param({"items-drift": None}, "", True, "could not be measured: items-drift", id="not-measured"),
+        pytest.param({"likes-drift": None}, "", False, "not above", id="data-without-levels"),
         pytest.param({"unseen-items-drift": None}, "", True, "measured: unseen-items-drift", id="unseen-not-measured"),
     ],
 )

@@ -1,13 +1,15 @@
 """One user's candidates get the same scores together as row by row."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from components.predict.online import OnlineScorer
-from components.schema.challenge import LIKES, VIEWS
+from components.schema.challenge import CHALLENGE, LIKES, VIEWS
 from model.config import ModelConfig
 from model.older_files import challenge_vocabulary
 from model.ranker import Ranker
@@ -25,6 +27,10 @@ KINDS = {
     "recency, deep alone": replace(TINY, interest="recency", cross="none"),
     "published": replace(TINY, mask="inverted"),
 }
+
+
+def coded(likes: npt.NDArray[Any], views: npt.NDArray[Any]) -> Any:
+    return CHALLENGE.rows({LIKES: likes, VIEWS: views}, len(likes))
 
 
 def ranker_of(config: ModelConfig) -> Ranker:
@@ -46,7 +52,7 @@ def test_equal_to_the_plain_call(kind: str, history: list[int]) -> None:
     with torch.no_grad():
         plain = ranker(rows, torch.from_numpy(candidates), codes, torch.zeros(50, 0)).numpy()
     scorer = OnlineScorer(ranker, np.arange(ITEMS) > 0)
-    assert scorer.logits(history, candidates, {LIKES: likes, VIEWS: views}) == pytest.approx(plain, abs=1e-5)
+    assert scorer.logits(history, candidates, *coded(likes, views)) == pytest.approx(plain, abs=1e-5)
 
 
 def test_unknown_items_are_as_in_the_registered_model() -> None:
@@ -54,14 +60,14 @@ def test_unknown_items_are_as_in_the_registered_model() -> None:
     scorer = OnlineScorer(tiny_ranker(), (np.arange(ITEMS) > 0) & (np.arange(ITEMS) != unused))
     levels = np.array([4, 4, 4, 4])
     candidates = np.array([5, 0, ITEMS + 7, unused])
-    known = scorer.logits([3, 1], candidates, {LIKES: levels, VIEWS: levels})
-    assert scorer.logits([3, ITEMS + 1, unused, 1], candidates, {LIKES: levels, VIEWS: levels}) == pytest.approx(known)
+    known = scorer.logits([3, 1], candidates, *coded(levels, levels))
+    assert scorer.logits([3, ITEMS + 1, unused, 1], candidates, *coded(levels, levels)) == pytest.approx(known)
     assert known[1] == known[2] == known[3]  # an unknown candidate is the padding item
 
 
 def test_negative_ids_are_refused() -> None:
     scorer, levels = OnlineScorer(tiny_ranker(), np.arange(ITEMS) > 0), np.array([4])
     with pytest.raises(ValueError, match="item -1: ids are whole numbers from 0 on"):
-        scorer.logits([3, -1], np.array([5]), {LIKES: levels, VIEWS: levels})
+        scorer.logits([3, -1], np.array([5]), *coded(levels, levels))
     with pytest.raises(ValueError, match="item -7: ids are whole numbers from 0 on"):
-        scorer.logits([3], np.array([-7]), {LIKES: levels, VIEWS: levels})
+        scorer.logits([3], np.array([-7]), *coded(levels, levels))

@@ -19,7 +19,7 @@ SHOP = Encoder(row=(DEVICE, COLOURS, PRICE, HOUR), item=(SHARED, RATING))
 
 
 def test_levels_are_their_own_codes() -> None:
-    codes, numbers = CHALLENGE.rows({"likes_level": np.array([0, 10, 3]), "views_level": [1, 2, 3]})
+    codes, numbers = CHALLENGE.rows({"likes_level": np.array([0, 10, 3]), "views_level": [1, 2, 3]}, 3)
     assert codes.tolist() == [[0, 1], [10, 2], [3, 3]]
     assert numbers.shape == (3, 0)
 
@@ -51,7 +51,7 @@ def test_numbers() -> None:
 
 def test_features_stand_side_by_side_in_their_order() -> None:
     raw: dict[str, Any] = {"device": ["phone"], "colours": [["red"]], "price": [5], "hour": [6]}
-    codes, numbers = SHOP.rows(raw)
+    codes, numbers = SHOP.rows(raw, 1)
     assert codes.tolist() == [[2, 2, 0, 2]]
     assert numbers.tolist() == [[0.5]]
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.dataset import layout
+from components.schema.declared import CHALLENGE_SCHEMA
 from components.validate.catalogue import Catalogue, read_items
 from components.validate.contract import open_dataset
 from components.validate.measured import Flagged, Measured
@@ -58,9 +59,10 @@ def read(
             columns |= extra or {}
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     sources = open_dataset(folder)
-    catalogue = read_items(sources["item_feature"], max(tags, default=0), Measured())
+    catalogue = read_items(sources["item_feature"], CHALLENGE_SCHEMA, max(tags, default=0), Measured())
     read_splits = {
-        name: read_split(sources[name], catalogue, Flagged(frozenset()), Measured(), examples=5) for name in splits
+        name: read_split(sources[name], CHALLENGE_SCHEMA, catalogue, Flagged(frozenset()), Measured(), examples=5)
+        for name in splits
     }
     return Read(sources, read_splits, catalogue)
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.dataset import layout
+from components.schema.declared import CHALLENGE_SCHEMA
 from components.validate.catalogue import Catalogue, read_items
 from components.validate.contract import open_dataset
 from components.validate.measured import Measured
@@ -26,7 +27,11 @@ def catalogue(folder: Path, highest: int = 100, **columns: Any) -> tuple[Catalog
     }
     pq.write_table(pa.table(table), folder / "item_feature.parquet")
     measured = Measured()
-    return read_items(open_dataset(folder)["item_feature"], highest, measured), measured
+    return read_items(open_dataset(folder)["item_feature"], CHALLENGE_SCHEMA, highest, measured), measured
+
+
+def levels(likes: Any, views: Any) -> dict[str, Any]:
+    return {layout.LIKES: likes, layout.VIEWS: views}
 
 
 def test_ids_are_looked_up_wherever_they_stand_in_the_file(tmp_path: Path) -> None:
@@ -35,20 +40,20 @@ def test_ids_are_looked_up_wherever_they_stand_in_the_file(tmp_path: Path) -> No
     assert made.readable
     assert made.knows(asked).tolist() == [True, True, True, False, False, False, False]
     assert made.place(asked).tolist() == [2, 1, 0, -1, -1, -1, -1]
-    assert len(made.likes) == len(made.views) == 8
+    assert len(made.places) == len(made.levels[layout.LIKES]) == 8
 
 
 def test_levels_that_differ_from_the_items_are_found_for_known_items_alone(tmp_path: Path) -> None:
     made, _ = catalogue(tmp_path, ids=[1, 2], likes=[5, 0], views=[6, 0])
     ids, likes, views = np.array([1, 1, 1, 2, 9, -1]), np.array([5, 4, 5, 0, 5, 5]), np.array([6, 6, 7, 0, 6, 6])
-    assert made.levels_differ(ids, likes, views).tolist() == [False, True, True, False, False, False]
+    assert made.levels_differ(ids, levels(likes, views)).tolist() == [False, True, True, False, False, False]
 
 
 def test_a_level_out_of_range_is_no_unknown_item(tmp_path: Path) -> None:
     made, measured = catalogue(tmp_path, ids=[1, 2, 3, 4, 5], likes=[-1, 11, 0, 10, 5], views=[0, 10, -1, 11, 5])
     assert made.knows(np.arange(1, 6)).all()
-    assert made.likes.tolist() == [-1, 11, 11, 0, 10, 5]
-    assert made.views.tolist() == [-1, 0, 10, 11, 11, 5]
+    assert made.levels[layout.LIKES].tolist() == [-1, 11, 11, 0, 10, 5]
+    assert made.levels[layout.VIEWS].tolist() == [-1, 0, 10, 11, 11, 5]
     out = {name: line["level_out_of_range"] for name, line in lines_of(measured, "items").items()}
     assert out == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 0}
 
@@ -57,7 +62,7 @@ def test_a_level_out_of_range_is_no_unknown_item(tmp_path: Path) -> None:
 def test_ids_above_the_limit_are_left_out_of_the_table(tmp_path: Path, highest: int, known: list[bool]) -> None:
     made, _ = catalogue(tmp_path, highest, ids=[1, 2, 3])
     assert made.knows(np.array([1, 2, 3])).tolist() == known
-    assert len(made.likes) == (highest + 1 if any(known) else 0)
+    assert len(made.places) == (highest + 1 if any(known) else 0)
 
 
 def test_agreement_is_the_smaller_of_both_correlations_over_known_items(tmp_path: Path) -> None:
@@ -68,12 +73,12 @@ def test_agreement_is_the_smaller_of_both_correlations_over_known_items(tmp_path
         np.corrcoef(np.array([0, 1, 2, 3])[ids[known]], likes[known])[0, 1],
         np.corrcoef(np.array([0, 3, 9, 4])[ids[known]], views[known])[0, 1],
     ]
-    assert made.level_agreement(ids, likes, views) == pytest.approx(min(expected))
+    assert made.level_agreement(ids, levels(likes, views)) == pytest.approx(min(expected))
     assert min(expected) != pytest.approx(max(expected))
     constant = np.full(5, 4)
-    assert made.level_agreement(ids, constant, views) == pytest.approx(expected[1])
-    assert np.isnan(made.level_agreement(ids, constant, constant))
-    assert np.isnan(made.level_agreement(np.array([9]), np.array([1]), np.array([1])))
+    assert made.level_agreement(ids, levels(constant, views)) == pytest.approx(expected[1])
+    assert np.isnan(made.level_agreement(ids, levels(constant, constant)))
+    assert np.isnan(made.level_agreement(np.array([9]), levels(np.array([1]), np.array([1]))))
 
 
 def test_items_are_described_without_the_padding_row(tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_tags_as_texts_may_not_be_blank(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_leaves_an_empty_catalogue_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "item_feature.parquet").write_bytes(b"noise")
     measured = Measured()
-    made = read_items(open_dataset(tmp_path)["item_feature"], 10, measured)
+    made = read_items(open_dataset(tmp_path)["item_feature"], CHALLENGE_SCHEMA, 10, measured)
     assert not made.readable
     assert not made.knows(np.array([0, 1])).any()
     assert made.place(np.array([0, 1])).tolist() == [-1, -1]

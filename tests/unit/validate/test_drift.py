@@ -9,6 +9,7 @@ import pytest
 from components.dataset.item_ids import pack_ids
 from components.storage.files import write_json
 from components.validate.drift import ks, measure_drift, psi
+from components.validate.features import Features
 from components.validate.measured import Measured
 from tests.unit.validate.small_data import Row, lines_of, read
 
@@ -50,7 +51,9 @@ def champion_of(folder: Path, before: Any) -> Path:
 def drift(folder: Path, before: Any, after: Any) -> Measured:
     found = read(folder, {1: [7], 2: [7], 4: [9]}, train=TRAIN)
     measured = Measured()
-    measure_drift(champion_of(folder / "champion", before), after, found.splits["train"], found.catalogue, measured)
+    measure_drift(
+        champion_of(folder / "champion", before), after, found.splits["train"], found.catalogue, Features(), measured
+    )
     return measured
 
 
@@ -135,7 +138,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     assert drift(tmp_path, statistics(), {"label_rate": {}}).absent == unread
     measured = Measured()
     found = read(tmp_path, {1: [7]}, train=TRAIN)
-    measure_drift(champion_of(tmp_path / "champion", statistics()), now(), None, found.catalogue, measured)
+    measure_drift(champion_of(tmp_path / "champion", statistics()), now(), None, found.catalogue, Features(), measured)
     assert measured.absent == unread
 
 

@@ -39,7 +39,7 @@ def vectors() -> Vectors:
 def shortcuts(found: Read, content: list[Vectors] | None = None) -> Any:
     measured = Measured()
     train = found.sources["train"]
-    measure_shortcuts(found.splits, train, found.catalogue, content or [], measured)
+    measure_shortcuts(found.splits, train, found.catalogue, content or [], {}, measured)
     return measured
 
 

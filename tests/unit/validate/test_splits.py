@@ -101,7 +101,8 @@ def test_a_split_without_rows_has_counts_and_no_shares(tmp_path: Path) -> None:
 def test_levels_as_of_each_click_are_correlated_and_not_compared(tmp_path: Path) -> None:
     found = read(tmp_path, {1: [1], 2: [1], 3: [1]}, train=TRAIN)
     found.splits["train"].levels_as_of_click = True
-    found.catalogue.likes[1:4], found.catalogue.views[1:4] = [1, 2, 3], [1, 4, 9]
+    found.catalogue.levels["likes_level"][1:4] = [1, 2, 3]
+    found.catalogue.levels["views_level"][1:4] = [1, 4, 9]
     measured, _ = tables(found)
     line = lines_of(measured, "splits")["train"]
     assert "level_mismatch_share" not in line

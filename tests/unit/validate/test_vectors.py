@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.dataset import layout
+from components.schema.declared import CHALLENGE_SCHEMA
 from components.validate.catalogue import Catalogue, read_items
 from components.validate.contract import open_dataset
 from components.validate.measured import Measured
@@ -165,7 +166,7 @@ def item_info(folder: Path, ids: Any, tags: Any, **items: Any) -> Measured:
         layout.ITEM_EMBEDDING: vectors,
     }
     sources, measured = dataset(folder, info=info, **items), Measured()
-    measure_item_info(sources, read_items(sources["item_feature"], 100, Measured()), measured)
+    measure_item_info(sources, read_items(sources["item_feature"], CHALLENGE_SCHEMA, 100, Measured()), measured)
     return measured
 
 

@@ -1,0 +1,152 @@
+"""What a data set holds beside ids, histories and labels: the features that its features.yaml declares.
+
+docs/reference/features.md describes the file. Without one, a data set has the features of the public challenge. An
+error names the feature, the field, its value and what is allowed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from components.errors import StepError
+from components.schema.challenge import LEVELS, LIKES, TAGS, VIEWS
+from components.schema.encoder import FittedFeature
+
+FILE = "features.yaml"
+Of = Literal["row", "user", "item"]
+RESERVED = ("user_id", "item_id", "item_seq", "label", "item_title", TAGS, "item_emb_d128")
+_CHOICES = {
+    "of": ("row", "user", "item"),
+    "kind": ("category", "categories", "number"),
+    "encoding": ("piecewise", "buckets", "standardised"),
+    "place": ("both", "history", "target"),
+}
+_NUMBERS = {
+    "min_count": (1, 10**9),
+    "buckets": (1, 10**6),
+    "levels": (2, 10_000),
+    "max_values": (1, 100),
+    "bins": (2, 100),
+}
+_FIELDS = {
+    "category": ("min_count", "buckets", "levels"),
+    "categories": ("min_count", "buckets", "max_values"),
+    "number": ("encoding", "bins"),
+}
+_TYPES = {"category": "an integer or a text", "categories": "a list of integers or texts", "number": "a number"}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One feature as features.yaml declares it."""
+
+    name: str  # its column: of the splits for a row or a user, of item_feature for an item
+    of: Of
+    kind: str
+    min_count: int = 2  # of a category: a rarer value has no code of its own
+    buckets: int = 1  # of a category: codes that rare and unknown values share, chosen by a hash of the value
+    levels: int = 0  # of a category whose values are the whole numbers below this: each is its own code
+    max_values: int = 5  # of `categories`: the first ones count
+    encoding: str = "piecewise"  # of a number
+    bins: int = 16  # of a number: pieces or buckets, each with the same share of the training rows
+    place: str | None = "both"  # of an item's feature: which items carry it; None: `model.item_levels` says so
+
+
+def column_type(feature: Declared | FittedFeature) -> str:
+    """In the words of components/dataset/footers.py."""
+    return "an integer" if feature.levels else _TYPES[feature.kind]
+
+
+@dataclass(frozen=True)
+class Schema:
+    features: tuple[Declared, ...]
+    from_file: bool  # otherwise the data has the challenge's layout
+
+    @property
+    def row(self) -> tuple[Declared, ...]:
+        """The features that are columns of the splits."""
+        return tuple(feature for feature in self.features if feature.of != "item")
+
+    @property
+    def item(self) -> tuple[Declared, ...]:
+        return tuple(feature for feature in self.features if feature.of == "item")
+
+    @property
+    def fitted(self) -> tuple[Declared, ...]:
+        """The features of which something is learned in train."""
+        return tuple(feature for feature in self.features if not feature.levels)
+
+
+CHALLENGE_SCHEMA = Schema(
+    (
+        *(Declared(name, "row", "category", levels=LEVELS) for name in (LIKES, VIEWS)),
+        *(Declared(name, "item", "category", levels=LEVELS, place=None) for name in (LIKES, VIEWS)),
+    ),
+    from_file=False,
+)
+
+
+def read_schema(folder: Path) -> Schema:
+    """What the data set in this folder declares."""
+    path = folder / FILE
+    if not path.is_file():
+        return CHALLENGE_SCHEMA
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StepError(f"{FILE} is no YAML: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(document, dict) or set(document) != {"features"} or not isinstance(document["features"], list):
+        raise StepError(f"{FILE} must hold one key, `features`, with a list of features; found {_found(document)}")
+    features = tuple(_declared(number, entry) for number, entry in enumerate(document["features"], start=1))
+    seen: set[tuple[str, bool]] = set()
+    for feature in features:
+        column = (feature.name, feature.of == "item")
+        if column in seen:
+            raise _wrong(feature.name, "name", feature.name, "declared once in each file")
+        seen.add(column)
+    return Schema(features, from_file=True)
+
+
+def _found(document: Any) -> str:
+    if isinstance(document, dict):
+        return f"the keys {', '.join(map(str, document)) or 'none'}"
+    return f"{document!r:.60}"
+
+
+def _declared(number: int, entry: Any) -> Declared:
+    if not isinstance(entry, dict):
+        raise StepError(f"{FILE}: feature {number} is {entry!r:.60}; must be a mapping with name, of and kind")
+    name = entry.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise _wrong(str(number), "name", name, "the name of a column")
+    if name in RESERVED:
+        raise _wrong(name, "name", name, "another column: every data set has this one, and the model reads it already")
+    for field in ("of", "kind"):
+        _check_choice(name, field, entry.get(field))
+    allowed = ("name", "of", "kind", *_FIELDS[entry["kind"]], *(["place"] if entry["of"] == "item" else []))
+    for field, value in entry.items():
+        if field not in allowed:
+            kind = f"a {entry['kind']} of {'an item' if entry['of'] == 'item' else 'a ' + entry['of']}"
+            raise StepError(f"{FILE}: feature {name!r} has the field {field!r}; {kind} can have {', '.join(allowed)}")
+        if field in _CHOICES:
+            _check_choice(name, field, value)
+        elif field in _NUMBERS:
+            low, high = _NUMBERS[field]
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise _wrong(name, field, value, f"a whole number from {low} to {high}")
+    if "levels" in entry and {"min_count", "buckets"} & set(entry):
+        raise _wrong(
+            name, "levels", entry["levels"], "alone: levels have no vocabulary, so no min_count and no buckets"
+        )
+    return Declared(**entry)
+
+
+def _check_choice(name: str, field: str, value: Any) -> None:
+    if not isinstance(value, str) or value not in _CHOICES[field]:
+        raise _wrong(name, field, value, f"one of {', '.join(_CHOICES[field])}")
+
+
+def _wrong(name: str, field: str, value: Any, allowed: str) -> StepError:
+    return StepError(f"{FILE}: feature {name!r}: {field} = {value!r:.60}; must be {allowed}")

@@ -1,0 +1,81 @@
+"""Learns from train what the declared features need: vocabularies, edges of numbers, means.
+
+Only train is read, so that what valid and test say of a model is true. A feature that cannot be fitted raises StepError
+with the reason.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from components.errors import StepError
+from components.schema.declared import Declared
+from components.schema.encoder import Column, FittedFeature
+
+Chunks = Iterable[Column]  # train's values, in parts
+
+
+def fit_feature(feature: Declared, chunks: Chunks) -> FittedFeature:
+    """Raises FeatureError for a value that is none of this kind, and StepError where there is nothing to learn."""
+    empty = FittedFeature(
+        feature.name,
+        feature.kind,
+        feature.place,
+        feature.of,
+        levels=feature.levels,
+        buckets=feature.buckets,
+        width=feature.max_values if feature.kind == "categories" else 1,
+        encoding=feature.encoding if feature.kind == "number" else "",
+    )
+    if feature.levels:
+        return empty
+    return _number(feature, empty, chunks) if feature.kind == "number" else _vocabulary(feature, empty, chunks)
+
+
+def _vocabulary(feature: Declared, empty: FittedFeature, chunks: Chunks) -> FittedFeature:
+    counts: Counter[str] = Counter()
+    for chunk in chunks:
+        counts.update(empty.keys(chunk))
+    missing = counts.pop("", 0)
+    if not counts:
+        raise _no_value()
+    frequent = [key for key, count in counts.items() if count >= feature.min_count]
+    if not frequent:
+        raise StepError(
+            f"no value comes {feature.min_count} times in train ({len(counts):,} distinct values): lower min_count, or "
+            "leave the feature out"
+        )
+    if len(counts) == 1 and not missing:
+        raise _constant(frequent[0])
+    return replace(empty, values=tuple(sorted(frequent, key=lambda key: (-counts[key], key))))
+
+
+def _number(feature: Declared, empty: FittedFeature, chunks: Chunks) -> FittedFeature:
+    values = np.concatenate([np.zeros(0), *(empty.as_numbers(chunk) for chunk in chunks)])
+    missing = np.isnan(values)
+    values = values[~missing]
+    if not len(values):
+        raise _no_value()
+    if values.min() == values.max() and not missing.any():
+        raise _constant(float(values[0]))
+    if feature.encoding == "standardised":
+        return replace(empty, mean=float(values.mean()), deviation=float(values.std()) or 1.0)
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, feature.bins + 1)))
+    if feature.encoding == "buckets":
+        edges = edges[1:-1]
+    elif len(edges) == 1:
+        edges = np.array([edges[0], edges[0] + 1.0])
+    return replace(empty, edges=tuple(edges.tolist()))
+
+
+def _no_value() -> StepError:
+    return StepError("its column has no value in train: leave the feature out, or mend the data")
+
+
+def _constant(value: object) -> StepError:
+    return StepError(
+        f"its column holds {value!r} and nothing else in train, and a constant says nothing: leave the feature out, or "
+        "mend the data"
+    )

@@ -1,0 +1,132 @@
+"""Validation of declared features: what is fitted, what is measured, and which data is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.errors import StepError
+from components.schema.fitted import read_features
+from components.storage.files import read_json
+from components.validate.config import ValidatePolicy
+from components.validate.step import validate
+from tests.shop import BRANDS, FEATURES, write_shop
+
+POLICY = ValidatePolicy(min_label_signal=0.0, min_coherence=0.0)
+
+
+def no_champion(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "champion.json").write_text(json.dumps({"version": None}))
+    return folder
+
+
+def validated(root: Path, dataset: Path, champion: Path | None = None) -> dict[str, Any]:
+    return validate(dataset, champion or no_champion(root / "champion"), POLICY, root / "out")
+
+
+def changed(dataset: Path, file: str, name: str, values: Any) -> None:
+    table = pq.read_table(dataset / f"{file}.parquet")
+    table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type))
+    pq.write_table(table, dataset / f"{file}.parquet")
+
+
+def rule(verdict: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(rule for rule in verdict["rules"] if rule["name"] == name)
+
+
+def test_features_are_fitted_on_train_alone(tmp_path: Path) -> None:
+    dataset = write_shop(tmp_path / "data")
+    changed(dataset, "valid", "device", ["television"] * 400)
+    verdict = validated(tmp_path, dataset)
+    assert verdict["passed"]
+    features = {
+        feature.name: feature
+        for feature in (*read_features(tmp_path / "out").row, *read_features(tmp_path / "out").item)
+    }
+    assert set(features["device"].values) == {"phone", "desktop"}
+    assert set(features["brand"].values) == set(BRANDS)
+    assert len(features["price"].edges) == 9
+    ages = pq.read_table(dataset / "train.parquet")["age"].to_pandas()
+    assert features["age"].mean == pytest.approx(ages.mean())
+    known = rule(verdict, "features-known")
+    assert not known["passed"]
+    assert "device (row)" in json.dumps(known)
+    counted = read_json(tmp_path / "out" / "statistics.json")["features"]
+    assert counted["age (user)"]["missing"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "values", "failed", "words"),
+    [
+        ("train", "device", ["phone"] * 2000, "features-usable", "holds 'phone' and nothing else in train"),
+        ("train", "device", [None] * 2000, "features-usable", "has no value in train"),
+        ("train", "device", [str(n) for n in range(2000)], "features-usable", "no value comes 2 times in train"),
+        ("train", "hour", [7] * 2000, "features-usable", "holds 7.0 and nothing else"),
+        ("train", "age", [float("inf"), *[30.0] * 1999], "features-usable", "a value is inf; must be a finite number"),
+        ("valid", "age", [float("inf"), *[30.0] * 399], "features-usable", "a value is inf; must be a finite number"),
+        ("item_feature", "price", [None] * 59, "features-usable", "has no value in train"),
+    ],
+)
+def test_a_feature_that_can_not_be_learned_stops_the_run(
+    file: str, name: str, values: list[Any], failed: str, words: str, tmp_path: Path
+) -> None:
+    dataset = write_shop(tmp_path / "data")
+    changed(dataset, file, name, values)
+    with pytest.raises(StepError, match=failed):
+        validated(tmp_path, dataset)
+    assert words in json.dumps(rule(read_json(tmp_path / "out" / "verdict.json"), failed))
+    assert not (tmp_path / "out" / "features.json").exists()
+
+
+def test_a_feature_that_is_the_label_in_disguise_stops_the_run(tmp_path: Path) -> None:
+    dataset = write_shop(tmp_path / "data")
+    for split in ("train", "valid"):
+        labels = pq.read_table(dataset / f"{split}.parquet")["label"].to_pylist()
+        changed(dataset, split, "device", ["seen" if label else "not seen" for label in labels])
+    with pytest.raises(StepError, match="no-giveaway"):
+        validated(tmp_path, dataset)
+
+
+def test_a_column_that_is_filled_less_often_later_warns(tmp_path: Path) -> None:
+    dataset = write_shop(tmp_path / "data")
+    changed(dataset, "test", "age", [None] * 400)
+    verdict = validated(tmp_path, dataset)
+    assert verdict["passed"]
+    assert not rule(verdict, "features-filled-alike")["passed"]
+
+
+@pytest.mark.parametrize(("moved", "passed"), [(False, True), (True, False)])
+def test_drift_is_measured_in_the_champions_codes(moved: bool, passed: bool, tmp_path: Path) -> None:
+    champion = no_champion(tmp_path / "champion")
+    validated(tmp_path, write_shop(tmp_path / "before"))
+    package = champion / "package"
+    package.mkdir()
+    for name in ("statistics.json", "features.json"):
+        (package / name).write_bytes((tmp_path / "out" / name).read_bytes())
+    (champion / "champion.json").write_text(json.dumps({"version": "1"}))
+    dataset = write_shop(tmp_path / "data")
+    if moved:
+        price = np.array(pq.read_table(dataset / "item_feature.parquet")["price"]) * 1.7
+        changed(dataset, "item_feature", "price", price)
+    verdict = validated(tmp_path, dataset, champion)
+    drift = rule(verdict, "features-drift")
+    assert (drift["passed"], drift["observed"] > 0.25) == (passed, moved)
+
+
+def test_the_challenges_layout_is_one_such_file(tmp_path: Path) -> None:
+    """A column of levels needs no vocabulary: its values are its codes."""
+    dataset = write_shop(
+        tmp_path / "data",
+        features=FEATURES.replace("kind: number, encoding: buckets, bins: 6", "kind: category, levels: 24"),
+    )
+    validated(tmp_path, dataset)
+    hour = read_features(tmp_path / "out").row[1]
+    assert (hour.levels, hour.codes, hour.values) == (24, 24, ())
+    changed(dataset, "train", "hour", [24] * 2000)
+    with pytest.raises(StepError, match="levels-range"):
+        validated(tmp_path, dataset)
