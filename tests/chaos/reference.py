@@ -1,5 +1,6 @@
 """The undisturbed run that all others are compared with, made once: its data, its workspace, what it registered."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,6 +74,7 @@ class Reference:
 def reference(folder: Path) -> Reference:
     found = Reference(folder)
     if not (folder / "made.json").is_file():
+        shutil.rmtree(found.workspace, ignore_errors=True)  # of an undisturbed run that was broken off
         write_sample(found.data, replace(SIZES["tiny"], items=40, train_rows=600, valid_rows=200, test_rows=300))
         done = found.run(found.workspace)
         if done.returncode:
