@@ -181,7 +181,10 @@ def test_the_files_hold_strict_json_that_the_contract_names(good: Good, tmp_path
 def test_a_first_run_cannot_drift_and_a_second_compares(good: Good, tmp_path: Path) -> None:
     verdict = validate(good.data, good.champion, ValidatePolicy(), tmp_path)
     drift = [found for found in verdict["rules"] if found["table"] == "drift"]
-    assert all(found["observed"] == pytest.approx(0, abs=1e-9) for found in drift)
+    measured = [found for found in drift if found["observed"] is not None]
+    assert all(found["observed"] == pytest.approx(0, abs=1e-9) for found in measured)
+    undeclared = {found["name"] for found in drift if found["observed"] is None}
+    assert undeclared == {"features-drift", "features-break"}
 
 
 @pytest.mark.parametrize(
