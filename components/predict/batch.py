@@ -7,7 +7,6 @@ the function that `evaluate` uses.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -18,9 +17,10 @@ from components.dataset.layout import ITEM
 from components.errors import StepError, one_line
 from components.packages.fetch import local_package, version_at
 from components.packages.scores import known_items
+from components.predict.config import PredictConfig
 from components.predict.files import check_files, check_rows
 from components.predict.unfinished import Unfinished
-from components.predict.write import WRITERS, Format, Scored
+from components.predict.write import WRITERS, Scored
 from components.process.progress import progress
 from components.schema.fitted import read_features
 from components.storage.files import sha256_file, sha256_json
@@ -28,22 +28,8 @@ from components.storage.locks import alone
 from components.tracking.models import Models, Version
 from components.tracking.tags import PACKAGE_HASH
 from model.checkpoint import load
-from model.checks import at_least, one_of
 
 CHUNK_BATCHES = 16  # batches between two writes
-
-
-@dataclass(frozen=True)
-class PredictConfig:
-    split: str = "test"
-    alias: str = "champion"
-    format: Format = "parquet"
-    batch_size: int = 4096  # as evaluate's, for scores that are equal to the last bit
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    def __post_init__(self) -> None:
-        one_of("--format", self.format, get_args(Format))
-        at_least("--batch-size", self.batch_size, 1)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +20,9 @@ import pyarrow.parquet as pq
 from components.batches.rows import ROWS_A_READ
 from components.batches.scoring import probabilities
 from components.dataset.layout import ITEM, USER
+from components.predict.config import Format
 from components.storage.files import atomic_path
 
-Format = Literal["parquet", "csv", "challenge"]
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # whenever it is written
 
 

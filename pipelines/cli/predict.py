@@ -27,14 +27,13 @@ def predict(
     """
     from rich.console import Console
 
-    from components.dataset.layout import SPLITS
+    from components.predict.config import PredictConfig
     from components.predict.files import check_files
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
-    from model.checks import one_of
     from pipelines.workspace import temporary_files_in, usable
 
-    one_of("--split", split, SPLITS)
+    config = PredictConfig(split, alias, file_format, batch_size)  # type: ignore[arg-type] # checks it itself
     if not data.exists():
         raise ValueError(f"--data {data}: no such file or folder")
     if workspace.exists():
@@ -42,10 +41,8 @@ def predict(
     registry = existing_registry(workspace)
     check_files(data, split, out)
     models = Models(connect(registry), name)
-    from components.predict.batch import PredictConfig  # loads torch: after the server has answered
-    from components.predict.batch import predict as run
+    from components.predict.batch import predict as run  # loads torch: after the server has answered
 
-    config = PredictConfig(split, alias, file_format, batch_size)  # type: ignore[arg-type] # checks it itself
     folder = usable(workspace)
     with temporary_files_in(folder):
         made = run(data, out, models, folder, config)

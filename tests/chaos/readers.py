@@ -16,7 +16,8 @@ from typing import Any
 
 from components import ops
 from components.errors import StepError
-from components.predict.batch import PredictConfig, predict
+from components.predict.batch import predict
+from components.predict.config import PredictConfig
 from components.process.progress import EVENTS_VARIABLE
 from components.register.package import weights_hash
 from components.review import decide

@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from components.batches.rows import RowStore
 from components.batches.scoring import score
 from components.packages.fetch import local_package
-from components.predict.batch import PredictConfig, predict
+from components.predict.batch import predict
+from components.predict.config import PredictConfig
 from components.schema.fitted import read_features
 from components.serve.app import make_app
 from components.serve.follow import Follower

@@ -37,8 +37,8 @@ def test_good_data_passes_with_no_warning_and_every_rule_measured(good: Good, tm
     assert verdict["quarantined"] == {"train": 0, "valid": 0, "test": 0}
     assert [rule["name"] for rule in verdict["rules"] if not rule["passed"] or rule["count"]] == []
     # No rule may pass because it was not measured. The sample's levels are those of its items, not of the moment of the
-    # click, so `levels-follow` does not apply; its splits share no user, so `future-apart` has nothing to look at; and it
-    # declares no features of its own.
+    # click, so `levels-follow` does not apply; its splits share no user, so `future-apart` has nothing to look at; and
+    # it declares no features of its own.
     declared = {name for name in BY_NAME if name.startswith("features-")}
     assert {rule["name"] for rule in verdict["rules"] if rule["not_measured"]} == {
         "levels-follow",
@@ -67,8 +67,8 @@ def test_accident_is_caught(accident: Accident, good: Good, tmp_path: Path) -> N
 def test_every_rule_that_stops_has_an_accident() -> None:
     meant = {accident.rule for accident in ACCIDENTS}
     assert meant <= set(BY_NAME)
-    # Each kind of drift has the same arithmetic; `items-break` and `views-break` are held by the test of the numbers, and
-    # the rules of declared features by tests/unit/validate/test_features.py.
+    # Each kind of drift has the same arithmetic; `items-break` and `views-break` are held by the test of the numbers,
+    # and the rules of declared features by tests/unit/validate/test_features.py.
     elsewhere = {"quarantine-small", "views-break", "items-break", "features-usable", "features-break"}
     assert set(BY_NAME) - meant - _WARN == elsewhere
 

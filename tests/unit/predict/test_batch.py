@@ -20,7 +20,8 @@ from components.batches.scoring import score, score_logits
 from components.errors import StepError
 from components.packages.fetch import local_package, version_at
 from components.predict import batch as room
-from components.predict.batch import PredictConfig, Predicted, predict
+from components.predict.batch import Predicted, predict
+from components.predict.config import PredictConfig
 from components.predict.write import WRITERS, Scored
 from components.storage.locks import alone
 from components.tracking.models import Models

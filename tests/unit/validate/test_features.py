@@ -100,22 +100,40 @@ def test_a_column_that_is_filled_less_often_later_warns(tmp_path: Path) -> None:
     assert not rule(verdict, "features-filled-alike")["passed"]
 
 
-@pytest.mark.parametrize(("moved", "passed"), [(False, True), (True, False)])
-def test_drift_is_measured_in_the_champions_codes(moved: bool, passed: bool, tmp_path: Path) -> None:
-    champion = no_champion(tmp_path / "champion")
-    validated(tmp_path, write_shop(tmp_path / "before"))
+def champion_of(root: Path, dataset: Path) -> Path:
+    """A champion whose package holds what validation learned from this data set."""
+    champion = no_champion(root / "champion")
+    validated(root, dataset)
     package = champion / "package"
     package.mkdir()
     for name in ("statistics.json", "features.json"):
-        (package / name).write_bytes((tmp_path / "out" / name).read_bytes())
+        (package / name).write_bytes((root / "out" / name).read_bytes())
     (champion / "champion.json").write_text(json.dumps({"version": "1"}))
-    dataset = write_shop(tmp_path / "data")
-    if moved:
-        price = np.array(pq.read_table(dataset / "item_feature.parquet")["price"]) * 1.7
-        changed(dataset, "item_feature", "price", price)
-    verdict = validated(tmp_path, dataset, champion)
+    return champion
+
+
+def with_prices_times(factor: float, folder: Path) -> Path:
+    dataset = write_shop(folder)
+    changed(
+        dataset, "item_feature", "price", np.array(pq.read_table(dataset / "item_feature.parquet")["price"]) * factor
+    )
+    return dataset
+
+
+@pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.7, False)])
+def test_drift_is_measured_in_the_champions_codes(factor: float, passed: bool, tmp_path: Path) -> None:
+    champion = champion_of(tmp_path, write_shop(tmp_path / "before"))
+    verdict = validated(tmp_path, with_prices_times(factor, tmp_path / "data"), champion)
     drift = rule(verdict, "features-drift")
-    assert (drift["passed"], drift["observed"] > 0.25) == (passed, moved)
+    assert (drift["passed"], drift["observed"] > 0.25) == (passed, not passed)
+
+
+def test_a_feature_whose_values_are_all_others_now_stops_the_run(tmp_path: Path) -> None:
+    champion = champion_of(tmp_path, write_shop(tmp_path / "before"))
+    with pytest.raises(StepError, match="price"):
+        validated(tmp_path, with_prices_times(100.0, tmp_path / "data"), champion)
+    stopped = rule(json.loads((tmp_path / "out" / "verdict.json").read_text()), "features-break")
+    assert (stopped["passed"], stopped["severity"]) == (False, "stop")
 
 
 def test_the_challenges_layout_is_one_such_file(tmp_path: Path) -> None:
