@@ -124,6 +124,13 @@ def _anonymous() -> float:
     return int(line.split()[1]) / 1024
 
 
+def alone(kind: str, size: int) -> dict[str, Any]:
+    """One size, measured in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.memory", "--one", kind, str(size)]
+    measured: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return measured
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
@@ -138,8 +145,7 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {"rows": [], "items": []}
     for kind, sizes in (("rows", asked.rows), ("items", asked.items), ("items-rowwise", asked.items)):
         for size in sizes:
-            command = [sys.executable, "-m", "benchmarks.memory", "--one", kind, str(size)]
-            measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            measured = alone(kind, size)
             found[kind.partition("-")[0]].append(measured)
             print(kind, measured, flush=True)
     write_json(asked.out, {"machine": machine(), "batch": BATCH, **found})
