@@ -71,7 +71,7 @@ def test_a_lost_connection_is_the_servers_fault_and_a_slip_is_ours() -> None:
     [
         "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT]",
         "(raised as a result of Query-invoked autoflush)\n(sqlite3.OperationalError) database or disk is full\n[SQL]",
-        "These failed:\n## model ##\n[Errno 28] No space left on device: '/work/model'\n",
+        "These failed:\n## model ##\n[Errno 28] No space left on device: '/artifacts/model'\n",
     ],
 )
 def test_a_full_disk_is_named_as_such_and_the_remedy_is_space(text: str) -> None:
