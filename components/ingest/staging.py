@@ -4,14 +4,13 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from components.dataset.lineage import FILE_NAME
-from components.errors import StepError
 from components.ingest.objects import disk_errors_in_one_line
+from components.storage.files import whole_folder
 
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of the two is written
 
@@ -19,19 +18,8 @@ _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of th
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
     """Yields a folder next to `out` that takes its place at the end, and removes it after an error."""
-    if out.is_dir() and any(out.iterdir()) and not (out / FILE_NAME).is_file():
-        raise StepError(f"{out} holds files that are no dataset of ours: choose an empty folder")
-    with disk_errors_in_one_line(out.parent):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            yield folder
-            folder.chmod(0o755)  # mkdtemp makes it private to its owner
-            if out.is_dir():
-                shutil.rmtree(out)
-            folder.rename(out)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with disk_errors_in_one_line(out.parent), whole_folder(out, FILE_NAME) as folder:
+        yield folder
 
 
 def link(source: Path, target: Path) -> None:

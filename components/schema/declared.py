@@ -13,6 +13,7 @@ import yaml
 from components.errors import StepError
 from components.schema.challenge import LEVELS, LIKES, TAGS, VIEWS
 from components.schema.encoder import FittedFeature
+from components.schema.log import LogColumns, read_log_columns
 
 FILE = "features.yaml"
 Of = Literal["row", "user", "item"]
@@ -63,6 +64,7 @@ def column_type(feature: Declared | FittedFeature) -> str:
 class Schema:
     features: tuple[Declared, ...]
     from_file: bool  # otherwise the data has the challenge's layout
+    log: LogColumns | None = None  # only `mmctr import log` reads it
 
     @property
     def row(self) -> tuple[Declared, ...]:
@@ -91,14 +93,20 @@ CHALLENGE_SCHEMA = Schema(
 def read_schema(folder: Path) -> Schema:
     """What the data set in this folder declares."""
     path = folder / FILE
-    if not path.is_file():
-        return CHALLENGE_SCHEMA
+    return read_schema_file(path) if path.is_file() else CHALLENGE_SCHEMA
+
+
+def read_schema_file(path: Path) -> Schema:
     try:
         document = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StepError(f"{FILE} is no YAML: {' '.join(str(error).split())[:300]}") from None
-    if not isinstance(document, dict) or set(document) != {"features"} or not isinstance(document["features"], list):
-        raise StepError(f"{FILE} must hold one key, `features`, with a list of features; found {_found(document)}")
+    keys = set(document) if isinstance(document, dict) else set()
+    if "features" not in keys or keys - {"features", "log"} or not isinstance(document["features"], list):
+        raise StepError(
+            f"{FILE} must hold the key `features` with a list of features, and may hold the key `log`; found "
+            f"{_found(document)}"
+        )
     features = tuple(_declared(number, entry) for number, entry in enumerate(document["features"], start=1))
     seen: set[tuple[str, bool]] = set()
     for feature in features:
@@ -106,7 +114,7 @@ def read_schema(folder: Path) -> Schema:
         if column in seen:
             raise _wrong(feature.name, "name", feature.name, "declared once in each file")
         seen.add(column)
-    return Schema(features, from_file=True)
+    return Schema(features, from_file=True, log=read_log_columns(FILE, document["log"]) if "log" in keys else None)
 
 
 def _found(document: Any) -> str:

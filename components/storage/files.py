@@ -44,6 +44,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(out: Path, mark: str) -> Iterator[Path]:
+    """Yields a folder next to `out` that takes its place at the end, and removes it after an error.
+
+    A folder that is there already is replaced only if it is empty or holds the file `mark`.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / mark).is_file():
+        raise StepError(f"{out} holds files that are no dataset of ours: choose an empty folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp makes it private to its owner
+        if out.is_dir():
+            shutil.rmtree(out)
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def put_in_place(scratch: Path, path: Path) -> None:
     """Lets a finished file take `path`'s place, so that after a power cut `path` holds the old content or the new."""
     flush(scratch)

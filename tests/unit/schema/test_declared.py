@@ -36,10 +36,24 @@ def one(fields: str) -> str:
 
 WRONG = {
     "no YAML": ("features: [", "features.yaml is no YAML: while parsing"),
-    "empty": ("", "must hold one key, `features`, with a list of features; found None"),
-    "a list": ("- 1", "must hold one key, `features`, with a list of features; found [1]"),
-    "another key": ("feature: []", "must hold one key, `features`, with a list of features; found the keys feature"),
-    "no list": ("features: 5", "must hold one key, `features`, with a list of features; found the keys features"),
+    "empty": ("", "must hold the key `features` with a list of features, and may hold the key `log`; found None"),
+    "a list": ("- 1", "must hold the key `features` with a list of features, and may hold the key `log`; found [1]"),
+    "another key": (
+        "feature: []",
+        "must hold the key `features` with a list of features, and may hold the key `log`; found the keys feature",
+    ),
+    "no list": (
+        "features: 5",
+        "must hold the key `features` with a list of features, and may hold the key `log`; found the keys features",
+    ),
+    "a log that is a text": ("features: []\nlog: clicks", "log = 'clicks'; must be a mapping such as"),
+    "an unknown role": ("features: []\nlog: {who: u}", "log has the field 'who'; it can have user, item, time, label"),
+    "a role without a column": ("features: []\nlog: {user: 5}", "log.user = 5; must be the name of a column"),
+    "no user": ("features: []\nlog: {item: i, time: t}", "log.user is missing; must be the name of the column with"),
+    "two roles, one column": (
+        "features: []\nlog: {user: u, item: i, time: t, label: t}",
+        "log.label = 't', and so is log.time; each needs a column of its own",
+    ),
     "a text": ("features: [price]", "feature 1 is 'price'; must be a mapping with name, of and kind"),
     "no name": (one("of: row, kind: number"), "feature '1': name = None; must be the name of a column"),
     "a blank name": (one("name: ' ', of: row, kind: number"), "name = ' '; must be the name of a column"),
