@@ -13,6 +13,7 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
 
     report            parts of the HTML pages
     packages          a registered model as a folder: its files, its hash, its scores
+    request_log       what was asked of the server and what it answered, in parquet files
     batches           rows of a split, batches of ids, the item table, scoring
     tracking          MLflow
     dataset           the data contract: columns, tables, images, lineage, importers, the generated sample

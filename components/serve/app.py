@@ -9,19 +9,25 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from components.serve.asked import OneUser
 from components.serve.bodies import Ranked, RankRequest, Scored, ScoreRequest
+from components.serve.exchange import Identified
 from components.serve.follow import Follower
 from components.serve.limits import BoundedBodies, BusyError, OverdueError, Queue
 from components.serve.metrics import Measured, Metrics
 from components.serve.protocol import add_protocol
 from components.serve.service import REFUSALS, Service, as_json, rows_of
+from components.serve.trial import Trial
+from components.serve.trial_metrics import TrialMetrics
 from components.serve.version import WrongRequestError
 
 
-def make_app(name: str, follower: Follower, queue: Queue) -> FastAPI:
-    service = Service(name, follower, queue, Metrics(follower, queue))
+def make_app(name: str, follower: Follower, queue: Queue, trial: Trial | None = None) -> FastAPI:
+    service = Service(name, follower, queue, Metrics(follower, queue), trial or Trial())
+    service.metrics.registry.register(TrialMetrics(service.trial))
     app = FastAPI(title="mmctr serve", description="Click probabilities of the champion.", redoc_url=None)
     app.add_middleware(BoundedBodies)
+    app.add_middleware(Identified, finished=service.trial.finished)
     app.add_middleware(Measured, metrics=service.metrics)
     _add_refusals(app)
     _add_scores(app, service)
@@ -35,9 +41,7 @@ def _add_scores(app: FastAPI, service: Service) -> None:
     async def rank(request: RankRequest) -> Response:
         """Scores and order of one user's candidates."""
         item = np.array(request.item_id, dtype=np.int64)
-        served, scores = await service.scores(
-            lambda version: version.rank(request.item_seq, item, request.model_extra or {})
-        )
+        served, scores = await service.scores(OneUser(request.item_seq, item, request.model_extra or {}))
         return as_json({**service.answer(served, scores), "order": scores.order})
 
     @app.post("/score", response_model=Scored, responses=REFUSALS)
@@ -55,7 +59,8 @@ def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/readyz")
     async def readyz() -> dict[str, Any]:
         """A version is loaded. `problem` says why it may not be the newest, for example that the registry is down."""
-        return {"status": "ready", "version": service.served().number, "problem": service.follower.problem}
+        ready = {"status": "ready", "version": service.served().number, "problem": service.follower.problem}
+        return ready | service.trial.state()
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:

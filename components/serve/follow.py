@@ -27,6 +27,7 @@ class Follower:
     cache: Path
     every: float  # seconds between two looks at the registry
     number: int | None = None  # serve this version and follow no alias; 0: none is chosen yet
+    optional: bool = False  # serve none when the alias names none, as after a challenger was rejected
     current: ServedVersion | None = None
     problem: str = "the registry was not asked yet"  # why `current` may not be the newest; empty: it is
     failures: int = 0  # versions that could not be loaded
@@ -64,6 +65,8 @@ class Follower:
             return
         version = self.models.version(self.number) if self.number else version_at(self.models, self.alias)
         if version is None:
+            if self.optional:
+                self.current = None
             self._say(f"{self.models.name} has no version at alias {self.alias!r} yet")
             return
         if self.current is not None and version.number == self.current.number:

@@ -63,10 +63,10 @@ class BoundedBodies:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read(receive)
         except TimeoutError:
-            await _refuse(send, 408, f"the body did not arrive within {BODY_SECONDS:.0f} s")
+            await refuse(send, 408, f"the body did not arrive within {BODY_SECONDS:.0f} s")
             return
         if body is None:
-            await _refuse(send, 413, f"the body is longer than {BODY_BYTES:,} bytes; send fewer candidates at once")
+            await refuse(send, 413, f"the body is longer than {BODY_BYTES:,} bytes; send fewer candidates at once")
             return
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -89,7 +89,7 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts) if size <= BODY_BYTES else None
 
 
-async def _refuse(send: Send, status: int, error: str) -> None:
+async def refuse(send: Send, status: int, error: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps({"error": error})})

@@ -1,7 +1,7 @@
 """One serving process: the follower, the application, and uvicorn around it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from components.errors import StepError
 from components.serve.app import make_app
 from components.serve.follow import Follower
 from components.serve.limits import Queue
+from components.serve.make_trial import TrialConfig, make_trial
 from components.tracking.models import Models
 
 
@@ -25,13 +26,16 @@ class ServeConfig:
     waiting: int = 32
     time_limit: float = 5.0  # seconds
     drain: int = 20  # seconds
+    trial: TrialConfig = field(default_factory=TrialConfig)
 
 
 def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str], None]) -> None:
     """Returns after SIGTERM or Ctrl-C, when what had begun is answered. Calls `ready` with the address."""
     torch.set_num_threads(config.threads)
     follower = Follower(models, config.alias, cache, config.every, config.version)
-    app = make_app(models.name, follower, Queue(config.waiting, config.time_limit))
+    queue = Queue(config.waiting, config.time_limit)
+    trial = make_trial(models, cache, config.trial, config.every, queue)
+    app = make_app(models.name, follower, queue, trial)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -49,9 +53,11 @@ def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str
     except SystemExit:  # uvicorn's answer to an address that is taken; it has logged the reason
         raise StepError(f"--host {config.host} --port {config.port}: nothing can listen there") from None
     follower.start()
+    trial.start()
     with listening:
         listening.listen(2048)  # as uvicorn does when it runs: from now on clients wait instead of being turned away
         host, port = listening.getsockname()[:2]
         ready(f"http://{host}:{port}")
         server.run([listening])
     follower.stop()
+    trial.stop()

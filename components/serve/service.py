@@ -1,6 +1,5 @@
 """What all routes share: who answers, in whose turn, and how an answer is written."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +8,13 @@ import orjson
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
+from components.serve.asked import Asked, Rows
 from components.serve.bodies import Problem, ScoreRequest
+from components.serve.exchange import Answered, current
 from components.serve.follow import Follower
 from components.serve.limits import Queue
 from components.serve.metrics import Metrics
+from components.serve.trial import Trial
 from components.serve.version import Scores, ServedVersion
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -35,14 +37,17 @@ class Service:
     follower: Follower
     queue: Queue
     metrics: Metrics
+    trial: Trial
 
-    async def scores(self, ask: Callable[[ServedVersion], Scores]) -> tuple[ServedVersion, Scores]:
+    async def scores(self, asked: Asked) -> tuple[ServedVersion, Scores]:
         """One version answers all of a request: the one that serves when its turn comes."""
+        exchange = current.get()
 
-        def work() -> tuple[ServedVersion, Scores]:
-            return self.served(), ask(self.served())
+        def work() -> Answered:
+            return self.trial.answer(self.served(), exchange.key, asked)
 
-        served, scores = await self.queue.run(work)
+        exchange.answered = await self.queue.run(work)
+        served, scores = exchange.answered.by, exchange.answered.scores
         self.metrics.candidates.inc(len(scores.known))
         self.metrics.unknown.inc(int((~scores.known).sum()))
         return served, scores
@@ -62,10 +67,10 @@ class Service:
         }
 
 
-def rows_of(request: ScoreRequest) -> Callable[[ServedVersion], Scores]:
+def rows_of(request: ScoreRequest) -> Rows:
     rows = request.rows
     item = np.array([row.item_id for row in rows], dtype=np.int64)
-    return lambda version: version.score([row.item_seq for row in rows], item, [row.model_extra or {} for row in rows])
+    return Rows([row.item_seq for row in rows], item, [row.model_extra or {} for row in rows])
 
 
 def as_json(content: Any, status: int = 200, headers: Any = None) -> Response:

@@ -1,0 +1,64 @@
+"""What a request asks of a version, apart from the version: so that a second version can be asked the same, and the
+request log can say what it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from components.predict.online import Whole
+from components.schema.encoder import Column, FittedFeature
+from components.serve.version import Scores, ServedVersion
+
+
+class Asked(Protocol):
+    @property
+    def item(self) -> Whole: ...
+
+    @property
+    def histories(self) -> Sequence[Sequence[int]]:
+        """One for all rows, or one a row."""
+
+    def __call__(self, version: ServedVersion) -> Scores: ...
+
+    def columns(self, features: Sequence[FittedFeature]) -> Mapping[str, Column]:
+        """A raw value for each row, by feature."""
+
+
+@dataclass(frozen=True)
+class OneUser:
+    """The candidates of one user, with a list for each feature of a row and one value for each feature of the user."""
+
+    history: Sequence[int]
+    item: Whole
+    given: Mapping[str, Any]
+
+    @property
+    def histories(self) -> Sequence[Sequence[int]]:
+        return [self.history]
+
+    def __call__(self, version: ServedVersion) -> Scores:
+        return version.rank(self.history, self.item, self.given)
+
+    def columns(self, features: Sequence[FittedFeature]) -> Mapping[str, Column]:
+        return {
+            feature.name: [self.given[feature.name]] * len(self.item)
+            if feature.of == "user"
+            else self.given[feature.name]
+            for feature in features
+        }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of any users."""
+
+    histories: Sequence[Sequence[int]]
+    item: Whole
+    given: Sequence[Mapping[str, Any]]
+
+    def __call__(self, version: ServedVersion) -> Scores:
+        return version.score(self.histories, self.item, self.given)
+
+    def columns(self, features: Sequence[FittedFeature]) -> Mapping[str, Column]:
+        return {feature.name: [row[feature.name] for row in self.given] for feature in features}
