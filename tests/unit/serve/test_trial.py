@@ -273,7 +273,7 @@ def test_wrong_options_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"shadow": 0.2, "log": "x", "files": LogConfig(rate=0.1)}, "must be at most --log-rate, 0.1"),
     ):
         with pytest.raises(ValueError, match=error):
-            TrialConfig(**config)  # type: ignore[arg-type]
+            TrialConfig(**config)
     monkeypatch.delenv("MMCTR_LOG_SALT", raising=False)
     config_of_log = TrialConfig(shadow=0.5, log=str(tmp_path), challenger="7")
     with pytest.raises(StepError, match="MMCTR_LOG_SALT is not set"):
