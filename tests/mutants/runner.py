@@ -1,7 +1,7 @@
 """Runs the tests of a module against each of its mutants, in processes forked from one that has imported third parties.
 
 A mutant is put into a copy of the tree, so the tree itself is never touched. Its module's own tests run first, then
-the rest of its room's, then the room's properties, until one fails.
+the tests that import the module, then the rest of its room's with the room's properties, until one fails.
 """
 
 import gc
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from tests.mutants.mutations import Mutation
+from tests.mutants.mutations import NOTHING, Mutation
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
@@ -51,15 +51,18 @@ class Mutant:
 
     @property
     def tests(self) -> list[list[str]]:
-        """The module's own tests, then the rest of its room's and the room's properties; tests mirror the tree."""
+        """The module's own tests, those that import it, wherever they are, and the rest of its room's."""
         module = Path(self.path)
         folder = Path("tests/unit", *module.parent.parts[module.parts[0] == "components" :])
         room = "model" if module.parts[0] == "model" else module.parts[1]
-        unit = sorted(path.relative_to(ROOT) for path in (ROOT / folder).glob("test_*.py"))
-        properties = sorted(path.relative_to(ROOT) for path in (ROOT / "tests/properties").glob(f"test_{room}_*.py"))
+        unit = sorted((ROOT / folder).glob("test_*.py")) + sorted((ROOT / "tests/properties").glob(f"test_{room}_*.py"))
         own = [path for path in unit if path.stem in (f"test_{module.stem}", f"test_{module.parent.name}")]
-        rest = [path for path in unit if path not in own] + properties
-        return [list(map(str, paths)) for paths in (own, rest) if paths]
+        everywhere = sorted((ROOT / "tests/unit").rglob("test_*.py")) + sorted((ROOT / "tests/properties").glob("*.py"))
+        dotted = ".".join(module.with_suffix("").parts).encode()
+        importing = [path for path in everywhere if dotted in path.read_bytes() and path not in own]
+        importing.sort(key=lambda path: path not in unit)  # the room's own first
+        rest = [path for path in unit if path not in own + importing]
+        return [[str(path.relative_to(ROOT)) for path in paths] for paths in (own, importing, rest) if paths]
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def run(mutants: list[Mutant], jobs: int) -> Iterator[End]:
                 mutant, copy = waiting.pop(), free.pop()
                 source = (copy / mutant.path).read_bytes()
                 (copy / mutant.path).write_bytes(mutant.mutation.apply(source))
-                active[_started(mutant, copy, limits.get(mutant.room, CPU_SECONDS))] = mutant, copy, source
+                stages = mutant.tests if mutant.mutation != NOTHING else [_all_tests(mutants, mutant.room)]
+                active[_started(stages, copy, limits.get(mutant.room, CPU_SECONDS))] = mutant, copy, source
             pid, status, used = os.wait3(0)
             with suppress(ProcessLookupError):  # servers and children that a stopped test left behind
                 os.killpg(pid, signal.SIGKILL)
@@ -111,12 +115,17 @@ def _copied_tree(target: Path) -> Path:
     return target
 
 
-def _started(mutant: Mutant, copy: Path, cpu_seconds: int) -> int:
+def _all_tests(mutants: list[Mutant], room: str) -> list[str]:
+    """Of a room's mutants together: without a mutation all of them must pass."""
+    return sorted({test for mutant in mutants if mutant.room == room for stage in mutant.tests for test in stage})
+
+
+def _started(stages: list[list[str]], copy: Path, cpu_seconds: int) -> int:
     if pid := os.fork():
         return pid
     code = 70
     try:
-        code = _test_in_this_process(mutant.tests, copy, cpu_seconds)
+        code = _test_in_this_process(stages, copy, cpu_seconds)
     except BaseException:  # noqa: BLE001 - a mutant may raise whatever it likes; this process ends here
         traceback.print_exc()
     finally:
