@@ -1,16 +1,13 @@
-"""Several processes train as one does, and one that dies ends all of them."""
+"""Processes of a training under torchrun or in a pod: one that dies ends all of them, none outlives the step."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from components.artifacts import Artifacts
@@ -25,66 +22,11 @@ from tests.tiny_training import MODEL, recipe, write_inputs, written_job
 pytestmark = pytest.mark.integration
 
 Inputs = Artifacts
-NO_DROPOUT = replace(MODEL, transformer_dropout=0.0, deep_dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     return write_inputs(tmp_path_factory.mktemp("inputs"))
-
-
-def curves_of(job: Job) -> dict[str, np.ndarray]:
-    curves = json.loads((job.results / "curves.json").read_text())
-    return {
-        f"{part}/{name}": np.array([row[name] for row in curves[part]]) for part in curves for name in curves[part][0]
-    }
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        pytest.param({}, id="bce"),
-        pytest.param({"accumulate": 3}, id="accumulated"),
-        pytest.param({"accumulate": 2, "embedding_l2": 1e-3}, id="accumulated-items-touched-by-both"),
-        pytest.param({"pairwise_weight": 0.3}, id="pairs-across-ranks"),
-        pytest.param({"embedding_l2": 1e-3}, id="items-touched-by-both"),
-        pytest.param({"id_optimizer": "rowwise", "accumulate": 2, "embedding_l2": 1e-3}, id="row-wise-ids"),
-    ],
-)
-def test_two_ranks_give_the_loss_curve_of_one(inputs: Inputs, tmp_path: Path, settings: dict[str, object]) -> None:
-    curves = []
-    for ranks in (1, 2):
-        config = recipe(model=NO_DROPOUT, processes=ranks, **settings)
-        job = written_job(inputs, config, tmp_path / f"{ranks}")
-        assert run_ranks(job, ranks) == [0] * ranks
-        curves.append(curves_of(job))
-    assert curves[0].keys() == curves[1].keys()
-    assert len(curves[0]["steps/train_loss"]) == 22
-    for name, values in curves[0].items():
-        np.testing.assert_allclose(curves[1][name], values, rtol=0, atol=1e-4, err_msg=name)
-
-
-@pytest.mark.parametrize("weights", [(0.1, 0.2), (0.0, 0.2), (0.0, 0.0)], ids=["both", "one", "neither"])
-def test_ranks_train_with_content_as_a_guide(inputs: Inputs, tmp_path: Path, weights: tuple[float, float]) -> None:
-    model = replace(NO_DROPOUT, content=("concat", "align", "distil"))
-    config = recipe(model=model, processes=2, align_weight=weights[0], distil_weight=weights[1], max_epochs=1)
-    job = written_job(inputs, config, tmp_path)
-    assert run_ranks(job, 2) == [0, 0]
-    assert np.isfinite(curves_of(job)["steps/train_loss"]).all()
-
-
-@pytest.mark.parametrize("id_optimizer", ["adam", "rowwise"])
-@pytest.mark.parametrize("accumulate", [2, 4])
-def test_accumulated_steps_are_those_of_the_whole_batch(
-    inputs: Inputs, tmp_path: Path, accumulate: int, id_optimizer: str
-) -> None:
-    losses = []
-    for parts in (1, accumulate):
-        config = recipe(model=NO_DROPOUT, accumulate=parts, id_optimizer=id_optimizer)
-        job = written_job(inputs, config, tmp_path / f"{parts}")
-        run_ranks(job)
-        losses.append(curves_of(job)["steps/train_loss"])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-5)
 
 
 def test_a_rank_that_dies_ends_the_job_which_continues_from_its_checkpoint(
@@ -152,12 +94,6 @@ def test_a_job_that_keeps_dying_ends_with_its_last_words(inputs: Inputs, tmp_pat
     (job.folder / "job.json").write_text('{"recipe": 1}')
     with pytest.raises(StepError, match=r"(?s)failed 1 times; the last lines of its output:.*job\.py"):
         torchrun(job, lambda *_: None)
-
-
-def test_the_wrong_number_of_processes_is_refused(inputs: Inputs, tmp_path: Path) -> None:
-    job = written_job(inputs, recipe(processes=3, launcher="torchrun"), tmp_path)
-    assert run_ranks(job, 2) == [2, 2]
-    assert "2 processes were started" in json.loads((job.folder / "failure.json").read_text())["message"]
 
 
 def ranks_of(job: Job) -> list[int]:

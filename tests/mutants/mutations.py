@@ -2,7 +2,7 @@
 
 A mutation swaps a comparison or an operator, moves a number by one, negates a condition, drops a statement, an argument
 or an element, leaves a lock out, and so on. Texts, type annotations and what is only logged are left alone: no test
-should hold them to the letter.
+should hold them to the letter. So are the invariants that `zip(..., strict=True)` checks, as an assertion does.
 """
 
 import ast
@@ -145,7 +145,7 @@ class _Finder:
                 yield self._swapped(first, second)
         arguments: list[ast.AST] = [*node.args, *node.keywords]
         for place, given in enumerate(node.keywords, len(node.args)):
-            if given.arg is not None and not _is_text(given.value):
+            if given.arg is not None and not _is_text(given) and not _is_text(given.value):
                 yield self._without(arguments, place)
 
     def _of_dict(self, node: ast.Dict) -> Iterator[Mutation]:
@@ -197,8 +197,10 @@ class _Finder:
 
 
 def _is_text(node: ast.AST) -> bool:
-    """What is said to a reader: docstrings, formatted text, and what is logged."""
+    """What is said to a reader: docstrings, formatted text, what is logged, and what is asserted."""
     match node:
+        case ast.Assert() | ast.keyword(arg="strict"):
+            return True
         case ast.JoinedStr() | ast.Constant(value=str()) | ast.Expr(value=ast.Constant(value=str())):
             return True
         case ast.Expr(value=ast.Call(func=called)):

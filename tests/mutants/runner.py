@@ -1,11 +1,13 @@
 """Runs the tests of a module against each of its mutants, in processes forked from one that has imported third parties.
 
 A mutant is put into a copy of the tree, so the tree itself is never touched. Its module's own tests run first, then
-the tests that import the module, then the rest of its room's with the room's properties, until one fails.
+the tests that import the module, then the rest of its room's with the room's properties, until one fails. The test that
+failed must pass without the mutation.
 """
 
 import gc
 import os
+import re
 import resource
 import shutil
 import signal
@@ -15,7 +17,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -31,13 +33,15 @@ WARM = (
     *("pytest", "hypothesis", "yaml", "great_expectations", "mlflow", "PIL.Image", "kfp.dsl", "dvc.repo"),
     *("s3fs", "typer"),
 )
-CPU_SECONDS = 300  # of a run without a mutation; a mutant may use three times what that took, and 20 more
+CPU_SECONDS = 240  # the tests of the largest room use half of that
 WALL_SECONDS = 900  # a mutant that waits for ever uses no CPU
 OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "--hypothesis-seed=0"),
     *("-m", "not integration and not slow and not browser and not containers"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
+
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (?P<test>tests/\S+?\.py(?:::\w+)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,17 @@ class Mutant:
 @dataclass(frozen=True)
 class End:
     mutant: Mutant
-    how: str  # killed, survived, or timeout
+    how: str  # killed, survived, timeout, or unsound: the test that failed fails without the mutation too
     cpu_seconds: float
-    log: str  # the end of what pytest said
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The stages of tests to run against a mutant, or without it the one test that failed, which is in doubt then."""
+
+    mutant: Mutant
+    stages: list[list[str]]
+    doubt: End | None = None
 
 
 def run(mutants: list[Mutant], jobs: int) -> Iterator[End]:
@@ -79,27 +91,38 @@ def run(mutants: list[Mutant], jobs: int) -> Iterator[End]:
     gc.freeze()
     with tempfile.TemporaryDirectory(prefix="mmctr-mutants-") as scratch:
         free = [_copied_tree(Path(scratch) / f"copy{number}") for number in range(jobs)]
-        active: dict[int, tuple[Mutant, Path, bytes]] = {}
-        limits: dict[str, int] = {}
-        waiting = mutants[::-1]
+        active: dict[int, tuple[_Attempt, Path, bytes]] = {}
+        sound: set[str] = set()  # tests that passed without a mutation
+        waiting = [_Attempt(mutant, mutant.tests) for mutant in reversed(mutants)]
         while waiting or active:
             while waiting and free:
-                mutant, copy = waiting.pop(), free.pop()
-                source = (copy / mutant.path).read_bytes()
-                (copy / mutant.path).write_bytes(mutant.mutation.apply(source))
-                stages = mutant.tests if mutant.mutation != NOTHING else [_all_tests(mutants, mutant.room)]
-                active[_started(stages, copy, limits.get(mutant.room, CPU_SECONDS))] = mutant, copy, source
+                attempt, copy = waiting.pop(), free.pop()
+                source = (copy / attempt.mutant.path).read_bytes()
+                mutation = NOTHING if attempt.doubt else attempt.mutant.mutation
+                (copy / attempt.mutant.path).write_bytes(mutation.apply(source))
+                active[_started(attempt.stages, copy)] = attempt, copy, source
             pid, status, used = os.wait3(0)
             with suppress(ProcessLookupError):  # servers and children that a stopped test left behind
                 os.killpg(pid, signal.SIGKILL)
-            mutant, copy, source = active.pop(pid)
-            (copy / mutant.path).write_bytes(source)
+            attempt, copy, source = active.pop(pid)
+            (copy / attempt.mutant.path).write_bytes(source)
             free.append(copy)
-            limits.setdefault(mutant.room, round(3 * used.ru_utime) + 20)
-            code = os.waitstatus_to_exitcode(status)
-            stopped = code in (-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL)
-            how = "survived" if code == 0 else "timeout" if stopped else "killed"
-            yield End(mutant, how, used.ru_utime, (copy / "log").read_text(errors="replace")[-2000:])
+            log = (copy / "log").read_text(errors="replace")
+            end = End(attempt.mutant, _how(os.waitstatus_to_exitcode(status)), used.ru_utime)
+            if attempt.doubt and end.how == "survived":
+                sound.add(attempt.stages[0][0])
+                yield attempt.doubt
+            elif attempt.doubt:
+                yield replace(attempt.doubt, how="unsound")
+            elif end.how == "killed" and (failed := _FAILED.search(log)) and failed["test"] not in sound:
+                waiting.append(_Attempt(attempt.mutant, [[failed["test"]]], end))
+            else:
+                yield end
+
+
+def _how(code: int) -> str:
+    stopped = code in (-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL)
+    return "survived" if code == 0 else "timeout" if stopped else "killed"
 
 
 def _copied_tree(target: Path) -> Path:
@@ -115,17 +138,12 @@ def _copied_tree(target: Path) -> Path:
     return target
 
 
-def _all_tests(mutants: list[Mutant], room: str) -> list[str]:
-    """Of a room's mutants together: without a mutation all of them must pass."""
-    return sorted({test for mutant in mutants if mutant.room == room for stage in mutant.tests for test in stage})
-
-
-def _started(stages: list[list[str]], copy: Path, cpu_seconds: int) -> int:
+def _started(stages: list[list[str]], copy: Path) -> int:
     if pid := os.fork():
         return pid
     code = 70
     try:
-        code = _test_in_this_process(stages, copy, cpu_seconds)
+        code = _test_in_this_process(stages, copy)
     except BaseException:  # noqa: BLE001 - a mutant may raise whatever it likes; this process ends here
         traceback.print_exc()
     finally:
@@ -134,7 +152,7 @@ def _started(stages: list[list[str]], copy: Path, cpu_seconds: int) -> int:
         os._exit(code)
 
 
-def _test_in_this_process(stages: list[list[str]], copy: Path, cpu_seconds: int) -> int:
+def _test_in_this_process(stages: list[list[str]], copy: Path) -> int:
     import pytest
 
     os.setsid()
@@ -143,7 +161,7 @@ def _test_in_this_process(stages: list[list[str]], copy: Path, cpu_seconds: int)
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     signal.alarm(WALL_SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
     os.environ |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
     sys.path[:] = [str(copy), *(path for path in sys.path if path not in ("", str(ROOT)))]

@@ -37,5 +37,7 @@ def test_what_is_said_to_a_reader_is_left_alone() -> None:
     source = '''"""A docstring."""
 _log.info("%d rows", 3)
 x = f"{rows - 1} rows"
+x = zip(a, strict=True)
+assert a < b
 '''
     assert mutations(source.encode()) == []

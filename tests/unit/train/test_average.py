@@ -1,7 +1,9 @@
 """The moving average of the weights against its formula, and where the training uses it."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,9 +47,27 @@ def test_each_step_weighs_decay_times_as_much_as_the_next(ranker: Ranker) -> Non
         average.update()
         decay = min(0.5, step / (step + 9))  # the first steps are forgotten faster
         expected = decay * expected + (1 - decay) * value
-    with average.in_place():
-        assert float(weight.detach()) == pytest.approx(expected, rel=1e-5)
-    assert float(weight.detach()) == pytest.approx(value, rel=1e-5)
+        with average.in_place():
+            assert float(weight.detach()) == pytest.approx(expected, rel=1e-5), step
+        assert float(weight.detach()) == pytest.approx(value, rel=1e-5)
+
+
+def test_an_average_goes_on_from_what_was_saved(ranker: Ranker) -> None:
+    whole = Average(ranker, 0.9)
+    weight = last_layer(ranker).bias
+    saved: dict[str, Any] = {}
+    for step in range(6):
+        with torch.no_grad():
+            weight.fill_(float(step))
+        if step == 3:
+            saved = copy.deepcopy(whole.to_dict())
+            broken = Average(ranker, 0.9)
+            broken.restore(saved)
+        if step >= 3:
+            broken.update()
+        whole.update()
+    for mean, expected in zip(broken.means, whole.means, strict=True):
+        torch.testing.assert_close(mean, expected, rtol=0, atol=0)
 
 
 def fail_inside(average: Average, holds: Callable[[], bool]) -> None:

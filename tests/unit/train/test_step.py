@@ -93,16 +93,26 @@ def test_the_key_follows_what_decides_the_weights(
     assert (prepare_job(inputs, recipe(**change), tmp_path / "work").key == first.key) is same
 
 
-@pytest.mark.parametrize("changed", ["train", "quarantine", "embeddings", "levels"])
+def test_the_key_follows_the_version_of_torch(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prepare_job(inputs, recipe(), tmp_path / "work").key
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    assert prepare_job(inputs, recipe(), tmp_path / "work").key != before
+
+
+@pytest.mark.parametrize("changed", ["train", "valid", "quarantine", "quarantine of valid", "embeddings", "levels"])
 def test_the_key_follows_the_data(inputs: Inputs, tmp_path: Path, changed: str) -> None:
     dataset, validation, embeddings = inputs.dataset, inputs.validation, inputs.embeddings
     first = prepare_job(inputs, recipe(), tmp_path / "work")
-    if changed == "quarantine":
-        (validation / "quarantine.json").write_text('{"train": [3], "valid": []}')
+    quarantines = {"quarantine": {"train": [3], "valid": []}, "quarantine of valid": {"train": [3, 5], "valid": [7]}}
+    if changed in quarantines:
+        (validation / "quarantine.json").write_text(json.dumps(quarantines[changed]))
     else:
-        path = {"train": dataset / "train.parquet", "embeddings": embeddings / "item_info.parquet"}.get(
-            changed, dataset / "item_feature.parquet"
-        )
+        path = {
+            "train": dataset / "train.parquet",
+            "valid": dataset / "valid.parquet",
+            "embeddings": embeddings / "item_info.parquet",
+            "levels": dataset / "item_feature.parquet",
+        }[changed]
         table = pq.read_table(path)
         if changed == "embeddings":
             vectors = np.stack(table.column("item_emb_d128").to_numpy())

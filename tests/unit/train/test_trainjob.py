@@ -24,8 +24,6 @@ from components.train.trainjob import run_trainjob
 from tests.tiny_training import recipe, write_inputs, written_job
 from tests.trainer_api import TrainerApi, trainer_api
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
