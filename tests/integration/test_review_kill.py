@@ -8,9 +8,8 @@ import pytest
 from components.review.decide import DecisionResult, Reviewer, approve, reject, rollback
 from components.review.settle import settle
 from components.tracking.models import Models
-from components.tracking.server import Server, connect
 from components.tracking.tags import CHALLENGER, STATUS
-from tests.services.registry import DyingServer, KilledError, champions, with_champions
+from tests.services.registry import DyingServer, KilledError, champions, one_after_another, with_champions
 
 pytestmark = pytest.mark.integration
 BOB = Reviewer("Bob", "as agreed")
@@ -18,13 +17,8 @@ Command = Callable[[Models], DecisionResult]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return connect(f"sqlite:///{tmp_path_factory.mktemp('review') / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
-def names() -> Iterator[str]:
-    return (f"ranker-{number}" for number in range(10_000))
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    return one_after_another(tmp_path_factory.mktemp("review"))
 
 
 COMMANDS: dict[str, tuple[Command, tuple[int, int], dict[int, str]]] = {
@@ -37,25 +31,25 @@ COMMANDS: dict[str, tuple[Command, tuple[int, int], dict[int, str]]] = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_kill_between_any_two_calls_is_mended_and_told(
-    command: str, server: Server, names: Iterator[str], tmp_path: Path
+    command: str, registry: Iterator[Models], tmp_path: Path
 ) -> None:
     run, decided, status = COMMANDS[command]
     unfinished, point, survived = 0, 0, False
     while not survived:
-        models = Models(server, next(names))
+        models = next(registry)
         with_champions(models, tmp_path)
-        dying = DyingServer(server.uri, server.client, at=point)
+        dying = DyingServer(models.server.uri, models.server.client, at=point)
         try:
             run(Models(dying, models.name))
             survived = True
         except KilledError:
             point += 1
-        registry, mended = settle(models)  # what every next command begins with
-        counts = len(registry.book.decisions) == 3
+        found, mended = settle(models)  # what every next command begins with
+        counts = len(found.book.decisions) == 3
         expected = status if counts else {1: "approved", 2: "approved", 3: "pending"}
         assert champions(models) == (decided if counts else (2, 1)), dying.calls
-        assert {n: v.tags[STATUS] for n, v in registry.versions.items()} == expected, dying.calls
-        assert (CHALLENGER in registry.aliases) == (expected[3] == "pending")
+        assert {n: v.tags[STATUS] for n, v in found.versions.items()} == expected, dying.calls
+        assert (CHALLENGER in found.aliases) == (expected[3] == "pending")
         assert all("decision 3" in sentence or "challenger" in sentence for sentence in mended)
         assert settle(models)[1] == []
         unfinished += bool(mended)

@@ -1,7 +1,9 @@
 """Registered versions without training anything, and a server that dies between any two calls."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,14 @@ from components.review.settle import settle
 from components.tracking.decisions import Decision, append, read
 from components.tracking.models import Models
 from components.tracking.runs import run_for
-from components.tracking.server import Server
+from components.tracking.server import Server, connect
 from components.tracking.tags import CHAMPION, COMPARED_WITH, GATE, NO_CHAMPION, PACKAGE_HASH, PREVIOUS, STATUS
+
+
+def one_after_another(folder: Path) -> Iterator[Models]:
+    """Models without versions, in one SQLite registry: making a registry takes seconds."""
+    server = connect(f"sqlite:///{folder / 'mlflow.db'}")
+    return (Models(server, f"ranker-{number}") for number in count())
 
 
 def make_version(

@@ -72,9 +72,14 @@ def test_the_report_bears_its_date(folders: dict[str, Path], given: date | None)
     assert any(f"{day:%-d %B %Y}" in page for day in ([given] if given else days))
 
 
-@pytest.mark.parametrize("version", [None, "4"])
-def test_an_evaluation_against_another_champion_is_refused(folders: dict[str, Path], version: str | None) -> None:
+@pytest.mark.parametrize(("version", "compared"), [(None, "3"), ("4", "3"), ("4", None)])
+def test_an_evaluation_against_another_champion_is_refused(
+    folders: dict[str, Path], version: str | None, compared: str | None
+) -> None:
     write_json(folders["champion"] / "champion.json", {"version": version})
-    with pytest.raises(StepError, match=f"the champion is version {version}, the evaluation compared with 3"):
+    metrics = read_json(folders["evaluation"] / "metrics.json")
+    metrics["champion"]["version"] = compared
+    write_json(folders["evaluation"] / "metrics.json", metrics)
+    with pytest.raises(StepError, match=f"the champion is version {version}, the evaluation compared with {compared}"):
         decided(folders)
     assert not folders["out"].exists()
