@@ -1,4 +1,4 @@
-"""A ranker in one safetensors file that says what it is: config, vocabulary, item table, weights."""
+"""A ranker in one safetensors file that says what it is: config, vocabulary, item table, weights, calibration."""
 
 import dataclasses
 import json
@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from model.calibration import LogitMap
 from model.config import Feature, ModelConfig, Vocabulary
 from model.items import ItemTable
 from model.older_files import older_header, older_tensors
@@ -32,6 +33,7 @@ class Header:
     vocabulary: Vocabulary
     version: int
     meta: dict[str, str]
+    calibration: LogitMap | None = None
 
 
 def save(path: Path, ranker: Ranker, meta: dict[str, str] | None = None) -> None:
@@ -43,6 +45,8 @@ def save(path: Path, ranker: Ranker, meta: dict[str, str] | None = None) -> None
         "vocabulary": json.dumps(dataclasses.asdict(ranker.vocabulary), sort_keys=True),
         "meta": json.dumps(meta or {}, sort_keys=True),
     }
+    if ranker.calibration is not None:
+        header["calibration"] = json.dumps(dataclasses.asdict(ranker.calibration.of), sort_keys=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in ranker.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -78,7 +82,8 @@ def read_header(path: Path) -> Header:
             config, vocabulary = older_header(header)
         else:
             config, vocabulary = json.loads(header["config"]), _vocabulary(json.loads(header["vocabulary"]))
-        return Header(_config(config), vocabulary, version, json.loads(header["meta"]))
+        calibration = _calibration(json.loads(header.get("calibration", "null")))
+        return Header(_config(config), vocabulary, version, json.loads(header["meta"]), calibration)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path}: its header does not describe a ranker of this version ({error})") from None
 
@@ -97,7 +102,15 @@ def load(path: Path, device: str | torch.device = "cpu") -> Ranker:
         ranker.load_state_dict(older_tensors(tensors) if header.version < 3 else tensors, assign=True)
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: its tensors do not fit its config: {error}") from None
+    if header.calibration is not None:
+        ranker.calibrate(header.calibration)
     return ranker.eval()
+
+
+def _calibration(values: dict[str, Any] | None) -> LogitMap | None:
+    if values is None:
+        return None
+    return LogitMap(**values | {"knots": tuple((float(logit), float(given)) for logit, given in values["knots"])})
 
 
 def _vocabulary(values: dict[str, Any]) -> Vocabulary:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from model.calibration import Calibration, LogitMap
 from model.config import Interest, ModelConfig, TargetAttention, Vocabulary
 from model.features import FeatureEmbeddings
 from model.interaction import CrossNetwork, DeepNetwork, LowRankCrossNetwork
@@ -42,6 +43,7 @@ class Ranker(nn.Module):
         table.check(vocabulary)
         self.config, self.vocabulary = config, vocabulary
         self.table = table
+        self.calibration: Calibration | None = None
         self.item_encoder = ItemEncoder(config, vocabulary, table)
         item_width = self.item_encoder.width
         self.interest = interest_module(config.interest, config, item_width)
@@ -261,7 +263,11 @@ class Ranker(nn.Module):
             if self.cross is not None:
                 joined = [self.cross(features_BF, shared), *joined]
         logits_B: Tensor = self.head(torch.cat(joined, dim=1))[:, 0]
-        return logits_B
+        return logits_B if self.calibration is None else self.calibration(logits_B)
+
+    def calibrate(self, found: LogitMap) -> None:
+        """From now on all logits go through this map."""
+        self.calibration = Calibration(found).to(self.table.content_NC.device)
 
 
 def _xavier(module: nn.Module) -> None:

@@ -42,7 +42,7 @@ def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) 
     from components.artifacts import Artifacts
     from components.batches.device import pick_device
     from components.batches.rows import RowStore
-    from components.batches.scoring import score
+    from components.batches.scoring import score_as_sampled
     from components.train.job import prepare_job
     from components.train.step import train
     from model.checkpoint import load
@@ -60,7 +60,7 @@ def measure_cell(inputs: Inputs, config: RunConfig, attention: bool, out: Path) 
         curves = read_json(Path(scratch) / "curves.json")
     emit("measure")
     rows = RowStore.open(Path(inputs.measured_rows))
-    scores = score(ranker, rows, config.evaluate.batch_size, device)
+    scores = score_as_sampled(ranker, rows, config.evaluate.batch_size, device)
     figures: dict[str, Any] = {
         "training": summary,
         "curves": curves["epochs"],

@@ -32,6 +32,22 @@ def score(
     return probabilities(score_logits(ranker, rows, batch_size, device, which, known))
 
 
+def score_as_sampled(
+    ranker: Ranker,
+    rows: RowStore,
+    batch_size: int = 4096,
+    device: str | torch.device = "cpu",
+    known: npt.NDArray[np.bool_] | None = None,
+) -> Scores:
+    """`score` for rows that leave out the same share of non-clicks as the training's, so that both can be compared.
+
+    Scores are corrected for this share, where `train.negatives_kept` names one; here the correction is undone.
+    """
+    scores = score(ranker, rows, batch_size, device, known=known)
+    kept = 1.0 if ranker.calibration is None else ranker.calibration.of.negatives_kept
+    return scores / (scores + kept * (1 - scores)) if kept < 1 else scores
+
+
 def probabilities(logits: npt.NDArray[np.float32]) -> Scores:
     """In float64: in float32 the logits above 16.6 all become the probability 1, where the ranker tells rows apart."""
     return torch.sigmoid(torch.tensor(logits, dtype=torch.float64)).numpy()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from components.artifacts import Artifacts
 from components.batches.device import pick_device
 from components.batches.rows import RowStore
-from components.batches.scoring import score
+from components.batches.scoring import score_as_sampled
 from components.dataset.layout import ITEM, LABEL, TAGS, USER, split_path
 from components.dataset.splits import measured_split, measuring_left_out
 from components.errors import StepError
@@ -53,11 +53,12 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
         rows = encoded(encoder)
         _check(rows, split)
         ranker = _load_candidate(made.training / "model.safetensors", rows, device)
-        candidate = score(ranker, rows, config.batch_size, device)
+        candidate = score_as_sampled(ranker, rows, config.batch_size, device)
         theirs = score_champion(made.champion, encoded, config.batch_size, device)
         train = read_impressions(split_path(made.dataset, "train"), quarantine.get("train", ()), encoder)
         metrics = _measure(rows, candidate, theirs, train, ranker, made.embeddings, config)
         metrics |= {"split": split, "split_note": note, "left_out_rows": len(quarantine.get(split, ()))}
+        metrics["calibration"] = _calibration(ranker)
         metrics["oracle"] = _oracle(made.dataset, split)
         numbers = np.setdiff1d(np.arange(len(rows) + len(set(left_out))), left_out)
         _write_predictions(out / "predictions.parquet", numbers, rows, candidate, theirs.scores)
@@ -132,6 +133,12 @@ def _load_candidate(path: Path, rows: RowStore, device: Any) -> Ranker:
             "its embeddings were made from other items; run embed and train on this dataset"
         )
     return ranker
+
+
+def _calibration(ranker: Ranker) -> dict[str, Any] | None:
+    if ranker.calibration is None:
+        return None
+    return {"method": ranker.calibration.of.method, "negatives_kept": ranker.calibration.of.negatives_kept}
 
 
 def _check(rows: RowStore, split: str) -> None:

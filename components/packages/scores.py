@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from components.batches.rows import RowStore, names_item
-from components.batches.scoring import score
+from components.batches.scoring import score_as_sampled
 from components.dataset.item_ids import unpack_ids
 from components.errors import StepError
 from components.packages.format import MANIFEST
@@ -57,7 +57,7 @@ def score_champion(
         check_fit(features, ranker.vocabulary)
         rows = encoded(features)
         known = known_items(folder / "package", ranker.vocabulary.items)
-        scores = score(ranker, rows, batch_size, device, known=known)
+        scores = score_as_sampled(ranker, rows, batch_size, device, known=known)
         if not np.isfinite(scores).all():
             raise ValueError(f"{int((~np.isfinite(scores)).sum())} of its scores are not finite")
     except (StepError, ValueError, RuntimeError, IndexError) as error:  # old models fail in many ways

@@ -60,6 +60,7 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
                 metrics["candidate"]["reliability"], champion["reliability"] if champion else None
             ),
         },
+        calibration=calibration_sentence(metrics["calibration"]) if metrics.get("calibration") else None,
         roc_names=[(name, text) for name, text in charts.NAMES.items() if name in metrics["roc"]],
         forest=forest_view(metrics, verdict),
         training=training_view(evidence),
@@ -67,6 +68,24 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         content=content_view(evidence),
         origin=origin_view(evidence),
     )
+
+
+CALIBRATED = {
+    "none": "No correction predicted other users' rows of valid better than the candidate's own rates, so it has none.",
+    "platt": "The candidate's rates were corrected by a line through its logits (Platt), fitted on valid.",
+    "isotonic": "The candidate's rates were corrected by rising steps (isotonic regression), fitted on valid.",
+}
+
+
+def calibration_sentence(calibration: Json) -> str:
+    kept = calibration["negatives_kept"]
+    text = CALIBRATED[calibration["method"]]
+    if kept < 1:
+        text += (
+            f" The data keep {percent(kept)} of the non-clicks (train.negatives_kept). Rates that leave the model are "
+            "corrected for this; the rates on this page are not, because its rows keep the same share."
+        )
+    return text
 
 
 def lookup(metrics: Json, path: str) -> Any:

@@ -10,6 +10,7 @@ Launcher = Literal["inline", "torchrun", "trainjob"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 IdOptimizer = Literal["adam", "rowwise"]
+Calibration = Literal["auto", "none", "platt", "isotonic"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class TrainConfig:
     max_epochs: int = 100  # passes over the training rows at most
     patience: int = 5  # training stops after this many epochs without a better valid AUC
     average_decay: float = 0.0  # of a moving average of the weights, which is what validation scores and keeps; 0: none
+    calibration: Calibration = "auto"  # of scores, fitted on valid; `auto` takes what predicts other users' rows best
+    negatives_kept: float = 1.0  # share of the non-clicks that the data kept; scores are corrected for it
     learning_rate_decay: float = 0.1  # the rate is multiplied by this after each epoch without a better valid AUC
 
     # Beyond binary cross-entropy
@@ -76,6 +79,8 @@ class TrainConfig:
         one_of("train.launcher", self.launcher, get_args(Launcher))
         one_of("train.precision", self.precision, get_args(Precision))
         one_of("train.id_optimizer", self.id_optimizer, get_args(IdOptimizer))
+        one_of("train.calibration", self.calibration, get_args(Calibration))
+        between("train.negatives_kept", self.negatives_kept, 1e-6, 1.0)
         one_of("train.device", self.device, get_args(Device))
 
 

@@ -129,9 +129,11 @@ class Job:
         for path in self.folder.glob("best-*.safetensors"):
             path.unlink(missing_ok=True)
 
-    def publish(self, ranker: Ranker, epoch: int, about: dict[str, str], files: dict[str, Any]) -> None:
-        """Makes all results appear at once: the ranker with the weights of `epoch`, and the JSON `files`."""
+    def load_best(self, ranker: Ranker, epoch: int) -> None:
         load_weights(ranker, load_file(self.best(epoch)))
+
+    def publish(self, ranker: Ranker, about: dict[str, str], files: dict[str, Any]) -> None:
+        """Makes all results appear at once: the ranker, and the JSON `files`."""
 
         def make(scratch: Path) -> None:
             checkpoint.save(scratch / "model.safetensors", ranker, about)

@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -24,11 +25,14 @@ from components.batches.grouping import group_costs
 from components.batches.item_table import table_from, vocabulary_of
 from components.batches.loader import Collator
 from components.batches.rows import RowStore
+from components.batches.scoring import score_logits
 from components.errors import StepError
 from components.process.lifeline import kill_when_starter_dies
+from components.statistics.calibrate import calibrated, corrected
 from components.storage.files import write_json
 from components.train import arithmetic
 from components.train.average import Average
+from components.train.config import TrainConfig
 from components.train.job import Job, open_job, written_or_reason
 from components.train.loop import Data, fit
 from components.train.objective import Objective, Optimiser
@@ -36,7 +40,8 @@ from components.train.ranks import Ranks, is_lost_contact, joined
 from components.train.sampler import Sampler
 from components.train.snapshots import Snapshots
 from components.train.state import TrainState
-from components.train.watch import OnMetrics, TrainingWatch
+from components.train.watch import VALID_BATCH, OnMetrics, TrainingWatch
+from model.calibration import LogitMap
 from model.ranker import Ranker
 
 NEEDS_A_PERSON = 2
@@ -69,7 +74,7 @@ def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None
             signal.signal(signal.SIGTERM, lambda *_: setattr(watch, "leaving", True))
         fit(state, data, optimiser, job.recipe.train, watch)
         if ranks.first:
-            _publish(job, state, snapshots, ranks, len(train_rows), len(valid_rows))
+            _publish(job, state, snapshots, ranks, len(train_rows), valid_rows)
             snapshots.clear()
             job.discard_best()
 
@@ -121,7 +126,7 @@ def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
     return Data(sampler, collate, ahead=ranks.device.type == "cuda")
 
 
-def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, train_rows: int, valid_rows: int) -> None:
+def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, train_rows: int, valid: RowStore) -> None:
     best = state.plateau.best_epoch
     if not job.holds_best(best, state.best_sha256):
         snapshots.clear()
@@ -129,6 +134,9 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
             f"{job.best(best)} was damaged while the training ran: run again, and it trains from the beginning"
         )
     config = job.recipe.train
+    job.load_best(state.ranker, best)
+    found, losses = _calibration(state.ranker, valid, config, ranks)
+    state.ranker.calibrate(found)
     summary: dict[str, Any] = {
         "training": job.key,
         "preset": job.recipe.preset,
@@ -137,7 +145,8 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
         "epochs": state.epoch,
         "steps": state.total_steps,
         "stopped_by": "patience" if state.plateau.stale_epochs >= config.patience else "max_epochs",
-        "rows": {"train": train_rows, "valid": valid_rows},
+        "calibration": {"method": found.method, "log_loss": losses, "negatives_kept": config.negatives_kept},
+        "rows": {"train": train_rows, "valid": len(valid)},
         "parameters": sum(parameter.numel() for parameter in state.ranker.parameters()),
         "seconds": round(state.seconds, 3),
         "samples_per_second": round(train_rows * state.epoch / max(state.seconds, 1e-9), 1),
@@ -156,7 +165,16 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
         "epoch": str(best),
         "valid_auc": f"{state.plateau.best:.6f}",
     }
-    job.publish(state.ranker, best, about, {"curves.json": state.curves, "summary.json": summary})
+    job.publish(state.ranker, about, {"curves.json": state.curves, "summary.json": summary})
+
+
+def _calibration(
+    ranker: Ranker, valid: RowStore, config: TrainConfig, ranks: Ranks
+) -> tuple[LogitMap, dict[str, float]]:
+    logits = score_logits(ranker, valid, VALID_BATCH, ranks.device).astype(np.float64)
+    labels, users = valid.label.astype(np.int64), np.asarray(valid.user, dtype=np.int64)
+    found, losses = calibrated(labels, logits, users, config.calibration)
+    return corrected(found, config.negatives_kept), losses
 
 
 def main(arguments: list[str] | None = None) -> int:

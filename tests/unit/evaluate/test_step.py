@@ -13,6 +13,7 @@ from components.errors import StepError
 from components.evaluate.step import evaluate
 from components.statistics.auc import auc
 from components.storage.files import read_json, write_json
+from model.calibration import LogitMap
 from model.checkpoint import load, save
 
 from .conftest import MANIFEST, Folders, make_champion, ranker
@@ -46,6 +47,19 @@ def test_metrics_and_predictions_tell_the_same(folders: Folders, sample: Path, t
     assert metrics["split"] == "test"
     assert metrics["oracle"]["auc"] == read_json(sample / "truth.json")["splits"]["test"]["auc"]["oracle"]
     assert metrics["oracle"]["auc"] > metrics["candidate"]["auc"]["value"]  # nothing was trained here
+
+
+def test_rates_are_measured_as_the_rows_were_sampled(folders: Folders, sample: Path, tmp_path: Path) -> None:
+    """The rows of test keep the same share of non-clicks as those of train, so the correction for it is undone."""
+    plain = run(folders, tmp_path / "plain")
+    assert plain["calibration"] is None, "a ranker of an earlier version"
+    candidate = ranker(sample, seed=1)
+    candidate.calibrate(LogitMap("platt", ((0.0, float(np.log(0.2))),), 1.0, negatives_kept=0.2))
+    save(folders.training / "model.safetensors", candidate)
+    corrected = run(folders, tmp_path / "corrected")
+    assert corrected["calibration"] == {"method": "platt", "negatives_kept": 0.2}
+    for name in ("calibration_error", "log_loss", "mean_score"):
+        assert corrected["candidate"][name] == pytest.approx(plain["candidate"][name], abs=1e-6), name
 
 
 def test_baselines_learn_from_train_alone(folders: Folders, tmp_path: Path) -> None:

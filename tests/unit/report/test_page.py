@@ -226,3 +226,22 @@ def test_the_bar_of_a_slice_ends_at_the_bound_that_is_tested(error: float) -> No
     low, high = map(float, re.findall(r'class="reach worse" x1="([0-9.]+)%" x2="([0-9.]+)%', picture)[0])
     assert low < high
     assert (high < limit) == (not rule["passed"])
+
+
+@pytest.mark.parametrize(
+    ("calibration", "sentence"),
+    [
+        (
+            {"method": "platt", "negatives_kept": 1.0},
+            "corrected by a line through its logits (Platt), fitted on valid.",
+        ),
+        (
+            {"method": "isotonic", "negatives_kept": 0.25},
+            "The data keep 25.0% of the non-clicks (train.negatives_kept).",
+        ),
+        ({"method": "none", "negatives_kept": 1.0}, "so it has none."),
+    ],
+)
+def test_the_reliability_curve_says_how_the_rates_were_corrected(calibration: dict[str, Any], sentence: str) -> None:
+    assert sentence in page_of(BETTER | {"calibration": calibration})
+    assert "fitted on valid" not in page_of(BETTER | {"calibration": None})

@@ -13,7 +13,7 @@ import torch
 from components.artifacts import Artifacts
 from components.batches.item_table import load_item_table
 from components.batches.rows import RowStore
-from components.batches.scoring import score
+from components.batches.scoring import score, score_as_sampled, score_logits
 from components.dataset.splits import stopping_left_out
 from components.errors import StepError
 from components.statistics.auc import auc
@@ -50,6 +50,26 @@ def test_training_learns_and_writes_its_files(inputs: Inputs, tmp_path: Path) ->
     epochs = [(at, values) for at, values in reports if "valid_auc" in values]
     assert [at for at, _ in epochs] == [11 * (epoch + 1) for epoch in range(12)]
     assert {"train_loss", "learning_rate", "samples_per_second"} == set(reports[0][1])
+
+
+def test_the_published_ranker_is_calibrated_on_valid_and_says_how(inputs: Inputs, tmp_path: Path) -> None:
+    summaries, loaded = {}, {}
+    for method, kept in (("none", 1.0), ("platt", 1.0), ("platt", 0.1)):
+        out = tmp_path / f"{method}-{kept}"
+        config = recipe(calibration=method, negatives_kept=kept)
+        summaries[method, kept] = train(inputs, config, tmp_path / "work", out)["calibration"]
+        loaded[method, kept] = checkpoint.load(out / "model.safetensors")
+    assert summaries["platt", 0.1]["method"] == "platt"
+    assert set(summaries["none", 1.0]["log_loss"]) == {"none", "platt", "isotonic"}
+    raw, platt, corrected = (loaded[of] for of in (("none", 1.0), ("platt", 1.0), ("platt", 0.1)))
+    assert all(torch.equal(raw.state_dict()[name], value) for name, value in platt.state_dict().items())
+    job = open_job(next(path.parent for path in (tmp_path / "work").rglob("job.json")))
+    _, valid = job.rows()
+    rate = valid.label.mean()
+    assert score(platt, valid).mean() == pytest.approx(rate, abs=1e-3)  # what a fitted line makes equal
+    assert score(platt, valid).mean() != pytest.approx(score(raw, valid).mean(), abs=1e-3)
+    np.testing.assert_allclose(score_logits(corrected, valid), score_logits(platt, valid) + np.log(0.1), atol=1e-5)
+    np.testing.assert_allclose(score_as_sampled(corrected, valid), score(platt, valid), atol=1e-6)
 
 
 def test_the_saved_model_is_that_of_the_best_epoch(inputs: Inputs, tmp_path: Path) -> None:
