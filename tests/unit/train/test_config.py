@@ -15,6 +15,7 @@ NUMBERS: dict[str, Row] = {
     "max_epochs": (100, 1, None),
     "patience": (5, 1, None),
     "average_decay": (0.0, 0.0, 0.9999),
+    "negatives_kept": (1.0, 1e-6, 1.0),
     "learning_rate_decay": (0.1, 0.0, 1.0),
     "pairwise_weight": (0.0, 0.0, 1.0),
     "embedding_l2": (0.0, 0.0, None),
@@ -29,6 +30,7 @@ NUMBERS: dict[str, Row] = {
 }
 OTHERS = {
     "id_optimizer": "adam",
+    "calibration": "auto",
     "launcher": "inline",
     "runtime": "mmctr",
     "queue": "mmctr-training",
