@@ -10,7 +10,10 @@ from components.schema import challenge
 SPLITS = ("train", "valid", "test")
 
 USER, ITEM, HISTORY = "user_id", "item_id", "item_seq"
+TIME, WEIGHT = "time", "weight"  # optional: seconds since 1970 in UTC; how much a row counts
 LIKES, VIEWS, LABEL = challenge.LIKES, challenge.VIEWS, "label"
+# Made by `mmctr import log`: id -> the team's own id, and of what the data set was made.
+USER_IDS, ITEM_IDS, IMPORTED = "user_ids.parquet", "item_ids.parquet", "import.json"
 TITLE, TAGS = "item_title", challenge.TAGS
 TEXT_EMBEDDING, IMAGE_EMBEDDING = "txt_emb_BERT", "img_emb_CLIPRN50"
 ITEM_EMBEDDING = "item_emb_d128"

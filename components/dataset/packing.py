@@ -9,7 +9,7 @@ import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,18 +28,39 @@ SHARD = "shard.tar"  # in an entry of the store, which is named by the shard's h
 def pack_loose_images(dataset: Path, shard_bytes: int = SHARD_BYTES) -> None:
     """Replaces the loose images of a folder by shards. The same images always make shards of the same bytes."""
     loose = loose_images(dataset)
-    first = len(list(item_images_path(dataset).glob(PACKED.format("*"))))
+    folder = item_images_path(dataset)
+    first = len(list(folder.glob(PACKED.format("*"))))
     with progress("pack images", len(loose), "images") as bar:
-        for number, batch in enumerate(_batches(loose, shard_bytes), first):
-            shard = item_images_path(dataset) / PACKED.format(f"{number:05d}")
-            with tarfile.open(shard, "x", format=tarfile.USTAR_FORMAT) as tar:
-                for path in batch:
-                    content = path.read_bytes()
-                    member = tarfile.TarInfo(path.name)  # of user 0, mode 0644, changed in 1970
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
-                    path.unlink()
-                    bar.advance()
+
+        def read() -> Iterator[tuple[str, bytes]]:
+            for path in loose:
+                yield path.name, path.read_bytes()
+                path.unlink()
+                bar.advance()
+
+        write_shards(read(), lambda number: folder / PACKED.format(f"{first + number:05d}"), shard_bytes)
+
+
+def write_shards(
+    images: Iterable[tuple[str, bytes]], shard: Callable[[int], Path], shard_bytes: int = SHARD_BYTES
+) -> None:
+    """Named images as few archives. `shard` names the archive of a number, from 0 on."""
+    number, size, tar = -1, shard_bytes, None
+    try:
+        for name, content in images:
+            if size >= shard_bytes:
+                if tar is not None:
+                    tar.close()
+                number, size = number + 1, 0
+                tar = tarfile.open(shard(number), "x", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            assert tar is not None
+            member = tarfile.TarInfo(name)  # of user 0, mode 0644, changed in 1970
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+            size += len(content)
+    finally:
+        if tar is not None:
+            tar.close()
 
 
 def image_store(workspace: str) -> Path:
@@ -80,16 +101,3 @@ def with_images(dataset: Path, images: Path, store: Path) -> Iterator[Path]:
             link.parent.mkdir(exist_ok=True)
             link.symlink_to((store / key / SHARD).resolve())
         yield Path(name)
-
-
-def _batches(paths: list[Path], limit: int) -> Iterator[list[Path]]:
-    batch: list[Path] = []
-    size = 0
-    for path in paths:
-        batch.append(path)
-        size += path.stat().st_size
-        if size >= limit:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.dataset.images import image_files
-from components.dataset.layout import SPLITS, find_file
+from components.dataset.layout import IMPORTED, ITEM_IDS, SPLITS, USER_IDS, find_file
 from components.dataset.lineage import Lineage, code_facts, grouped
 from components.dataset.packing import pack_loose_images
 from components.errors import StepError, redacted
@@ -19,7 +19,7 @@ from components.schema.declared import FILE
 from components.storage.versioning import Remote, open_remote
 
 _NEEDED = (*(f"{split}.parquet" for split in SPLITS), "item_feature.parquet")
-_WELCOME = (FILE, "item_info.parquet", "truth.json")
+_WELCOME = (FILE, "item_info.parquet", "truth.json", USER_IDS, ITEM_IDS, IMPORTED)
 
 
 def ingest(

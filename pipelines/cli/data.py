@@ -108,6 +108,55 @@ def movielens(
     print(f"{out} is ready: mmctr run --data {out}")
 
 
+@import_app.command("log")
+def log_command(
+    log: Annotated[Path, typer.Argument(help="Parquet or CSV file, or a folder of them: one row an event.")],
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write the data set into.")],
+    features: Annotated[
+        Path | None, typer.Option(help="The features.yaml that names the columns.", show_default="beside the log")
+    ] = None,
+    items: Annotated[Path | None, typer.Option(help="Parquet or CSV file with one row for each item.")] = None,
+    covers: Annotated[Path | None, typer.Option(help="Folder with one .jpg or .png for each item.")] = None,
+    negatives: Annotated[
+        str, typer.Option(help="For a log of clicks alone, one draw for each name: uniform, popular, recent.")
+    ] = "uniform,recent",
+    train: Annotated[float, typer.Option(help="Share of the events, in the order of time, that becomes train.")] = 0.8,
+    valid: Annotated[float, typer.Option(help="Share that becomes valid; the rest is test.")] = 0.1,
+    history: Annotated[int, typer.Option(help="Newest clicks that a row keeps, at most 100.")] = 50,
+    min_history: Annotated[int, typer.Option(help="Leave out rows whose user had clicked fewer items before.")] = 1,
+    ids_from: Annotated[Path | None, typer.Option(help="An earlier data set, whose ids stay as they are.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 1,
+    memory_mb: Annotated[int, typer.Option(help="What the engine keeps in memory; the rest goes to disk.")] = 1000,
+) -> None:
+    """Make a data set of your own log: histories, splits by time, negatives, whole-number ids.
+
+    The section `log` of features.yaml names the columns, see "Features of your own" in the documentation.
+
+    Examples: `mmctr import log clicks.parquet --items items.csv --covers covers/ --out data` ·
+    `mmctr import log clicks.csv --negatives uniform,popular --out data`
+    """
+    from components.dataset.importers import LogImport, import_log
+
+    folder = log if log.is_dir() else log.parent
+    settings = LogImport(
+        log,
+        features or folder / "features.yaml",
+        out,
+        items,
+        covers,
+        ids_from,
+        tuple(policy.strip() for policy in negatives.split(",") if policy.strip()),
+        train,
+        valid,
+        history,
+        min_history,
+        seed,
+        memory_mb,
+    )
+    _report(import_log(settings))
+    print(f"{out} is ready: mmctr run --data {out}")
+
+
 @import_app.command()
 def microlens(
     folder: Annotated[Path, typer.Argument(help="Folder that the MicroLens_1M_MMCTR release was unpacked into.")],

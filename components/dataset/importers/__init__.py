@@ -1,7 +1,8 @@
 """Converts other data sets into the challenge's layout."""
 
+from components.dataset.importers.log import LogImport, import_log
 from components.dataset.importers.microlens import microlens
 from components.dataset.importers.movielens import movielens
 from components.dataset.importers.report import ImportReport
 
-__all__ = ["ImportReport", "microlens", "movielens"]
+__all__ = ["ImportReport", "LogImport", "import_log", "microlens", "movielens"]
