@@ -82,17 +82,17 @@ def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None
 def _resume(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks) -> None:
     """The first rank chooses the checkpoint: of a shared folder, another host may see an older state for a while."""
     name = ranks.of_first(snapshots.newest() if ranks.first else None)
-    if name is None:
-        return
-    saved = snapshots.read(name)
-    best = saved["plateau"]["best_epoch"]
-    if ranks.of_first(ranks.first and job.holds_best(best, saved["best_sha256"])):
-        state.restore(saved, ranks)
-        _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
-    else:
+    if name is not None:
+        saved = snapshots.read(name)
+        best = saved["plateau"]["best_epoch"]
+        if ranks.of_first(ranks.first and job.holds_best(best, saved["best_sha256"])):
+            state.restore(saved, ranks)
+            _log.info("continuing after step %d of epoch %d", state.step, state.epoch + 1)
+            return
         _log.warning("%s is missing or damaged: training starts from the beginning", job.best(best))
-        if ranks.first:
-            snapshots.clear()
+    if ranks.first:  # what an earlier process left would count as newer than what this one is going to write
+        snapshots.clear()
+        job.discard_best()
 
 
 def _check_ranks(job: Job, ranks: Ranks) -> None:
