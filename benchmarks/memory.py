@@ -23,8 +23,9 @@ import torch
 
 from benchmarks.machine import machine
 from benchmarks.training import config_for
+from components.batches.convert import HISTORY_TYPE, USER_TYPE, record_type
 from components.batches.loader import Collator
-from components.batches.rows import FILES, HISTORY_TYPE, USER_TYPE, RowStore, record_type
+from components.batches.rows import RowStore
 from components.schema.challenge import CHALLENGE
 from components.schema.fitted import FEATURES
 from components.storage.files import write_json
@@ -45,8 +46,8 @@ def of_rows(rows: int) -> dict[str, Any]:
     """An epoch's order and some of its batches."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = {}
-        kinds: tuple[np.dtype[Any], ...] = (np.dtype(record_type(CHALLENGE)), HISTORY_TYPE, USER_TYPE)
-        for name, dtype in zip(FILES, kinds, strict=True):
+        kinds = {"records": np.dtype(record_type(CHALLENGE)), "history": HISTORY_TYPE, "user": USER_TYPE}
+        for name, dtype in kinds.items():
             with Path(folder, name).open("wb") as file:
                 file.truncate(rows * dtype.itemsize)
             arrays[name] = np.asarray(np.memmap(Path(folder, name), dtype, mode="r"))

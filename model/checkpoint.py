@@ -114,8 +114,8 @@ def _calibration(values: dict[str, Any] | None) -> LogitMap | None:
 
 
 def _vocabulary(values: dict[str, Any]) -> Vocabulary:
-    item, row = (tuple(Feature(**feature) for feature in values.pop(of)) for of in ("item", "row"))
-    return Vocabulary(**values, item=item, row=row)
+    item, row, event = (tuple(Feature(**each) for each in values.pop(of, ())) for of in ("item", "row", "event"))
+    return Vocabulary(**values, item=item, row=row, event=event)
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:

@@ -36,7 +36,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature of an item or of a row, as codes or as a number."""
+    """One feature of an item, of a row, or of the events of its history, as codes or as a number."""
 
     name: str
     codes: int = 0  # rows of its embedding, row 0 for "nothing" included; 0: the feature is a number
@@ -59,6 +59,7 @@ class Vocabulary:
     content: int  # width of the frozen content; 0: the items have none
     item: tuple[Feature, ...] = ()
     row: tuple[Feature, ...] = ()
+    event: tuple[Feature, ...] = ()  # of each click of the history, such as how long ago it was
 
     def __post_init__(self) -> None:
         at_least("vocabulary.items", self.items, 2)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.config import Feature, ModelConfig, code_columns, number_columns
+from model.config import Feature, code_columns, number_columns
 
 
 def embedding(rows: int, width: int, std: float) -> nn.Embedding:
@@ -40,11 +40,9 @@ class NumberEmbedding(nn.Module):
 class FeatureEmbeddings(nn.ModuleList):
     """One module for each feature in `used`; all of `features` have columns in the blocks of codes and numbers."""
 
-    def __init__(self, features: Sequence[Feature], used: Sequence[Feature], config: ModelConfig) -> None:
+    def __init__(self, features: Sequence[Feature], used: Sequence[Feature], std: float, width: int) -> None:
         super().__init__(
-            embedding(feature.codes, config.embedding_dim, config.embedding_std)
-            if feature.codes
-            else NumberEmbedding(feature.bins, config.embedding_dim)
+            embedding(feature.codes, width, std) if feature.codes else NumberEmbedding(feature.bins, width)
             for feature in used
         )
         codes, numbers = code_columns(features), number_columns(features)

@@ -63,7 +63,7 @@ class ItemEncoder(nn.Module):
         self.id = embedding(vocabulary.items, size, std)
         places = [_place(feature, config) for feature in vocabulary.item]
         used = [feature for feature, place in zip(vocabulary.item, places, strict=True) if place != "none"]
-        self.features = FeatureEmbeddings(vocabulary.item, used, config)
+        self.features = FeatureEmbeddings(vocabulary.item, used, std, size)
         self.places = [place for place in places if place != "none"]
         self.blocks = [size] * (1 + len(used))  # widths of the parts of an item's vector
         self.normalise = ContentNormalisation(config.content_norm, vocabulary.content)

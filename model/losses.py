@@ -27,10 +27,15 @@ def pairwise(logits_B: Tensor, label_B: Tensor, block: int = 4096) -> Tensor:
 def touched_l2(ranker: Ranker, ids_U: Tensor) -> Tensor:
     """Half the squared length of each embedding row that the batch's distinct items touch, summed, each row once.
 
-    The embeddings of the rows' own features are counted whole: a batch touches nearly all rows of a short one.
+    The embeddings of the features of rows and events are counted whole: a batch touches nearly all rows of a short one.
     """
     encoder = ranker.item_encoder
-    touched = [encoder.id(ids_U), *encoder.features.rows(ranker.table.codes_NX[ids_U]), *ranker.row.tables()]
+    touched = [
+        encoder.id(ids_U),
+        *encoder.features.rows(ranker.table.codes_NX[ids_U]),
+        *ranker.row.tables(),
+        *ranker.event.tables(),
+    ]
     if "codes" in ranker.config.content:
         touched.append(encoder.codes.code(torch.unique(encoder.codes.codes_NQ[ids_U])))
     return torch.stack([rows.square().sum() for rows in touched]).sum() / 2

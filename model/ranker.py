@@ -1,6 +1,6 @@
 """The ranker: item encoder, interest, cross network and deep network, head. It gives one logit for each row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -18,6 +18,7 @@ from model.staircase import Staircase
 from model.target_attention import DinAttention, ReluAttention
 from model.transformer import InterestTransformer, rows
 
+Events = tuple[Tensor, Tensor]  # codes_BLX and numbers_BLX of the events of a history
 InterestModule = InterestTransformer | DinAttention | ReluAttention | RecencyPool | MeanPool
 
 
@@ -51,7 +52,10 @@ class Ranker(nn.Module):
         width = item_width + sum(
             module.width for module in (self.interest, self.target_attention) if module is not None
         )
-        self.row = FeatureEmbeddings(vocabulary.row, vocabulary.row if config.row_features else (), config)
+        std = config.embedding_std
+        used = vocabulary.row if config.row_features else ()
+        self.row = FeatureEmbeddings(vocabulary.row, used, std, config.embedding_dim)
+        self.event = FeatureEmbeddings(vocabulary.event, vocabulary.event, std, item_width)
         width += len(self.row) * config.embedding_dim
         if "similarity" in config.content:
             self.similarity = SimilarityHistogram(config.similarity_bins)
@@ -80,18 +84,23 @@ class Ranker(nn.Module):
         hidden = DeepNetwork(crossed + self.deep.width, config.head_widths, 0.0)
         self.head = nn.Sequential(hidden, nn.Linear(hidden.width, 1))
 
-    def forward(self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor) -> Tensor:
+    def forward(
+        self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor, events: Events | None = None
+    ) -> Tensor:
         """Logits of the rows. Histories are oldest first, padded with 0 on the left, of any length.
 
         `codes_BX` and `numbers_BX` hold the features of the rows, in the columns that `code_columns` and
-        `number_columns` give the features in `vocabulary.row`.
+        `number_columns` give the features in `vocabulary.row`. `events` holds those of the history's events, padded
+        with zeros as the history is; without it nothing is known of the events.
         """
-        return self.score_rows(self._fit_length(history_BL), item_B, codes_BX, numbers_BX)
+        return self.score_rows(self._fit_length(history_BL), item_B, codes_BX, numbers_BX, self._fit_events(events))
 
-    def score_rows(self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor) -> Tensor:
+    def score_rows(
+        self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor, events: Events | None = None
+    ) -> Tensor:
         """`forward` for histories that are no longer than the ranker reads; it neither cuts nor pads them."""
         encoded, position_BL, position_B = self._encode_rows(history_BL, item_B)
-        return self._score(encoded, position_BL, history_BL != 0, position_B, codes_BX, numbers_BX)
+        return self._score(encoded, position_BL, history_BL != 0, position_B, codes_BX, numbers_BX, events)
 
     def _encode_rows(self, history_BL: Tensor, item_B: Tensor) -> tuple[EncodedItems, Tensor, Tensor]:
         """All items of the rows, encoded one by one, and the positions of the histories and of the targets in them."""
@@ -106,11 +115,18 @@ class Ranker(nn.Module):
         return encoded
 
     def score_encoded(
-        self, encoded: EncodedItems, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor
+        self,
+        encoded: EncodedItems,
+        history_BL: Tensor,
+        item_B: Tensor,
+        codes_BX: Tensor,
+        numbers_BX: Tensor,
+        events: Events | None = None,
     ) -> Tensor:
         """`forward` with histories and targets as positions in `encoded`, where position 0 is the padding."""
         history_BL = self._fit_length(history_BL)
-        return self._score(encoded, history_BL, history_BL != 0, item_B, codes_BX, numbers_BX)
+        fitted = self._fit_events(events)
+        return self._score(encoded, history_BL, history_BL != 0, item_B, codes_BX, numbers_BX, fitted)
 
     def score_groups(
         self,
@@ -120,19 +136,25 @@ class Ranker(nn.Module):
         codes_BX: Tensor,
         numbers_BX: Tensor,
         stairs: Staircase | None = None,
+        events: Sequence[Events] | None = None,
     ) -> Tensor:
         """`score_encoded` of rows in consecutive groups, each history as wide as its group needs.
 
         `stairs` says where the features of short histories are zero, if the caller has sorted the rows by length.
         """
         if len(histories) == 1 and stairs is None:
-            return self.score_encoded(encoded, histories[0], item_B, codes_BX, numbers_BX)
+            return self.score_encoded(
+                encoded, histories[0], item_B, codes_BX, numbers_BX, None if events is None else events[0]
+            )
         fitted = [self._fit_length(history) for history in histories]
         sizes = [len(history) for history in histories]
         # Gathered once for all groups: each lookup's gradient is as large as the list of items.
         cells = torch.cat([history.flatten() for history in fitted])
         cell_sizes = [history.numel() for history in fitted]
-        gathered = torch.split(rows(self._projected(self.item_encoder.as_history(encoded.items_UD)), cells), cell_sizes)
+        vectors_UD, vector_P = self._with_events(
+            encoded, cells, _joined(self._fit_events(group) for group in events or ())
+        )
+        gathered = torch.split(rows(self._projected(vectors_UD), vector_P), cell_sizes)
         content = torch.split(rows(encoded.content_UC, cells), cell_sizes)
         columns = (self._targets(encoded, item_B), rows(encoded.content_UC, item_B), codes_BX, numbers_BX)
         by_group = zip(*(torch.split(column, sizes) for column in columns), strict=True)
@@ -145,17 +167,23 @@ class Ranker(nn.Module):
         return self._interact(torch.cat(features), stairs)
 
     def score_candidates(
-        self, encoded: EncodedItems, history_1L: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor
+        self,
+        encoded: EncodedItems,
+        history_1L: Tensor,
+        item_B: Tensor,
+        codes_BX: Tensor,
+        numbers_BX: Tensor,
+        events: Events | None = None,
     ) -> Tensor:
         """`score_encoded` of rows that all have this history: what it decides alone is computed once."""
         history_1L = self._fit_length(history_1L)
         real_1L, target_BD = history_1L != 0, self._targets(encoded, item_B)
-        history_UD = self.item_encoder.as_history(encoded.items_UD)
+        vectors_UD, vector_1L = self._with_events(encoded, history_1L, self._fit_events(events))
         interests = []
         for module in self._interests():
             rows_read = item_B.shape[0] if isinstance(module, InterestTransformer) else 1  # it joins them with targets
-            history, real = history_1L.expand(rows_read, -1), real_1L.expand(rows_read, -1)
-            interests.append(module(history_UD, history, target_BD, real).expand(item_B.shape[0], -1))
+            history, real = vector_1L.expand(rows_read, -1), real_1L.expand(rows_read, -1)
+            interests.append(module(vectors_UD, history, target_BD, real).expand(item_B.shape[0], -1))
         content = (rows(encoded.content_UC, history_1L), target_BD, rows(encoded.content_UC, item_B))
         features_BF = self._features(interests, real_1L, *content, codes_BX, numbers_BX)
         shared = self.interest.width if isinstance(self.interest, RecencyPool | MeanPool) else 0
@@ -163,6 +191,15 @@ class Ranker(nn.Module):
 
     def _targets(self, encoded: EncodedItems, item_B: Tensor) -> Tensor:
         return self.item_encoder.as_target(rows(encoded.items_UD, item_B))
+
+    def _with_events(self, encoded: EncodedItems, history_X: Tensor, events: Events | None) -> tuple[Tensor, Tensor]:
+        """(vectors, positions of the history in them): the items alone, or with the features of each event added."""
+        items_UD = self.item_encoder.as_history(encoded.items_UD)
+        if events is None or not len(self.event):
+            return items_UD, history_X
+        event_PD = torch.stack(self.event(*(block.flatten(0, -2) for block in events))).sum(0)
+        own_X = torch.arange(history_X.numel(), device=history_X.device).view_as(history_X)
+        return rows(items_UD, history_X.flatten()) + event_PD, own_X
 
     def _projected(self, items_UD: Tensor) -> Tensor:
         """What the interest needs of an item, the item itself first."""
@@ -180,14 +217,15 @@ class Ranker(nn.Module):
         return interests
 
     @torch.no_grad()
-    def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:
+    def attention(self, history_BL: Tensor, item_B: Tensor, events: Events | None = None) -> list[Tensor]:
         """Weights for analysis: (B, heads, L, L) a layer of a transformer, (B, [heads,] L) of a target attention."""
         history_BL = self._fit_length(history_BL)
         encoded, position_BL, position_B = self._encode_rows(history_BL, item_B)
-        history_UD, target_BD = self.item_encoder.as_history(encoded.items_UD), self._targets(encoded, position_B)
+        vectors_UD, vector_BL = self._with_events(encoded, position_BL, self._fit_events(events))
+        target_BD = self._targets(encoded, position_B)
         found: list[Tensor] = []
         for module in self._interests():
-            weights = module.attention(history_UD, position_BL, target_BD, history_BL != 0)
+            weights = module.attention(vectors_UD, vector_BL, target_BD, history_BL != 0)
             found += weights if isinstance(weights, list) else [weights]
         return found
 
@@ -195,15 +233,18 @@ class Ranker(nn.Module):
         """By name: `align` and `distil`, where `model.content` holds them."""
         return self.item_encoder.guidance_losses(ids_U, self.table)
 
+    def _fit_events(self, events: Events | None) -> Events | None:
+        return None if events is None else (self._fit_length(events[0]), self._fit_length(events[1]))
+
     def _fit_length(self, history_BL: Tensor) -> Tensor:
-        """The newest `history_length` items, without restoring padding that the caller left out.
+        """The newest `history_length` entries, without restoring padding that the caller left out.
 
         In two cases the width is exactly that: with the published code's inverted mask, which reads the padding, and in
         an exported program, whose graph may not depend on which of the two lengths is larger.
         """
         length = self.config.history_length
         if self.config.mask == "inverted" or torch.compiler.is_exporting():
-            return F.pad(history_BL, (length, 0))[:, -length:]
+            return F.pad(history_BL, (*(0, 0) * (history_BL.dim() - 2), length, 0))[:, -length:]
         return history_BL[:, -length:]
 
     def _score(
@@ -214,10 +255,11 @@ class Ranker(nn.Module):
         item_B: Tensor,
         codes_BX: Tensor,
         numbers_BX: Tensor,
+        events: Events | None = None,
     ) -> Tensor:
-        history_UD, content_UC = self.item_encoder.as_history(encoded.items_UD), encoded.content_UC
-        target_BD = self._targets(encoded, item_B)
-        interests = [module(history_UD, history_BL, target_BD, real_BL) for module in self._interests()]
+        content_UC, target_BD = encoded.content_UC, self._targets(encoded, item_B)
+        vectors_UD, vector_BL = self._with_events(encoded, history_BL, events)
+        interests = [module(vectors_UD, vector_BL, target_BD, real_BL) for module in self._interests()]
         content = (rows(content_UC, history_BL), target_BD, rows(content_UC, item_B))
         return self._interact(self._features(interests, real_BL, *content, codes_BX, numbers_BX))
 
@@ -268,6 +310,15 @@ class Ranker(nn.Module):
     def calibrate(self, found: LogitMap) -> None:
         """From now on all logits go through this map."""
         self.calibration = Calibration(found).to(self.table.content_NC.device)
+
+
+def _joined(groups: Iterable[Events | None]) -> Events | None:
+    """The events of several groups of histories, one after the other."""
+    there = [group for group in groups if group is not None]
+    if not there:
+        return None
+    codes_PX, numbers_PX = (torch.cat([block.flatten(0, 1) for block in blocks]) for blocks in zip(*there, strict=True))
+    return codes_PX, numbers_PX
 
 
 def _xavier(module: nn.Module) -> None:

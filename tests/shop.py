@@ -14,11 +14,14 @@ ITEMS = 60
 BRANDS = ("Acme", "Birch", "Cobalt", "Dune")
 MATERIALS = ("wool", "steel", "oak")
 DEVICES = ("phone", "desktop", None)
+ACTIONS = ("click", "buy", None)
 FEATURES = """\
 features:
   - {name: device, of: row, kind: category}
   - {name: hour, of: row, kind: number, encoding: buckets, bins: 6}
   - {name: age, of: user, kind: number, encoding: standardised}
+  - {name: action, of: event, kind: category}
+  - {name: time_gap, of: event, kind: number, bins: 4}
   - {name: price, of: item, kind: number, bins: 8}
   - {name: brand, of: item, kind: category, buckets: 3}
   - {name: materials, of: item, kind: categories, max_values: 2}
@@ -57,6 +60,8 @@ def rows(count: int, seed: int, first_user: int) -> pa.Table:
             "user_id": np.arange(first_user, first_user + count),
             "item_id": item,
             "item_seq": [[0] * (8 - len(ids)) + ids for ids in history],
+            "action": [[None] * (8 - len(ids)) + [ACTIONS[i % 3] for i in ids] for ids in history],
+            "time_gap": [[0.0] * (8 - len(ids)) + [float(3600 * (i + len(ids))) for i in ids] for ids in history],
             "device": [DEVICES[place] for place in device],
             "hour": rng.integers(0, 24, count),
             "age": pa.array(age, pa.float64()),

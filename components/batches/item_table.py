@@ -65,6 +65,7 @@ def vocabulary_of(arrays: dict[str, Array], encoder: Encoder = CHALLENGE) -> Voc
         content=arrays["content"].shape[1],
         item=(tags, *features),
         row=model_features(encoder.row),
+        event=model_features(encoder.event),
     )
 
 

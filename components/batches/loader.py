@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from components.batches.convert import LONGEST_HISTORY
 from components.batches.grouping import GroupCosts, group_bounds, staircase
-from components.batches.rows import LONGEST_HISTORY, RowStore, gather_history, known_histories
+from components.batches.rows import RowStore, gather_history, known_histories
+from model.ranker import Events
 from model.staircase import Staircase
 
 Array = npt.NDArray[Any]
@@ -30,6 +32,7 @@ class Batch:
     codes_BX: torch.Tensor
     numbers_BX: torch.Tensor
     label_B: torch.Tensor  # float32; 255 where the split has no labels
+    events: tuple[Events, ...] | None = None  # for each group; None: the data set declares no features of events
     stairs: Staircase | None = None  # where short histories leave features zero
 
     def __len__(self) -> int:
@@ -44,7 +47,16 @@ class Batch:
 
         columns = ("distinct_U", "item_B", "codes_BX", "numbers_BX", "label_B")
         moved: dict[str, Any] = {name: move(getattr(self, name)) for name in columns}
+        if self.events is not None:
+            moved["events"] = tuple((move(codes), move(numbers)) for codes, numbers in self.events)
         return replace(self, histories=tuple(map(move, self.histories)), **moved)
+
+
+def _tensors(features: Array) -> Events:
+    """Of structured codes and numbers."""
+    return torch.from_numpy(features["codes"].astype(np.int64)), torch.from_numpy(
+        features["numbers"].astype(np.float32)
+    )
 
 
 @dataclass
@@ -68,27 +80,30 @@ class Collator:
         self._position = np.zeros(self.items, dtype=np.int64)
 
     def __call__(self, rows: Array) -> Batch:
-        flat, records = self.store.history_flat, self.store.records[rows]
+        flat, events, records = self.store.history_flat, self.store.events, self.store.records[rows]
         if self.known is not None or self.store.max_item >= self.items:  # a model of an older catalogue
             known = np.ones(self.items, dtype=bool) if self.known is None else self.known
-            flat, records = known_histories(flat, records, known)
+            positions, records = known_histories(flat, records, known)
+            flat, events = flat[positions], None if events is None else events[positions]
         lengths = np.minimum(records["length"], min(self.history_length, LONGEST_HISTORY))
         order = np.argsort(lengths, kind="stable")
         records, lengths = records[order], lengths[order]
-        histories = [
-            gather_history(flat, records[first:end], max(1, int(lengths[end - 1])))
-            for first, end in group_bounds(lengths, self.costs)
+        groups = [
+            (records[first:end], max(1, int(lengths[end - 1]))) for first, end in group_bounds(lengths, self.costs)
         ]
+        histories = [gather_history(flat, *group) for group in groups]
         distinct, position = self._distinct(histories, records["item"])
+        codes_BX, numbers_BX = _tensors(records)
         return Batch(
             rows_B=rows[order],
             distinct_U=torch.from_numpy(distinct),
             histories=tuple(torch.from_numpy(position[history]) for history in histories),
             item_B=torch.from_numpy(position[records["item"]]),
-            codes_BX=torch.from_numpy(records["codes"].astype(np.int64)),
-            numbers_BX=torch.from_numpy(records["numbers"].astype(np.float32)),
+            codes_BX=codes_BX,
+            numbers_BX=numbers_BX,
             label_B=torch.from_numpy(records["label"].astype(np.float32)),
             stairs=staircase(lengths, self.costs),
+            events=None if events is None else tuple(_tensors(gather_history(events, *group)) for group in groups),
         )
 
     def _distinct(self, histories: list[Array], items: Array) -> tuple[Array, Array]:

@@ -17,7 +17,8 @@ Scores = npt.NDArray[np.float64]
 def score_batch(ranker: Ranker, batch: Batch) -> torch.Tensor:
     """Logits of a batch, each distinct item encoded once and each group at its own width."""
     encoded = ranker.encode(batch.distinct_U)
-    return ranker.score_groups(encoded, batch.histories, batch.item_B, batch.codes_BX, batch.numbers_BX, batch.stairs)
+    row = batch.item_B, batch.codes_BX, batch.numbers_BX
+    return ranker.score_groups(encoded, batch.histories, *row, batch.stairs, batch.events)
 
 
 def score(

@@ -48,6 +48,7 @@ _KINDS: dict[str, Callable[[pa.DataType], bool]] = {
     "a list of integers or texts": lambda kind: (
         is_list(kind) and (is_integer(kind.value_type) or is_text(kind.value_type))
     ),
+    "a list of numbers": lambda kind: is_list(kind) and is_number(kind.value_type),
     "a list of floats": lambda kind: is_list(kind) and bool(pa.types.is_floating(kind.value_type)),
 }
 ROW = {layout.USER: "an integer", layout.ITEM: "an integer", layout.HISTORY: "a list of integers"}
@@ -66,7 +67,7 @@ class FileContract:
 
 def contracts(schema: Schema) -> dict[str, FileContract]:
     """The files that every data set has: `train`, `valid`, `test`, `item_feature`."""
-    split = {**ROW, **feature_columns(schema.row)}
+    split = {**ROW, **feature_columns((*schema.row, *schema.event))}
     vectors = {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"}
     tags_required, tags_optional = ({}, _TAGS) if schema.from_file else (_TAGS, {})
     item = {layout.ITEM: "an integer", layout.TITLE: "a text", **tags_required, **feature_columns(schema.item)}

@@ -70,7 +70,7 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
     package = local_package(models, version, workspace / "cache" / "models")
     ranker = load(package / "ranker.safetensors")
     features = read_features(package)
-    check_rows(parquet, features.row)
+    check_rows(parquet, (*features.row, *features.event))
     rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=features)
     _check_items(rows, parquet)
     device = pick_device(config.device)

@@ -38,25 +38,36 @@ class OnlineScorer:
         return names_item(self.known, candidates)
 
     def logits(
-        self, history: Sequence[int], candidates: Whole, codes: Codes, numbers: Numbers
+        self,
+        history: Sequence[int],
+        candidates: Whole,
+        codes: Codes,
+        numbers: Numbers,
+        events: tuple[Codes, Numbers] | None = None,
     ) -> npt.NDArray[np.float32]:
         """What the ranker says of one user's candidates; `history` is of any length, oldest first.
 
-        `codes` and `numbers` are the features of the rows, as `self.features.rows` makes them of raw values.
+        `codes` and `numbers` are the features of the rows, as `self.features.rows` makes them of raw values, and
+        `events` those of the history's items other than padding, as `self.features.events` makes them.
         """
         clicks = np.asarray(history, dtype=np.int64)
         negative = [int(ids.min()) for ids in (clicks, candidates) if ids.min(initial=0) < 0]
         if negative:
             raise ValueError(f"item {negative[0]}: ids are whole numbers from 0 on, and 0 is padding")
-        known = clicks[names_item(self.known, clicks)][-self.ranker.config.history_length :].tolist()
+        kept = np.flatnonzero(names_item(self.known, clicks))[-self.ranker.config.history_length :]
+        known = clicks[kept].tolist()
         item_B = torch.from_numpy(np.where(self.knows(candidates), candidates, 0))
         ids_U = torch.cat([torch.tensor([0, *known]), item_B])  # position 0 is the padding
         encoded = EncodedItems(self._items_ND[ids_U], self._content_NC[ids_U])
         history_1L = torch.arange(1, len(known) + 1)[None] if known else torch.zeros(1, 1, dtype=torch.int64)
+        events_1L = None
+        if events is not None and known:
+            places = kept - np.cumsum(clicks == 0)[kept]  # among the items other than padding
+            events_1L = torch.from_numpy(events[0][places])[None], torch.from_numpy(events[1][places])[None]
         position_B = torch.arange(len(candidates)) + 1 + len(known)
         with torch.inference_mode():
             logits_B = self.ranker.score_candidates(
-                encoded, history_1L, position_B, torch.from_numpy(codes), torch.from_numpy(numbers)
+                encoded, history_1L, position_B, torch.from_numpy(codes), torch.from_numpy(numbers), events_1L
             )
         logits: npt.NDArray[np.float32] = logits_B.numpy()
         return logits

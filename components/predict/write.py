@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.batches.rows import ROWS_A_READ
+from components.batches.convert import ROWS_A_READ
 from components.batches.scoring import probabilities
 from components.dataset.layout import ITEM, USER
 from components.predict.config import Format

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from components.errors import StepError
 from components.storage.files import atomic_path
-from model.config import Vocabulary, number_columns
-from model.ranker import Ranker
+from model.config import Feature, Vocabulary, number_columns
+from model.ranker import Events, Ranker
 
 PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
 _log = logging.getLogger(__name__)
@@ -28,11 +29,13 @@ class ServedRanker(torch.nn.Module):
         super().__init__()
         self.ranker = ranker
 
-    def forward(self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor) -> Tensor:
+    def forward(
+        self, history_BL: Tensor, item_B: Tensor, codes_BX: Tensor, numbers_BX: Tensor, events: Events | None = None
+    ) -> Tensor:
         if self.ranker.config.mask == "inverted":  # this mask reads the padding, so it needs all of it
-            logits_B: Tensor = self.ranker(history_BL, item_B, codes_BX, numbers_BX)
+            logits_B: Tensor = self.ranker(history_BL, item_B, codes_BX, numbers_BX, events)
             return logits_B
-        return self.ranker.score_rows(history_BL, item_B, codes_BX, numbers_BX)
+        return self.ranker.score_rows(history_BL, item_B, codes_BX, numbers_BX, events)
 
 
 def export(ranker: Ranker, path: Path) -> None:
@@ -57,9 +60,11 @@ def _write_program(network: torch.nn.Module, vocabulary: Vocabulary, path: Path)
     # inputs that share memory become one input.
     history_BL = torch.ones(3, 2, dtype=torch.int64)
     item_B, random = torch.ones(3, dtype=torch.int64), torch.Generator().manual_seed(0)
-    inputs = (history_BL, item_B, *_row_features(vocabulary, 3, random))
+    inputs = (history_BL, item_B, *_features(vocabulary, history_BL, random))
     free = torch.export.Dim.DYNAMIC
-    shapes = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
+    shapes: tuple[Any, ...] = ({0: free, 1: free}, {0: free}, {0: free}, {0: free})
+    if vocabulary.event:
+        shapes = (*shapes, ({0: free, 1: free}, {0: free, 1: free}))
     with torch.no_grad():
         program = torch.export.export(network, inputs, dynamic_shapes=shapes)
     with _Archive(path, "wb") as file:
@@ -85,15 +90,20 @@ class _Archive(io.FileIO):
         return memoryview(content).nbytes
 
 
-def _row_features(vocabulary: Vocabulary, rows: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random codes and numbers of the rows' features."""
-    codes = [
-        torch.randint(feature.codes, (rows, feature.width), generator=random)
-        for feature in vocabulary.row
-        if feature.codes
-    ]
-    numbers = torch.randn(rows, len(number_columns(vocabulary.row)), generator=random)
-    return torch.cat([torch.zeros(rows, 0, dtype=torch.int64), *codes], dim=1), numbers
+def _features(vocabulary: Vocabulary, history_BL: Tensor, random: torch.Generator) -> tuple[Any, ...]:
+    """Random codes and numbers of the rows' features, and of the events' if there are any."""
+
+    def blocks(features: Sequence[Feature], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        codes = [
+            torch.randint(feature.codes, (*shape, feature.width), generator=random)
+            for feature in features
+            if feature.codes
+        ]
+        numbers = torch.randn(*shape, len(number_columns(features)), generator=random)
+        return torch.cat([torch.zeros(*shape, 0, dtype=torch.int64), *codes], dim=-1), numbers
+
+    row = blocks(vocabulary.row, (len(history_BL),))
+    return (*row, blocks(vocabulary.event, tuple(history_BL.shape))) if vocabulary.event else row
 
 
 def _check_program(path: Path, ranker: Ranker) -> None:
@@ -103,7 +113,7 @@ def _check_program(path: Path, ranker: Ranker) -> None:
     for rows, length in ((1, 1), (2, ranker.config.history_length), (65, max(1, ranker.config.history_length // 2))):
         history_BL = torch.randint(items, (rows, length), generator=random)
         item_B = torch.randint(1, items, (rows,), generator=random)
-        inputs = (history_BL, item_B, *_row_features(ranker.vocabulary, rows, random))
+        inputs = (history_BL, item_B, *_features(ranker.vocabulary, history_BL, random))
         with torch.no_grad():
             difference = (torch.sigmoid(network(*inputs)) - torch.sigmoid(ranker(*inputs))).abs().max().item()
         if not difference <= PROGRAM_TOLERANCE:

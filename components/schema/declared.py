@@ -16,10 +16,10 @@ from components.schema.encoder import FittedFeature
 from components.schema.log import LogColumns, read_log_columns
 
 FILE = "features.yaml"
-Of = Literal["row", "user", "item"]
+Of = Literal["row", "user", "item", "event"]
 RESERVED = ("user_id", "item_id", "item_seq", "label", "item_title", TAGS, "item_emb_d128")
 _CHOICES = {
-    "of": ("row", "user", "item"),
+    "of": ("row", "user", "item", "event"),
     "kind": ("category", "categories", "number"),
     "encoding": ("piecewise", "buckets", "standardised"),
     "place": ("both", "history", "target"),
@@ -36,6 +36,7 @@ _FIELDS = {
     "categories": ("min_count", "buckets", "max_values"),
     "number": ("encoding", "bins"),
 }
+_TYPES_OF_EVENTS = {"category": "a list of integers or texts", "number": "a list of numbers"}
 _TYPES = {"category": "an integer or a text", "categories": "a list of integers or texts", "number": "a number"}
 
 
@@ -43,7 +44,7 @@ _TYPES = {"category": "an integer or a text", "categories": "a list of integers 
 class Declared:
     """One feature as features.yaml declares it."""
 
-    name: str  # its column: of the splits for a row or a user, of item_feature for an item
+    name: str  # its column: of item_feature for an item, else of the splits
     of: Of
     kind: str
     min_count: int = 2  # of a category: a rarer value has no code of its own
@@ -57,6 +58,8 @@ class Declared:
 
 def column_type(feature: Declared | FittedFeature) -> str:
     """In the words of components/dataset/footers.py."""
+    if feature.of == "event":
+        return _TYPES_OF_EVENTS[feature.kind]
     return "an integer" if feature.levels else _TYPES[feature.kind]
 
 
@@ -68,12 +71,17 @@ class Schema:
 
     @property
     def row(self) -> tuple[Declared, ...]:
-        """The features that are columns of the splits."""
-        return tuple(feature for feature in self.features if feature.of != "item")
+        """The features that are columns of the splits with one value for each row."""
+        return tuple(feature for feature in self.features if feature.of in ("row", "user"))
 
     @property
     def item(self) -> tuple[Declared, ...]:
         return tuple(feature for feature in self.features if feature.of == "item")
+
+    @property
+    def event(self) -> tuple[Declared, ...]:
+        """The features that are columns of the splits with one value for each event of the history."""
+        return tuple(feature for feature in self.features if feature.of == "event")
 
     @property
     def fitted(self) -> tuple[Declared, ...]:
@@ -133,10 +141,12 @@ def _declared(number: int, entry: Any) -> Declared:
         raise _wrong(name, "name", name, "another column: every data set has this one, and the model reads it already")
     for field in ("of", "kind"):
         _check_choice(name, field, entry.get(field))
+    if entry["of"] == "event" and entry["kind"] not in _TYPES_OF_EVENTS:
+        raise _wrong(name, "kind", entry["kind"], f"one of {', '.join(_TYPES_OF_EVENTS)}, because it is of an event")
     allowed = ("name", "of", "kind", *_FIELDS[entry["kind"]], *(["place"] if entry["of"] == "item" else []))
     for field, value in entry.items():
         if field not in allowed:
-            kind = f"a {entry['kind']} of {'an item' if entry['of'] == 'item' else 'a ' + entry['of']}"
+            kind = f"a {entry['kind']} of {'an' if entry['of'] in ('item', 'event') else 'a'} {entry['of']}"
             raise StepError(f"{FILE}: feature {name!r} has the field {field!r}; {kind} can have {', '.join(allowed)}")
         if field in _CHOICES:
             _check_choice(name, field, value)

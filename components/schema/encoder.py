@@ -24,6 +24,7 @@ Codes = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float32]
 Column = Sequence[Any] | npt.NDArray[Any]  # raw values
 FORMAT = 1
+_PARTS = ("row", "item", "event")
 
 
 class FeatureError(ValueError):
@@ -45,7 +46,7 @@ class FittedFeature:
     name: str  # its column
     kind: str  # category, categories, or number
     place: str | None = "both"  # of an item's feature: which items carry it
-    of: str = "row"  # row, user, or item
+    of: str = "row"  # row, user, item, or event
     levels: int = 0
     values: tuple[str, ...] = ()  # the vocabulary, in the order of the codes
     buckets: int = 1
@@ -173,10 +174,11 @@ def is_missing(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Encoder:
-    """The fitted features of a data set, those of rows (and their users) and those of items."""
+    """The fitted features of a data set: those of rows (and their users), of items, and of a history's events."""
 
     row: tuple[FittedFeature, ...]
     item: tuple[FittedFeature, ...]
+    event: tuple[FittedFeature, ...] = ()
 
     def rows(self, columns: Mapping[str, Column], rows: int) -> tuple[Codes, Numbers]:
         """Codes [rows, X] and numbers [rows, X] of the rows' features, from one column of raw values for each."""
@@ -185,17 +187,32 @@ class Encoder:
     def items(self, columns: Mapping[str, Column], items: int) -> tuple[Codes, Numbers]:
         return blocks(self.item, columns, items)
 
+    def events(self, columns: Mapping[str, Column], histories: Sequence[Sequence[Any]]) -> tuple[Codes, Numbers]:
+        """Codes [events, X] and numbers [events, X] of all histories, one after the other, without their padding.
+
+        A column holds a list for each row, as long as its history; what stands beside padding (item 0) does not count.
+        """
+        kept = [np.flatnonzero(np.asarray(history)) for history in histories]
+        flat = {
+            feature.name: _flat_events(feature.name, columns[feature.name], histories, kept) for feature in self.event
+        }
+        try:
+            return blocks(self.event, flat, sum(map(len, kept)))
+        except FeatureError as error:
+            row = int(np.searchsorted(np.cumsum([len(places) for places in kept]), error.row, side="right"))
+            raise error.at(row) from None
+
     def to_json(self) -> dict[str, Any]:
         def saved(feature: FittedFeature) -> dict[str, Any]:
             return {name: value for name, value in asdict(feature).items() if not name.startswith("_")}
 
-        return {"format": FORMAT, **{of: [saved(feature) for feature in getattr(self, of)] for of in ("row", "item")}}
+        return {"format": FORMAT, **{of: [saved(feature) for feature in getattr(self, of)] for of in _PARTS}}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "Encoder":
         if saved.get("format") != FORMAT:
             raise ValueError(f"the fitted features have format {saved.get('format')!r}, this version reads {FORMAT}")
-        return cls(*(tuple(_feature(values) for values in saved[of]) for of in ("row", "item")))
+        return cls(*(tuple(_feature(values) for values in saved.get(of, ())) for of in _PARTS))
 
     @classmethod
     def read(cls, path: Path) -> "Encoder":
@@ -205,6 +222,18 @@ class Encoder:
 def _feature(values: Mapping[str, Any]) -> FittedFeature:
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     return FittedFeature(**fields)
+
+
+def _flat_events(name: str, column: Column, histories: Sequence[Sequence[Any]], kept: Sequence[Codes]) -> Column:
+    flat: list[Any] = []
+    for row, (values, history, places) in enumerate(zip(column, histories, kept, strict=True)):
+        several = [] if values is None else values
+        if not isinstance(several, list | tuple | np.ndarray) or len(several) != len(history):
+            raise FeatureError(
+                name, row, values, f"a list with a value for each of the {len(history)} items of the history"
+            )
+        flat.extend(several[place] for place in places)
+    return flat
 
 
 def blocks(features: Sequence[FittedFeature], columns: Mapping[str, Column], length: int) -> tuple[Codes, Numbers]:

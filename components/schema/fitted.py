@@ -34,9 +34,12 @@ def model_features(features: tuple[FittedFeature, ...]) -> tuple[Feature, ...]:
 
 def check_fit(encoder: Encoder, vocabulary: Vocabulary) -> None:
     """Raises ValueError where a ranker was trained on other features than these."""
-    for fitted, trained in zip_longest(model_features(encoder.row), vocabulary.row):
-        if fitted != trained:
-            raise ValueError(f"its weights were trained with the row feature {trained}, its {FEATURES} says {fitted}")
+    for of in ("row", "event"):
+        for fitted, trained in zip_longest(model_features(getattr(encoder, of)), getattr(vocabulary, of)):
+            if fitted != trained:
+                raise ValueError(
+                    f"its weights were trained with the {of} feature {trained}, its {FEATURES} says {fitted}"
+                )
 
 
 def raw_column(column: pa.ChunkedArray) -> Column:

@@ -1,8 +1,9 @@
 """The Open Inference Protocol, version 2, in JSON: what KServe, Triton's clients and MLServer's speak.
 
 Tensors are `item_id` of shape [rows], `item_seq` of shape [rows, length], padded with 0, and one for each feature of a
-row: of shape [rows], or [rows, values] for one with several values, where an empty text is padding. Answers are
-`probability`, `logit` and `known_item`.
+row: of shape [rows], or [rows, values] for one with several values, where an empty text is padding. A feature of the
+history's events has the shape of `item_seq`; what stands beside a padding 0 does not count. Answers are `probability`,
+`logit` and `known_item`.
 """
 
 import math
@@ -59,7 +60,7 @@ def add_protocol(app: FastAPI, service: Service) -> None:
         served = service.served()
         features = [
             {"name": feature.name, "datatype": _datatype(feature), "shape": [-1] * _dimensions(feature)}
-            for feature in served.scorer.features.row
+            for feature in (*served.scorer.features.row, *served.scorer.features.event)
         ]
         return {
             "name": service.name,
@@ -92,12 +93,13 @@ def _datatype(feature: FittedFeature) -> str:
 
 
 def _dimensions(feature: FittedFeature) -> int:
-    return 2 if feature.kind == "categories" else 1
+    return 2 if feature.kind == "categories" or feature.of == "event" else 1
 
 
 def _rows(request: InferRequest, features: Encoder) -> ScoreRequest:
     tensors = {tensor.name: tensor for tensor in request.inputs}
-    dimensions = {HISTORY: 2, ITEM: 1} | {feature.name: _dimensions(feature) for feature in features.row}
+    dimensions = {HISTORY: 2, ITEM: 1}
+    dimensions |= {feature.name: _dimensions(feature) for feature in (*features.row, *features.event)}
     if set(tensors) != set(dimensions) or len(request.inputs) != len(tensors):
         *names, last = dimensions
         raise HTTPException(422, f"inputs must be {', '.join(names)} and {last}, each once")

@@ -16,7 +16,7 @@ from components.packages.fetch import local_package
 from components.packages.format import MANIFEST, RANKER
 from components.packages.scores import Mask, known_items
 from components.predict.online import OnlineScorer, Whole
-from components.schema.encoder import FeatureError
+from components.schema.encoder import Codes, FeatureError, Numbers
 from components.schema.fitted import read_features
 from components.storage.files import read_json
 from components.tracking.models import Models, Version
@@ -49,8 +49,8 @@ class ServedVersion:
     scorer: OnlineScorer
 
     def rank(self, history: Sequence[int], item: Whole, given: Mapping[str, Any]) -> Scores:
-        """The scores of one user's candidates. `given` holds a list for each feature of a row, and one value for each
-        feature of the user.
+        """The scores of one user's candidates. `given` holds a list for each feature of a row, one value for each
+        feature of the user, and for each feature of events a list as long as the history.
         """
         self._check_names(given)
         columns = {
@@ -71,7 +71,11 @@ class ServedVersion:
             blocks = self.scorer.features.rows(columns, len(item))
         except FeatureError as error:
             raise WrongRequestError(f"{error.feature}.{error.row}: {_told(error)}") from None
-        logits = self.scorer.logits(history, item, *blocks)
+        try:
+            (events,) = self._events([history], [given])
+        except FeatureError as error:
+            raise WrongRequestError(f"{error.feature}: {_told(error)}") from None
+        logits = self.scorer.logits(history, item, *blocks, events)
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
     def score(self, histories: Sequence[Sequence[int]], item: Whole, given: Sequence[Mapping[str, Any]]) -> Scores:
@@ -81,17 +85,29 @@ class ServedVersion:
         columns = {feature.name: [row[feature.name] for row in given] for feature in self.scorer.features.row}
         try:
             codes, numbers = self.scorer.features.rows(columns, len(item))
+            events = self._events(histories, given)
         except FeatureError as error:
             raise WrongRequestError(f"rows.{error.row}.{error.feature}: {_told(error)}") from None
-        logits, rows_of = np.empty(len(item), dtype=np.float32), dict[tuple[int, ...], list[int]]()
-        for row, history in enumerate(histories):
-            rows_of.setdefault(tuple(history), []).append(row)
-        for history, rows in rows_of.items():
-            logits[rows] = self.scorer.logits(history, item[rows], codes[rows], numbers[rows])
+        logits, rows_of = np.empty(len(item), dtype=np.float32), dict[tuple[Any, ...], list[int]]()
+        for row, (history, its_events) in enumerate(zip(histories, events, strict=True)):
+            rows_of.setdefault((*history, *(block.tobytes() for block in its_events)), []).append(row)
+        for rows in rows_of.values():
+            first = rows[0]
+            logits[rows] = self.scorer.logits(histories[first], item[rows], codes[rows], numbers[rows], events[first])
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
+    def _events(
+        self, histories: Sequence[Sequence[int]], given: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[Codes, Numbers]]:
+        """The features of each history's events."""
+        features = self.scorer.features
+        columns = {feature.name: [row[feature.name] for row in given] for feature in features.event}
+        blocks = features.events(columns, histories)
+        ends = np.cumsum([np.count_nonzero(np.asarray(history)) for history in histories])[:-1]
+        return list(zip(*(np.split(block, ends) for block in blocks), strict=True))
+
     def _check_names(self, given: Mapping[str, Any], where: str = "") -> None:
-        wanted = [feature.name for feature in self.scorer.features.row]
+        wanted = [feature.name for feature in (*self.scorer.features.row, *self.scorer.features.event)]
         missing = next((name for name in wanted if name not in given), None)
         if missing:
             raise WrongRequestError(f"{where}{missing}: Field required")

@@ -90,6 +90,7 @@ def input_example(features: Encoder) -> Any:
     import pandas as pd
 
     columns = {feature.name: [_example(feature, place) for place in (0, 1)] for feature in features.row}
+    columns |= {feature.name: [[_example(feature, place) for place in (0, 1, 0)], []] for feature in features.event}
     return pd.DataFrame({HISTORY: [[3, 1, 2], []], ITEM: [1, 2], **columns})
 
 
@@ -107,6 +108,7 @@ def _signature(features: Encoder) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
-    rows = [ColSpec(AnyType(), name) for name in (HISTORY, ITEM, *(feature.name for feature in features.row))]
+    names = (feature.name for feature in (*features.row, *features.event))
+    rows = [ColSpec(AnyType(), name) for name in (HISTORY, ITEM, *names)]
     scores = [ColSpec(DataType.double, "probability"), ColSpec(DataType.boolean, "known_item")]
     return ModelSignature(inputs=Schema(rows), outputs=Schema(scores))

@@ -53,23 +53,41 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
             codes, numbers = self.features.rows(columns, len(item))
         except ValueError as error:
             raise invalid(str(error)) from None
-        histories = [self._known_history(row, ids) for row, ids in enumerate(model_input[HISTORY])]
+        given = [self._history(row, ids) for row, ids in enumerate(model_input[HISTORY])]
+        kept = [np.flatnonzero(self._names_item(history))[-self.length :] for history in given]
+        histories = [history[places] for history, places in zip(given, kept, strict=True)]
+        events = self._events(model_input, given, kept)
         known = self._names_item(item)
         candidate = np.where(known, item, 0)
         scores = np.empty(len(item), dtype=np.float64)
         for start in range(0, len(item), ROWS):
             part = slice(start, start + ROWS)
-            tensors = [padded(histories[part])] + [torch.from_numpy(c[part]) for c in (candidate, codes, numbers)]
+            tensors: list[Any] = [padded(histories[part])] + [
+                torch.from_numpy(c[part]) for c in (candidate, codes, numbers)
+            ]
+            if events:
+                tensors.append(tuple(padded(block[part]) for block in events))
             with torch.inference_mode():  # in float32 all logits above 16.6 would become the probability 1
                 scores[part] = torch.sigmoid(self.network(*tensors).double()).numpy()
         return pd.DataFrame({"probability": scores, "known_item": known})
 
-    def _known_history(self, row: int, ids: Any) -> Whole:
+    def _events(self, model_input: pd.DataFrame, given: list[Whole], kept: list[Whole]) -> list[list[Any]]:
+        """The codes and the numbers of the events that are kept of each history; empty if the model reads none."""
+        if not self.features.event:
+            return []
+        try:
+            columns = {feature.name: model_input[feature.name].tolist() for feature in self.features.event}
+            blocks = self.features.events(columns, given)
+        except ValueError as error:
+            raise invalid(str(error)) from None
+        ends = np.cumsum([np.count_nonzero(history) for history in given])[:-1]
+        places = [ids - np.cumsum(history == 0)[ids] for history, ids in zip(given, kept, strict=True)]
+        return [[own[its] for own, its in zip(np.split(block, ends), places, strict=True)] for block in blocks]
+
+    def _history(self, row: int, ids: Any) -> Whole:
         if not isinstance(ids, list | np.ndarray):
             raise invalid(f"{HISTORY}, row {row}: {ids!r:.60}; must be a list of item ids, oldest first")
-        whole = whole_numbers(ids.tolist() if isinstance(ids, np.ndarray) else ids, HISTORY, row)
-        known: Whole = whole[self._names_item(whole)]
-        return known[-self.length :]
+        return whole_numbers(ids.tolist() if isinstance(ids, np.ndarray) else ids, HISTORY, row)
 
     def _names_item(self, ids: Whole) -> npt.NDArray[np.bool_]:
         return np.asarray(self.known[np.where(ids < self.items, ids, 0)])
@@ -121,13 +139,13 @@ def known_items(manifest: Path, items: int) -> npt.NDArray[np.bool_]:
     return known
 
 
-def padded(histories: list[Whole]) -> torch.Tensor:
-    """Padding is 0, on the left; at least one column."""
-    padded_BL = np.zeros((len(histories), max([1, *map(len, histories)])), dtype=np.int64)
-    for row, ids in enumerate(histories):
-        if len(ids):
-            padded_BL[row, -len(ids) :] = ids
-    return torch.from_numpy(padded_BL)
+def padded(rows: list[npt.NDArray[Any]]) -> torch.Tensor:
+    """Histories, or the features of their events. Padding is 0, on the left; at least one column."""
+    padded_BLX = np.zeros((len(rows), max([1, *map(len, rows)]), *rows[0].shape[1:]), rows[0].dtype)
+    for row, own in enumerate(rows):
+        if len(own):
+            padded_BLX[row, -len(own) :] = own
+    return torch.from_numpy(padded_BLX)
 
 
 mlflow.models.set_model(ServingModel())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.dataset import layout
 from components.errors import StepError
@@ -70,8 +71,30 @@ class Reader:
             ids = batch.column(layout.ITEM).to_numpy(zero_copy_only=False)
             yield _chosen(batch.column(name), (np.isin(ids, self.shown) == shown) & (ids != 0))
 
+    def events(self, split: str, name: str) -> Iterator[Column]:
+        """The values of all events in the histories of a split, without what stands beside padding."""
+        left_out = self.flagged.of(split) if split == "train" else np.zeros(0, np.int64)
+        for _, start, batch in self.sources[split].batches([layout.HISTORY, name]):
+            kept = ~np.isin(np.arange(start, start + batch.num_rows), left_out)
+            history, column = batch.column(layout.HISTORY), batch.column(name)
+            lengths = [pc.fill_null(pc.list_value_length(lists), 0) for lists in (history, column)]
+            wrong = np.flatnonzero(pc.not_equal(*lengths).to_numpy(zero_copy_only=False))
+            if len(wrong):
+                row = int(wrong[0])
+                raise StepError(
+                    f"it has {lengths[1][row]} values in row {start + row} of {split}, whose history has "
+                    f"{lengths[0][row]} items; each item must have one"
+                )
+            real = np.repeat(kept, lengths[0]) & (
+                pc.fill_null(history.flatten(), 0).to_numpy(zero_copy_only=False) != 0
+            )
+            yield _chosen(column.flatten(), real)
+
+    def of_split(self, split: str, feature: Declared) -> Iterator[Column]:
+        return self.events(split, feature.name) if feature.of == "event" else self.rows(split, feature.name)
+
     def train(self, feature: Declared) -> Iterator[Column]:
-        return self.items(feature.name, True) if feature.of == "item" else self.rows("train", feature.name)
+        return self.items(feature.name, True) if feature.of == "item" else self.of_split("train", feature)
 
 
 @dataclass(frozen=True)
@@ -116,7 +139,7 @@ def measure_features(
         measured.missing("features", "train or item_feature could not be read")
         return Features()
     reader = Reader(sources, splits, flagged, np.unique(splits["train"].items))
-    champions = {label(feature): feature for feature in (*before.row, *before.item)}
+    champions = {label(feature): feature for feature in (*before.row, *before.item, *before.event)}
     fitted: list[FittedFeature] = []
     found = Features()
     for feature in schema.features:
@@ -129,8 +152,8 @@ def measure_features(
     measured.add("features", "feature", found.lines)
     if len(fitted) < len(found.lines):
         return found
-    of_rows, of_items = (tuple(f for f in fitted if (f.of == "item") == item) for item in (False, True))
-    return replace(found, encoder=Encoder(of_rows, of_items))
+    row, item, event = (tuple(f for f in fitted if f.of in of) for of in (("row", "user"), ("item",), ("event",)))
+    return replace(found, encoder=Encoder(row, item, event))
 
 
 def _problem(error: FeatureError | StepError) -> str:
@@ -146,10 +169,11 @@ def _measure(
         later = [_count(fitted, reader.items(feature.name, False))[0]]
         train, _ = _count(fitted, reader.items(feature.name, True))
     else:
-        counts = {split: _count(fitted, reader.rows(split, feature.name)) for split in reader.splits}
+        counts = {split: _count(fitted, reader.of_split(split, feature)) for split in reader.splits}
         later = [counts[split][0] for split in counts if split != "train"]
         train = counts["train"][0]
-        area = _alone(reader, {split: codes for split, (_, codes) in counts.items()})
+        codes = {split: codes for split, (_, codes) in counts.items()}
+        area = None if feature.of == "event" else _alone(reader, codes)
         if area is not None:
             line["auc"] = found.alone[name] = area
     line |= {"distinct": len(train.codes.keys() - {0}), "missing": train.share(train.missing)}

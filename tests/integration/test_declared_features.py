@@ -78,7 +78,9 @@ def trained(package: Path, data: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def records(data: Path) -> list[dict[str, Any]]:
-    table = pq.read_table(data / "test.parquet", columns=["item_seq", "item_id", "device", "hour", "age"])
+    table = pq.read_table(
+        data / "test.parquet", columns=["item_seq", "item_id", "device", "hour", "age", "action", "time_gap"]
+    )
     records: list[dict[str, Any]] = table.to_pylist()
     return records
 
@@ -106,7 +108,8 @@ def test_the_network_sees_every_feature(package: Path) -> None:
     ranker = load(package / "ranker.safetensors")
     assert [feature.name for feature in ranker.vocabulary.row] == ["device", "hour", "age"]
     assert [feature.name for feature in ranker.vocabulary.item] == ["item_tags", "price", "brand", "materials"]
-    for table in (*ranker.row.parameters(), *ranker.item_encoder.features.parameters()):
+    assert [feature.name for feature in ranker.vocabulary.event] == ["action", "time_gap"]
+    for table in (*ranker.event.parameters(), *ranker.row.parameters(), *ranker.item_encoder.features.parameters()):
         assert table.abs().sum() > 0
 
 
@@ -130,7 +133,7 @@ def test_the_server_scores_raw_rows_as_training(client: TestClient, records: Any
     answer = client.post("/score", json={"rows": records}).json()
     np.testing.assert_allclose(answer["scores"], trained, atol=1e-6)
     names = {tensor["name"]: tensor["datatype"] for tensor in client.get("/v2/models/mmctr").json()["inputs"]}
-    assert names == {"item_seq": "INT64", "item_id": "INT64", "device": "BYTES", "hour": "FP64", "age": "FP64"}
+    assert names == dict(zip(records[0], ["INT64", "INT64", "BYTES", "FP64", "FP64", "BYTES", "FP64"], strict=True))
 
 
 def test_one_users_candidates_share_what_is_the_users(client: TestClient, records: Any) -> None:
@@ -151,8 +154,10 @@ def tensors(records: Any) -> list[dict[str, Any]]:
         {"name": name, "datatype": kind, "shape": [len(records)], "data": [row[name] for row in records]}
         for name, kind in kinds.items()
     ]
-    history = [item for row in records for item in row["item_seq"]]
-    return [*columns, {"name": "item_seq", "datatype": "INT64", "shape": [len(records), 8], "data": history}]
+    for name, kind in (("item_seq", "INT64"), ("action", "BYTES"), ("time_gap", "FP64")):
+        data = [value for row in records for value in row[name]]
+        columns.append({"name": name, "datatype": kind, "shape": [len(records), 8], "data": data})
+    return columns
 
 
 def test_the_open_inference_protocol_takes_raw_values(client: TestClient, records: Any, trained: Any) -> None:
@@ -169,6 +174,8 @@ def test_a_value_that_train_did_not_have_is_scored_and_a_wrong_one_refused(clien
     assert all(0 < value < 1 and math.isfinite(value) for value in scores)
     for changes, words in (
         ({"age": "old"}, "rows.0.age: must be a number, or missing (given: 'old')"),
+        ({"action": ["buy"]}, "rows.0.action: must be a list with a value for each of the 8 items of the history"),
+        ({"time_gap": ["x"] * 8}, "rows.0.time_gap: must be a number, or missing (given: 'x')"),
         ({"device": 1.5}, "rows.0.device: must be a text or a whole number, or missing (given: 1.5)"),
         ({"colour": "red"}, "rows.0.colour: Extra inputs are not permitted; version 1 reads item_seq, item_id, device"),
     ):

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.batches import convert as convert_module
 from components.batches import rows as rows_module
 from components.batches.rows import RowStore, gather_history, known_histories
 from components.errors import StepError
@@ -47,10 +48,10 @@ def test_reading_in_pieces_gives_what_reading_at_once_gives(tmp_path: Path, monk
     write_rows(tmp_path / "train.parquet", 300)
     excluded = [0, 63, 64, 65, 299]
     whole = RowStore.build(tmp_path / "train.parquet", tmp_path / "whole", excluded)
-    monkeypatch.setattr(rows_module, "ROWS_A_READ", 64)
+    monkeypatch.setattr(convert_module, "ROWS_A_READ", 64)
     pieces = RowStore.build(tmp_path / "train.parquet", tmp_path / "pieces", excluded)
     assert whole.folder.name == pieces.folder.name
-    for name in rows_module.FILES:
+    for name in ("records", "history", "user", "events"):
         assert (whole.folder / name).read_bytes() == (pieces.folder / name).read_bytes()
 
 
@@ -66,7 +67,7 @@ def test_quarantined_rows_are_left_out(tmp_path: Path) -> None:
 def test_a_second_build_opens_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(tmp_path / "train.parquet", 30)
     first = RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
-    monkeypatch.setattr(rows_module, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(rows_module, "convert", lambda *_: pytest.fail("converted again"))
     assert RowStore.build(tmp_path / "train.parquet", tmp_path / "cache").folder == first.folder
 
 
@@ -84,7 +85,7 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     write_rows(tmp_path / "train.parquet", 30)
-    monkeypatch.setattr(rows_module, "_write_columns", full)
+    monkeypatch.setattr(convert_module, "_write_columns", full)
     with pytest.raises(StepError, match=r"could not be written.*No space left"):
         RowStore.build(tmp_path / "train.parquet", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -148,8 +149,8 @@ def test_an_id_too_large_to_store_stays_unknown(tmp_path: Path, kind: pa.DataTyp
     largest = 2**31 - 1
     np.testing.assert_array_equal(store.history(2), [[7, largest], [0, largest], [largest - 1, largest]])
     assert store.max_item == largest
-    flat, records = known_histories(store.history_flat, store.records, np.arange(8) > 0)
-    np.testing.assert_array_equal(gather_history(flat, records, 2), [[0, 7], [0, 0], [0, 0]])
+    kept, records = known_histories(store.history_flat, store.records, np.arange(8) > 0)
+    np.testing.assert_array_equal(gather_history(store.history_flat[kept], records, 2), [[0, 7], [0, 0], [0, 0]])
 
 
 def test_small_integers_in_histories_are_stored_too(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_small_integers_in_histories_are_stored_too(tmp_path: Path) -> None:
 
 def test_a_negative_id_is_named_by_its_row_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are counted in the file: quarantined rows and those of earlier reads count, empty histories too."""
-    monkeypatch.setattr(rows_module, "ROWS_A_READ", 3)
+    monkeypatch.setattr(convert_module, "ROWS_A_READ", 3)
     write_histories(tmp_path / "rows.parquet", pa.array([[1], [-5], [2], [3], [], [4, -9, 1]]))
     with pytest.raises(StepError, match=r"column 'item_seq', row 5: item -9;"):
         RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache", exclude=[1, 3])
@@ -194,7 +195,8 @@ def test_items_that_a_model_does_not_know_are_left_out_of_each_history_apart(tmp
     store = RowStore.build(tmp_path / "rows.parquet", tmp_path / "cache")
     for rows in ([0, 1, 2], [2, 0], [1], []):
         chosen = np.array(rows, dtype=np.int64)
-        flat, records = known_histories(store.history_flat, store.records[chosen], np.arange(5) != 4)
+        kept, records = known_histories(store.history_flat, store.records[chosen], np.arange(5) != 4)
+        flat = store.history_flat[kept]
         expected = np.array([[0, 0, 1], [0, 0, 0], [0, 2, 3]])[chosen]
         np.testing.assert_array_equal(gather_history(flat, records, 3), expected)
         np.testing.assert_array_equal(records["item"], np.array([1, 0, 2])[chosen])

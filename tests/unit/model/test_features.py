@@ -7,12 +7,15 @@ import torch
 
 from model.config import Feature, Vocabulary
 from model.features import NumberEmbedding
-from model.items import ItemTable
-from model.ranker import Ranker
+from model.items import ItemTable, distinct_items
+from model.ranker import Events, Ranker
 from tests.unit.model.builders import BASE, histories
 
 ROW = (Feature("device", codes=5), Feature("price", bins=3), Feature("colours", codes=6, width=2), Feature("rating"))
 ITEM = (Feature("brand", codes=4), Feature("weight", place="target"), Feature("level", codes=3, place=None))
+
+
+EVENT = (Feature("action", codes=4), Feature("gap", bins=2), Feature("seconds"))
 
 
 def model_of(**changes: object) -> Ranker:
@@ -23,7 +26,7 @@ def model_of(**changes: object) -> Ranker:
     for block in (codes_NX, numbers_NX, content_NC):
         block[0] = 0
     table = ItemTable.from_arrays(codes_NX.numpy(), content_NC.numpy(), numbers_NX.numpy())
-    return Ranker(replace(BASE, **changes), Vocabulary(40, 8, ITEM, ROW), table).eval()  # type: ignore[arg-type]
+    return Ranker(replace(BASE, **changes), Vocabulary(40, 8, ITEM, ROW, EVENT), table).eval()  # type: ignore[arg-type]
 
 
 def inputs() -> list[torch.Tensor]:
@@ -66,3 +69,41 @@ def test_an_item_carries_its_features_where_their_place_says() -> None:
         number_D = slice(2 * width, 3 * width)
         assert not model.item_encoder.as_history(items_UD)[:, number_D].any()
         assert torch.equal(model.item_encoder.as_target(items_UD), items_UD)
+
+
+INTERESTS = ({}, {"interest": "din", "target_attention": "relu"}, {"interest": "recency"}, {"mask": "inverted"})
+
+
+def events() -> Events:
+    """Of `inputs`: rows with histories of 3 and 2 items, padded to 4."""
+    codes_BLX, numbers_BLX = torch.tensor([[0, 1, 2, 3], [0, 0, 3, 1]])[..., None], torch.rand(2, 4, 2)
+    return codes_BLX, numbers_BLX * (codes_BLX != 0)
+
+
+@pytest.mark.parametrize("changes", INTERESTS, ids=str)
+@pytest.mark.parametrize(("block", "column"), [(0, 0), (1, 0), (1, 1)])
+def test_every_feature_of_an_event_moves_the_logit_of_its_row(changes: dict[str, str], block: int, column: int) -> None:
+    model, changed = model_of(**changes), events()
+    before_B = model(*inputs(), changed)
+    changed[block][0, 2, column] += 1
+    assert (model(*inputs(), changed) != before_B).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("changes", INTERESTS, ids=str)
+def test_all_ways_to_score_read_the_events(changes: dict[str, str]) -> None:
+    model, (history_BL, item_B, *row), of_events = model_of(**changes), inputs(), events()
+    plain_B = model(history_BL, item_B, *row, of_events)
+    ids_U, positions_BL, positions_B = distinct_items(history_BL, item_B)
+    encoded = model.encode(ids_U)
+    torch.testing.assert_close(model.score_encoded(encoded, positions_BL, positions_B, *row, of_events), plain_B)
+    for row_number in range(2):
+        one = slice(row_number, row_number + 1)
+        candidate = (positions_BL[one], positions_B[one], *(block[one] for block in row))
+        its_events = of_events[0][one], of_events[1][one]
+        found_B = model.score_candidates(encoded, *candidate, its_events)
+        torch.testing.assert_close(found_B, plain_B[one])
+    if "inverted" not in changes.values() and "din" not in changes.values():
+        widths = (3, 2)
+        groups = [positions_BL[number : number + 1, -width:] for number, width in enumerate(widths)]
+        cut = [tuple(block[n : n + 1, -width:] for block in of_events) for n, width in enumerate(widths)]
+        torch.testing.assert_close(model.score_groups(encoded, groups, positions_B, *row, events=cut), plain_B)  # type: ignore[arg-type]

@@ -1,0 +1,172 @@
+"""Converts the rows of a parquet file to the files of a row store; rows.py says what each of them holds."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.dataset.footers import READ_ERRORS, first_line
+from components.dataset.layout import HISTORY, ITEM, LABEL, USER
+from components.errors import StepError
+from components.process.progress import progress
+from components.schema.encoder import Encoder, FeatureError, FittedFeature
+from components.schema.fitted import raw_column
+from components.storage.files import write_json
+
+Array = npt.NDArray[Any]
+
+FORMAT = 5  # part of the cache key: raise it when the layout below or the meaning of an id changes
+ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
+NO_LABEL = 255
+LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
+LARGEST_ID = 2**31 - 1  # stands for all larger ids as well, which four bytes can't hold: none of them is known
+
+HISTORY_TYPE, USER_TYPE = np.dtype("<i4"), np.dtype("<i8")
+
+Fields = list[tuple[str, str] | tuple[str, str, tuple[int]]]
+
+
+def record_type(encoder: Encoder) -> Fields:
+    """A row as it is kept."""
+    return [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("label", "u1"), *feature_type(encoder.row)]
+
+
+def feature_type(features: Sequence[FittedFeature]) -> Fields:
+    """Codes take one byte each where the largest vocabulary allows it."""
+    largest = max((feature.codes - 1 for feature in features), default=0)
+    code = next(kind for kind, top in (("u1", 2**8), ("<u2", 2**16), ("<u4", 2**32)) if largest < top)
+    codes = sum(feature.width for feature in features if feature.codes)
+    numbers = sum(not feature.codes for feature in features)
+    return [("codes", code, (codes,)), ("numbers", "<f4", (numbers,))]
+
+
+def convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> None:
+    try:
+        max_item = _write_columns(parquet, folder, excluded, encoder)
+        event = feature_type(encoder.event) if encoder.event else None
+        meta = {"max_item": max_item, "format": FORMAT, "record": record_type(encoder), "event": event}
+        write_json(folder / "meta.json", meta)
+    except OSError as error:
+        raise StepError(
+            f"{folder.parent}: the rows could not be written ({error}); free space or choose another cache"
+        ) from error
+
+
+def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> int:
+    file = pq.ParquetFile(parquet)
+    required = [USER, ITEM, HISTORY, *(feature.name for feature in (*encoder.row, *encoder.event))]
+    missing = [name for name in required if name not in file.schema_arrow.names]
+    if missing:
+        raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(required)}")
+    columns = [*required, *([LABEL] if LABEL in file.schema_arrow.names else [])]
+    max_item, end_of_history = 0, 1
+    with (
+        (folder / "records").open("wb") as records_file,
+        (folder / "history").open("wb") as history_file,
+        (folder / "user").open("wb") as user_file,
+        (folder / "events").open("wb") as events_file,
+        progress(f"convert {parquet.name}", file.metadata.num_rows, "rows") as bar,
+    ):
+        np.zeros(1, HISTORY_TYPE).tofile(history_file)
+        np.zeros(1 if encoder.event else 0, feature_type(encoder.event)).tofile(events_file)
+        for numbers, table in _tables(file, parquet, columns, excluded):
+            records, history = _columns(table, numbers, end_of_history, parquet, encoder)
+            records.tofile(records_file)
+            history.tofile(history_file)
+            if encoder.event:
+                _events(table, numbers, len(history), parquet, encoder).tofile(events_file)
+            _numbers(table, USER, parquet).astype(USER_TYPE).tofile(user_file)
+            end_of_history += len(history)
+            max_item = max(max_item, int(records["item"].max(initial=0)), int(history.max(initial=0)))
+            bar.advance(table.num_rows)
+        for written in (records_file, history_file, user_file, events_file):
+            written.flush()
+            os.fsync(written.fileno())
+    return max_item
+
+
+def _tables(
+    file: pq.ParquetFile, parquet: Path, columns: list[str], excluded: Array
+) -> Iterator[tuple[Array, pa.Table]]:
+    """The rows that are kept, with their numbers in the file, one read at a time."""
+    first_row = 0
+    batches = file.iter_batches(batch_size=ROWS_A_READ, columns=columns, use_threads=False)
+    while (batch := _next_batch(batches, parquet)) is not None:
+        table = pa.Table.from_batches([batch]).combine_chunks()
+        rows = np.arange(first_row, first_row + table.num_rows)
+        first_row += table.num_rows
+        keep = np.isin(rows, excluded, assume_unique=True, invert=True)
+        yield rows[keep], table if keep.all() else table.filter(pa.array(keep)).combine_chunks()
+
+
+def _next_batch(batches: Iterator[pa.RecordBatch], parquet: Path) -> pa.RecordBatch | None:
+    try:
+        return next(batches, None)
+    except READ_ERRORS as error:
+        raise StepError(f"{parquet} is damaged inside ({first_line(error)}): write or copy it again") from None
+
+
+def _columns(
+    table: pa.Table, numbers: Array, end_of_history: int, parquet: Path, encoder: Encoder
+) -> tuple[Array, Array]:
+    lists = table.column(HISTORY).chunk(0) if table.num_rows else pa.array([], pa.list_(pa.int64()))
+    if lists.null_count:
+        raise StepError(f"{parquet}: column {HISTORY!r} holds nulls; an empty history is an empty list")
+    flat = lists.flatten()
+    if flat.null_count:
+        raise StepError(f"{parquet}: column {HISTORY!r} holds null items; padding is 0")
+    values = flat.to_numpy(zero_copy_only=False)
+    real = values != 0
+    ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])
+    negative = np.flatnonzero(values < 0)
+    if len(negative):
+        row = numbers[np.searchsorted(ends, negative[0], side="right") - 1]
+        raise StepError(
+            f"{parquet}: column {HISTORY!r}, row {row}: item {values[negative[0]]}; ids are whole numbers from 0 on, "
+            "and 0 is padding: correct the row or leave it out"
+        )
+    lengths = np.diff(np.concatenate([[0], np.cumsum(real)])[ends])
+    if lengths.max(initial=0) > LONGEST_HISTORY:
+        raise StepError(f"{parquet}: a history of {lengths.max()} items; the contract allows 100")
+    records = np.zeros(table.num_rows, record_type(encoder))
+    records["start"] = end_of_history + np.cumsum(lengths) - lengths
+    records["length"] = lengths
+    records["label"] = NO_LABEL
+    records["item"] = np.minimum(_numbers(table, ITEM, parquet, 2**63 - 1), LARGEST_ID)
+    if LABEL in table.column_names:
+        records["label"] = _numbers(table, LABEL, parquet, 1)
+    raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.row}
+    try:
+        records["codes"], records["numbers"] = encoder.rows(raw, table.num_rows)
+    except FeatureError as error:
+        raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
+    return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(HISTORY_TYPE)
+
+
+def _events(table: pa.Table, numbers: Array, events: int, parquet: Path, encoder: Encoder) -> Array:
+    raw = {feature.name: table.column(feature.name).to_pylist() for feature in encoder.event}
+    found = np.zeros(events, feature_type(encoder.event))
+    try:
+        found["codes"], found["numbers"] = encoder.events(raw, table.column(HISTORY).to_pylist())
+    except FeatureError as error:
+        raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
+    return found
+
+
+def _numbers(table: pa.Table, column: str, parquet: Path, top: int | None = None) -> Array:
+    values = table.column(column)
+    if values.null_count:
+        raise StepError(
+            f"{parquet}: column {column!r} holds {values.null_count} nulls; validation should have stopped it"
+        )
+    numbers: Array = values.to_numpy()
+    if top is not None and len(numbers) and not (numbers.min() >= 0 and numbers.max() <= top):
+        raise StepError(
+            f"{parquet}: column {column!r} runs from {numbers.min()} to {numbers.max()}; allowed is 0 to {top}"
+        )
+    return numbers
