@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.batches.rows import RowStore
+from components.batches.loader import feature_tensors
+from components.batches.rows import RowStore, gather_history
 from components.dataset.layout import TAGS
 from model.config import code_columns
-from model.ranker import Ranker
+from model.ranker import Events, Ranker
 from model.transformer import InterestTransformer
 from studies.examples import describe, pick
 
@@ -35,6 +36,7 @@ class Histories:
     item_B: Tensor
     real_BL: Tensor
     same_BL: Tensor  # real items that share a tag with the row's target
+    events: Events | None
 
 
 def analyse(ranker: Ranker, rows: RowStore, dataset: Path, limit: int = 2000) -> Json:
@@ -76,7 +78,13 @@ def read(ranker: Ranker, rows: RowStore, numbers: Array) -> Histories:
     tags_BLT, tags_BT = tags_NT[history_BL], tags_NT[item_B]
     alike_BLTT = (tags_BLT[..., None] == tags_BT[:, None, None, :]) & (tags_BLT[..., None] != 0)
     real_BL = history_BL != 0
-    return Histories(history_BL, item_B, real_BL, alike_BLTT.any(-1).any(-1) & real_BL)
+    events = None
+    if rows.events is not None:
+        codes_BLX, numbers_BLX = feature_tensors(
+            gather_history(rows.events, rows.records[numbers], history_BL.shape[1])
+        )
+        events = codes_BLX.to(device), numbers_BLX.to(device)
+    return Histories(history_BL, item_B, real_BL, alike_BLTT.any(-1).any(-1) & real_BL, events)
 
 
 def distributions(weights: Tensor, real_BL: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,7 +131,7 @@ def measure(shares_BHAL: Tensor, valid_BHA: Tensor, batch: Histories) -> dict[st
 def _summary(ranker: Ranker, rows: RowStore, chosen: Array, names: list[tuple[str, str]]) -> Json:
     found: list[dict[str, list[Array]]] = [{} for _ in names]
     for batch in _batches(ranker, rows, chosen):
-        for weights, figures in zip(ranker.attention(batch.history_BL, batch.item_B), found, strict=True):
+        for weights, figures in zip(ranker.attention(batch.history_BL, batch.item_B, batch.events), found, strict=True):
             for name, values in measure(*distributions(weights, batch.real_BL), batch).items():
                 figures.setdefault(name, []).append(values.cpu().numpy())
     lengths = np.minimum(rows.lengths[chosen], ranker.config.history_length)
@@ -162,7 +170,7 @@ def _examples(ranker: Ranker, rows: RowStore, chosen: Array, dataset: Path) -> l
     if not len(numbers):
         return []
     batch = read(ranker, rows, numbers)
-    found = ranker.attention(batch.history_BL, batch.item_B)
+    found = ranker.attention(batch.history_BL, batch.item_B, batch.events)
     last = ranker.config.layers - 1 if isinstance(ranker.interest, InterestTransformer) else 0
     shares_BHAL, _ = distributions(found[last], batch.real_BL)
     heads_BAL = shares_BHAL.mean(1).cpu().numpy()

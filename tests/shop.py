@@ -60,7 +60,7 @@ def rows(count: int, seed: int, first_user: int) -> pa.Table:
             "user_id": np.arange(first_user, first_user + count),
             "item_id": item,
             "item_seq": [[0] * (8 - len(ids)) + ids for ids in history],
-            "action": [[None] * (8 - len(ids)) + [ACTIONS[i % 3] for i in ids] for ids in history],
+            "action": [[*[None] * (8 - len(ids)), *(ACTIONS[i % 3] for i in ids)] for ids in history],
             "time_gap": [[0.0] * (8 - len(ids)) + [float(3600 * (i + len(ids))) for i in ids] for ids in history],
             "device": [DEVICES[place] for place in device],
             "hour": rng.integers(0, 24, count),

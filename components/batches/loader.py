@@ -52,11 +52,10 @@ class Batch:
         return replace(self, histories=tuple(map(move, self.histories)), **moved)
 
 
-def _tensors(features: Array) -> Events:
-    """Of structured codes and numbers."""
-    return torch.from_numpy(features["codes"].astype(np.int64)), torch.from_numpy(
-        features["numbers"].astype(np.float32)
-    )
+def feature_tensors(records: Array) -> Events:
+    """The codes and the numbers of rows, or of events."""
+    codes, numbers = records["codes"].astype(np.int64), records["numbers"].astype(np.float32)
+    return torch.from_numpy(codes), torch.from_numpy(numbers)
 
 
 @dataclass
@@ -93,7 +92,7 @@ class Collator:
         ]
         histories = [gather_history(flat, *group) for group in groups]
         distinct, position = self._distinct(histories, records["item"])
-        codes_BX, numbers_BX = _tensors(records)
+        codes_BX, numbers_BX = feature_tensors(records)
         return Batch(
             rows_B=rows[order],
             distinct_U=torch.from_numpy(distinct),
@@ -103,7 +102,9 @@ class Collator:
             numbers_BX=numbers_BX,
             label_B=torch.from_numpy(records["label"].astype(np.float32)),
             stairs=staircase(lengths, self.costs),
-            events=None if events is None else tuple(_tensors(gather_history(events, *group)) for group in groups),
+            events=None
+            if events is None
+            else tuple(feature_tensors(gather_history(events, *group)) for group in groups),
         )
 
     def _distinct(self, histories: list[Array], items: Array) -> tuple[Array, Array]:

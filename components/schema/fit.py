@@ -1,7 +1,8 @@
 """Learns from train what the declared features need: vocabularies, edges of numbers, means.
 
 Only train is read, so that what valid and test say of a model is true. A feature that cannot be fitted raises StepError
-with the reason.
+with the reason. A vocabulary grows from night to night: the values that the champion knows keep their codes, also where
+train no longer has them, and new values get new codes at the end, so that trained embeddings keep their meaning.
 """
 
 from collections import Counter
@@ -17,8 +18,10 @@ from components.schema.encoder import Column, FittedFeature
 Chunks = Iterable[Column]  # train's values, in parts
 
 
-def fit_feature(feature: Declared, chunks: Chunks) -> FittedFeature:
-    """Raises FeatureError for a value that is none of this kind, and StepError where there is nothing to learn."""
+def fit_feature(feature: Declared, chunks: Chunks, before: FittedFeature | None = None) -> FittedFeature:
+    """`before` is the champion's. Raises FeatureError for a value that is none of this kind, and StepError where there
+    is nothing to learn.
+    """
     empty = FittedFeature(
         feature.name,
         feature.kind,
@@ -31,10 +34,13 @@ def fit_feature(feature: Declared, chunks: Chunks) -> FittedFeature:
     )
     if feature.levels:
         return empty
-    return _number(feature, empty, chunks) if feature.kind == "number" else _vocabulary(feature, empty, chunks)
+    if feature.kind == "number":
+        return _number(feature, empty, chunks)
+    same_codes = before is not None and not before.levels and before.buckets == empty.buckets
+    return _vocabulary(feature, empty, chunks, before.values if before is not None and same_codes else ())
 
 
-def _vocabulary(feature: Declared, empty: FittedFeature, chunks: Chunks) -> FittedFeature:
+def _vocabulary(feature: Declared, empty: FittedFeature, chunks: Chunks, known: tuple[str, ...]) -> FittedFeature:
     counts: Counter[str] = Counter()
     for chunk in chunks:
         counts.update(empty.keys(chunk))
@@ -49,7 +55,8 @@ def _vocabulary(feature: Declared, empty: FittedFeature, chunks: Chunks) -> Fitt
         )
     if len(counts) == 1 and not missing:
         raise _constant(frequent[0])
-    return replace(empty, values=tuple(sorted(frequent, key=lambda key: (-counts[key], key))))
+    new = set(frequent).difference(known)
+    return replace(empty, values=(*known, *sorted(new, key=lambda key: (-counts[key], key))))
 
 
 def _number(feature: Declared, empty: FittedFeature, chunks: Chunks) -> FittedFeature:

@@ -164,7 +164,7 @@ def _problem(error: FeatureError | StepError) -> str:
 def _measure(
     feature: Declared, reader: Reader, before: FittedFeature | None, found: Features, line: Line
 ) -> FittedFeature:
-    name, fitted = label(feature), fit_feature(feature, reader.train(feature))
+    name, fitted = label(feature), fit_feature(feature, reader.train(feature), before)
     if feature.of == "item":
         later = [_count(fitted, reader.items(feature.name, False))[0]]
         train, _ = _count(fitted, reader.items(feature.name, True))

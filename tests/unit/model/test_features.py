@@ -71,7 +71,11 @@ def test_an_item_carries_its_features_where_their_place_says() -> None:
         assert torch.equal(model.item_encoder.as_target(items_UD), items_UD)
 
 
-INTERESTS = ({}, {"interest": "din", "target_attention": "relu"}, {"interest": "recency"}, {"mask": "inverted"})
+INTERESTS: tuple[dict[str, str], ...] = (
+    {},
+    {"interest": "din", "target_attention": "relu"},
+    {"interest": "recency"},
+)
 
 
 def events() -> Events:
@@ -83,27 +87,27 @@ def events() -> Events:
 @pytest.mark.parametrize("changes", INTERESTS, ids=str)
 @pytest.mark.parametrize(("block", "column"), [(0, 0), (1, 0), (1, 1)])
 def test_every_feature_of_an_event_moves_the_logit_of_its_row(changes: dict[str, str], block: int, column: int) -> None:
-    model, changed = model_of(**changes), events()
-    before_B = model(*inputs(), changed)
+    model, (history_BL, item_B, codes_BX, numbers_BX), changed = model_of(**changes), inputs(), events()
+    before_B = model(history_BL, item_B, codes_BX, numbers_BX, changed)
     changed[block][0, 2, column] += 1
-    assert (model(*inputs(), changed) != before_B).tolist() == [True, False]
+    assert (model(history_BL, item_B, codes_BX, numbers_BX, changed) != before_B).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("changes", INTERESTS, ids=str)
+@pytest.mark.parametrize("changes", [*INTERESTS, {"mask": "inverted"}], ids=str)
 def test_all_ways_to_score_read_the_events(changes: dict[str, str]) -> None:
-    model, (history_BL, item_B, *row), of_events = model_of(**changes), inputs(), events()
-    plain_B = model(history_BL, item_B, *row, of_events)
-    ids_U, positions_BL, positions_B = distinct_items(history_BL, item_B)
+    model, (history_BL, item_B, codes_BX, numbers_BX), (codes, numbers) = model_of(**changes), inputs(), events()
+    plain_B = model(history_BL, item_B, codes_BX, numbers_BX, (codes, numbers))
+    ids_U, history_BL, item_B = distinct_items(history_BL, item_B)
     encoded = model.encode(ids_U)
-    torch.testing.assert_close(model.score_encoded(encoded, positions_BL, positions_B, *row, of_events), plain_B)
-    for row_number in range(2):
-        one = slice(row_number, row_number + 1)
-        candidate = (positions_BL[one], positions_B[one], *(block[one] for block in row))
-        its_events = of_events[0][one], of_events[1][one]
-        found_B = model.score_candidates(encoded, *candidate, its_events)
+    found_B = model.score_encoded(encoded, history_BL, item_B, codes_BX, numbers_BX, (codes, numbers))
+    torch.testing.assert_close(found_B, plain_B)
+    for one in (slice(0, 1), slice(1, 2)):
+        found_B = model.score_candidates(
+            encoded, history_BL[one], item_B[one], codes_BX[one], numbers_BX[one], (codes[one], numbers[one])
+        )
         torch.testing.assert_close(found_B, plain_B[one])
-    if "inverted" not in changes.values() and "din" not in changes.values():
-        widths = (3, 2)
-        groups = [positions_BL[number : number + 1, -width:] for number, width in enumerate(widths)]
-        cut = [tuple(block[n : n + 1, -width:] for block in of_events) for n, width in enumerate(widths)]
-        torch.testing.assert_close(model.score_groups(encoded, groups, positions_B, *row, events=cut), plain_B)  # type: ignore[arg-type]
+    if "inverted" not in changes.values() and "din" not in changes.values():  # these are scored in one group
+        groups = [history_BL[:1, -3:], history_BL[1:, -2:]]
+        cut = [(codes[:1, -3:], numbers[:1, -3:]), (codes[1:, -2:], numbers[1:, -2:])]
+        found_B = model.score_groups(encoded, groups, item_B, codes_BX, numbers_BX, events=cut)
+        torch.testing.assert_close(found_B, plain_B)

@@ -20,6 +20,7 @@ def written(folder: Path, text: str) -> Path:
 def test_each_part_of_a_data_set_has_its_features(tmp_path: Path) -> None:
     schema = read_schema(write_shop(tmp_path))
     assert [feature.name for feature in schema.row] == ["device", "hour", "age"]
+    assert [feature.name for feature in schema.event] == ["action", "time_gap"]
     assert [feature.name for feature in schema.item] == ["price", "brand", "materials"]
     check_footers(tmp_path)
 
@@ -89,6 +90,18 @@ WRONG = {
         "levels = 5; must be alone: levels have no vocabulary",
     ),
     "a wrong side": (one("name: brand, of: item, kind: category, place: left"), "must be one of both, history, target"),
+    "several values at an event": (
+        one("name: marks, of: event, kind: categories"),
+        "'marks': kind = 'categories'; must be one of category, number, because it is of an event",
+    ),
+    "an event with a place": (
+        one("name: gap, of: event, kind: number, place: both"),
+        "has the field 'place'; a number of an event can have name, of, kind, encoding, bins",
+    ),
+    "levels of an event": (
+        one("name: star, of: event, kind: category, levels: 1"),
+        "levels = 1; must be a whole number from 2",
+    ),
     "twice": (
         "features: [{name: age, of: row, kind: number}, {name: age, of: user, kind: number}]",
         "'age': name = 'age'; must be declared once in each file",
@@ -114,6 +127,11 @@ def test_a_wrong_file_is_refused_in_one_clear_line(case: str, tmp_path: Path) ->
             r"item_feature\.parquet lacks the column colour \(an integer or a text\)",
         ),
         ("name: device, of: row, kind: number", r"train\.parquet: device is string, must be a number"),
+        ("name: hour, of: event, kind: number", "hour is int64, must be a list of numbers"),
+        (
+            "name: time_gap, of: event, kind: category",
+            "time_gap is list<.*double>, must be a list of integers or texts",
+        ),
         ("name: hour, of: row, kind: categories", "hour is int64, must be a list of integers or texts"),
         ("name: price, of: item, kind: category", "price is double, must be an integer or a text"),
         ("name: device, of: row, kind: category, levels: 4", "device is string, must be an integer"),

@@ -1,6 +1,7 @@
 """Validation of declared features: what is fitted, what is measured, and which data is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ def test_features_are_fitted_on_train_alone(tmp_path: Path) -> None:
         feature.name: feature
         for feature in (*read_features(tmp_path / "out").row, *read_features(tmp_path / "out").item)
     }
+    action, time_gap = read_features(tmp_path / "out").event
+    assert set(action.values) == {"click", "buy"}
+    assert min(time_gap.edges) > 0, "what stands beside padding does not count"
     assert set(features["device"].values) == {"phone", "desktop"}
     assert set(features["brand"].values) == set(BRANDS)
     assert len(features["price"].edges) == 9
@@ -70,6 +74,9 @@ def test_features_are_fitted_on_train_alone(tmp_path: Path) -> None:
         ("train", "age", [float("inf"), *[30.0] * 1999], "features-usable", "a value is inf; must be a finite number"),
         ("valid", "age", [float("inf"), *[30.0] * 399], "features-usable", "a value is inf; must be a finite number"),
         ("item_feature", "price", [None] * 59, "features-usable", "has no value in train"),
+        ("train", "time_gap", [[1.0] * 8] * 2000, "features-usable", "holds 1.0 and nothing else"),
+        ("train", "time_gap", [[1.0] * 7] * 2000, "features-usable", "7 values in row 0 of train, whose history has 8"),
+        ("valid", "action", [None] * 400, "features-usable", "0 values in row 0 of valid, whose history has 8 items"),
     ],
 )
 def test_a_feature_that_can_not_be_learned_stops_the_run(
@@ -110,6 +117,24 @@ def champion_of(root: Path, dataset: Path) -> Path:
         (package / name).write_bytes((root / "out" / name).read_bytes())
     (champion / "champion.json").write_text(json.dumps({"version": "1"}))
     return champion
+
+
+def test_a_vocabulary_grows_and_keeps_its_codes(tmp_path: Path) -> None:
+    """New values get codes at the end, and the champion's values keep theirs, also one that vanished."""
+    champion = champion_of(tmp_path, write_shop(tmp_path / "before"))
+    before = read_features(tmp_path / "out")
+    dataset = write_shop(tmp_path / "data")
+    devices = pq.read_table(dataset / "train.parquet")["device"].to_pylist()
+    changed(dataset, "train", "device", [("watch" if row % 2 else value) for row, value in enumerate(devices)])
+    changed(dataset, "item_feature", "brand", [("Acme", "Elm")[item % 2] for item in range(59)])
+    policy = replace(POLICY, psi_stop=1e9)
+    validate(dataset, champion, policy, tmp_path / "later")
+    after = read_features(tmp_path / "later")
+    assert after.row[0].values == (*before.row[0].values, "watch")
+    brands = {feature.name: feature for feature in (*before.item, *after.item)}["brand"].values
+    assert brands == (*{feature.name: feature for feature in before.item}["brand"].values, "Elm")
+    raw = ["phone", "desktop", None, "watch"]
+    assert (after.row[0].encode(raw)[:3] == before.row[0].encode(raw)[:3]).all()
 
 
 def with_prices_times(factor: float, folder: Path) -> Path:

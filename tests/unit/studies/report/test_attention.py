@@ -17,7 +17,7 @@ from torch import Tensor
 
 from components.batches.rows import RowStore
 from model.config import ModelConfig, code_columns
-from model.ranker import Ranker
+from model.ranker import Events, Ranker
 from studies.attention import analyse
 from tests.unit.model.builders import BASE, VOCABULARY, ranker
 
@@ -118,7 +118,7 @@ class Known(Ranker):
 
     look = "even"
 
-    def attention(self, history_BL: Tensor, item_B: Tensor) -> list[Tensor]:  # noqa: ARG002
+    def attention(self, history_BL: Tensor, item_B: Tensor, events: Events | None = None) -> list[Tensor]:  # noqa: ARG002
         real_BL = (history_BL != 0).float()
         if self.look == "even":
             line_BL = real_BL / real_BL.sum(1, keepdim=True)
