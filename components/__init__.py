@@ -14,6 +14,7 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
     report            parts of the HTML pages
     packages          a registered model as a folder: its files, its hash, its scores
     request_log       what was asked of the server and what it answered, in parquet files
+    diagnosis         signs that a training went wrong, each with its number, its limit and advice
     batches           rows of a split, batches of ids, the item table, scoring
     tracking          MLflow
     dataset           the data contract: columns, tables, images, lineage, importers, the generated sample
