@@ -15,19 +15,20 @@ from unittest.mock import patch
 
 import torch
 
-import components.evaluate.step as evaluation
 from benchmarks.id_optimizer import generated
 from benchmarks.machine import machine
 from benchmarks.training import RESULTS
 from components.artifacts import Artifacts
 from components.dataset.sample import SampleSpec
+from components.diagnosis.diagnose import diagnose as diagnose_candidate
 from components.evaluate.config import EvaluateConfig
+from components.evaluate.step import evaluate
 from components.run_config import RunConfig
 from components.storage.files import read_json, write_json
 from components.train.step import train
 from pipelines.presets import preset
 
-MANIFEST = {"imputed": {}, "imputed_counts": {}, "tag_names": []}
+MANIFEST: dict[str, Any] = {"imputed": {}, "imputed_counts": {}, "tag_names": []}
 
 
 def transformer() -> RunConfig:
@@ -63,17 +64,16 @@ def evaluated(made: Artifacts, out: Path) -> tuple[dict[str, Any], dict[str, flo
     """Evaluates twice: the first time also loads modules, the second is measured."""
     took: list[float] = []
 
-    def diagnose(*arguments: Any) -> Any:
+    def timed(*arguments: Any) -> Any:
         began = time.process_time()
-        found = original(*arguments)
+        found = diagnose_candidate(*arguments)
         took.append(time.process_time() - began)
         return found
 
-    original = evaluation.diagnose
-    with patch.object(evaluation, "diagnose", diagnose):
-        evaluation.evaluate(made, EvaluateConfig(), "cpu", out)
+    with patch("components.evaluate.step.diagnose", timed):
+        evaluate(made, EvaluateConfig(), "cpu", out)
         began = time.process_time()
-        metrics = evaluation.evaluate(made, EvaluateConfig(), "cpu", out)
+        metrics = evaluate(made, EvaluateConfig(), "cpu", out)
     whole = time.process_time() - began
     return metrics, {"evaluation_cpu_seconds": round(whole, 3), "diagnosis_cpu_seconds": round(took[-1], 3)}
 

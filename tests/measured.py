@@ -71,13 +71,13 @@ def diagnosed(content_change: float = 0.02) -> dict[str, Any]:
     curves = [{"epoch": e, "train_loss": 0.5 - 0.02 * e, "valid_auc": 0.75 - 0.001 * e} for e in range(3)]
     random = np.random.default_rng(2)
     labels = np.arange(800) % 2
-    rows = [Rows(labels, labels + 1.5 * random.normal(size=800), np.arange(800) // 4) for _ in range(2)]
+    valid, test = (Rows(labels, labels + 1.5 * random.normal(size=800), np.arange(800) // 4) for _ in range(2))
     inputs = {
         "content": {"rows": 1500, "with": 0.75, "without": 0.75 + content_change, "change": content_change},
         "views_level of the row": {"rows": 500, "with": 0.75, "without": 0.7, "change": -0.05},
     }
     findings = [
-        *learning_findings(*rows, "test", curves),
+        *learning_findings(valid, test, "test", curves),
         *input_findings({name: {**found, "error": 0.002} for name, found in inputs.items()}),
         *attention_findings(None),
     ]

@@ -16,6 +16,7 @@ ONE_POSITION = 0.9  # share of a history's attention
 JUDGED = ("transformer", "din", "relu")
 MAY_CONCENTRATE = ("relu",)  # it is meant to pick few items and to give all others nothing
 NO_ATTENTION = "this ranker has no attention over the history"
+NONE_TO_SPREAD = "this ranker has no attention that should spread over the history"
 
 
 def attention_findings(figures: Json | None) -> list[Finding]:
@@ -47,7 +48,7 @@ def _collapsed(figures: Json | None) -> Finding:
     name, title = "attention_collapsed", "Attention reads one position only"
     heads = _heads(figures, "one_position", spared=MAY_CONCENTRATE)
     if not heads:
-        return not_measured(name, title, ONE_POSITION, NO_ATTENTION if figures is not None else _too_few())
+        return not_measured(name, title, ONE_POSITION, NONE_TO_SPREAD if figures is not None else _too_few())
     where, most = max(heads, key=lambda head: head[1])
     also = _also(sum(share > ONE_POSITION for _, share in heads))
     return Finding(

@@ -64,7 +64,7 @@ def _one_feature(inputs: Mapping[str, Json]) -> Finding:
     return Finding(
         name,
         title,
-        lost > CARRIES,
+        lost > CARRIES and surely_above(-found["change"], found["error"]) > 0,
         lost,
         CARRIES,
         f"The feature that matters most is {feature}: with it replaced by its mean, the AUC on {found['rows']:,} rows "

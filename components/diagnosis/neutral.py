@@ -45,7 +45,8 @@ def parts_of(ranker: Ranker) -> dict[str, list[Part]]:
         modules = [encoder.normalise, *(m for name in ("codes",) if (m := getattr(encoder, name, None)) is not None)]
         modules += [m for name in ("similarity", "metric") if (m := getattr(ranker, name, None)) is not None]
         entries[CONTENT] = [Part(module) for module in modules]
-    for features, owner in ((encoder.features, "item"), (ranker.row, "row")):
+    owners = (encoder.features, "item"), (ranker.row, "row"), (ranker.event, "event")
+    for features, owner in owners:
         for place, name in enumerate(features.names):
             entries[name if name == TAGS else f"{name} of the {owner}"] = [Part(features, place)]
     return entries

@@ -36,7 +36,7 @@ def likes(columns: Columns, rng: np.random.Generator) -> Array:
     """The chance of a click in a world without tricks: some items are liked more, and a fresh history helps."""
     del rng
     popular = np.where(columns["item_id"] % 2, 0.6, 0.2)
-    return popular + 0.3 * (columns["item_seq"][:, -1] % 2 == columns["item_id"] % 2)
+    return np.asarray(popular + 0.3 * (columns["item_seq"][:, -1] % 2 == columns["item_id"] % 2))
 
 
 @dataclass(frozen=True)
