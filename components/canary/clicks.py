@@ -36,7 +36,7 @@ def read_clicks(path: Path, requests: "pd.Series[pd.Timestamp]", within_hours: f
     shown = LABEL in frame
     labels = frame[LABEL] if shown else pd.Series(1, index=frame.index)
     if not labels.isin([0, 1]).all():
-        raise StepError(f"--clicks {path}: {LABEL} holds {labels[~labels.isin([0, 1])].iloc[0]!r}; must be 0 or 1")
+        raise StepError(f"--clicks {path}: {LABEL} holds {labels[~labels.isin([0, 1])].iloc[0]}; must be 0 or 1")
     frame = frame.assign(**{LABEL: labels.astype(int), REQUEST: frame[REQUEST].astype(str)})
     logged = frame[REQUEST].isin(requests.index)
     unmatched = int(frame.loc[~logged, REQUEST].nunique())
