@@ -68,13 +68,14 @@ class FileContract:
 def contracts(schema: Schema) -> dict[str, FileContract]:
     """The files that every data set has: `train`, `valid`, `test`, `item_feature`."""
     split = {**ROW, **feature_columns((*schema.row, *schema.event))}
+    timed = {layout.TIME: "an integer"}
     vectors = {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"}
     tags_required, tags_optional = ({}, _TAGS) if schema.from_file else (_TAGS, {})
     item = {layout.ITEM: "an integer", layout.TITLE: "a text", **tags_required, **feature_columns(schema.item)}
     return {
-        "train": FileContract("train.parquet", {**split, **_LABEL}),
-        "valid": FileContract("valid.parquet", {**split, **_LABEL}),
-        "test": FileContract("test.parquet", split, _LABEL),  # the public challenge's test has no label
+        "train": FileContract("train.parquet", {**split, **_LABEL}, timed),
+        "valid": FileContract("valid.parquet", {**split, **_LABEL}, timed),
+        "test": FileContract("test.parquet", split, {**_LABEL, **timed}),  # the public challenge's test has no label
         "item_feature": FileContract("item_feature.parquet", item, {**tags_optional, **vectors}),
     }
 

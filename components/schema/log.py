@@ -11,7 +11,7 @@ class LogColumns:
     """Names of columns. Title, tags and cover are columns of the item table, all others of the log."""
 
     user: str
-    item: str  # the same name in the item table
+    item: str
     time: str
     label: str | None = None  # without it, each row of the log is a click
     weight: str | None = None
@@ -19,6 +19,7 @@ class LogColumns:
     title: str | None = None
     tags: str | None = None
     cover: str | None = None  # the name of the item's file in the folder of covers
+    item_table_id: str | None = None  # the item's id in the item table, where it has another name than `item`
 
     @property
     def of_log(self) -> dict[str, str]:
@@ -27,7 +28,7 @@ class LogColumns:
 
     @property
     def of_items(self) -> dict[str, str]:
-        return self._declared("item", "title", "tags", "cover")
+        return {"item": self.item_table_id or self.item, **self._declared("title", "tags", "cover")}
 
     def _declared(self, *roles: str) -> dict[str, str]:
         return {role: column for role in roles if (column := getattr(self, role)) is not None}

@@ -22,6 +22,7 @@ def measure_leakage(splits: dict[str, SplitRows], source: ContractFile, measured
         measured.missing("pairs", "train and another split could not be read")
         return
     users, keys, targets = np.unique(train.users), np.sort(train.keys), np.sort(train.targets)
+    of_users = np.sort(train.of_users)
     known = _clicked_before(others, users, source)
     lines = []
     for rows in others:
@@ -30,7 +31,9 @@ def measure_leakage(splits: dict[str, SplitRows], source: ContractFile, measured
             "identical_rows": _among(rows.keys, keys),
             "clicked_before": _among(_pairs(rows.users, rows.items), known),
         }
-        marks["copied_rows"] = _among(rows.targets, targets) & ~marks["identical_rows"] & (rows.lengths >= _SHORT)
+        marks["copied_rows"] = (
+            _among(rows.targets, targets) & ~_among(rows.of_users, of_users) & (rows.lengths >= _SHORT)
+        )
         lines.append(_line(rows, marks))
         for column, mask in marks.items():
             _example(measured, column, rows, mask, examples)

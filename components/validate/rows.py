@@ -18,6 +18,7 @@ _RANDOM = np.random.default_rng(20_25)
 # A history's hash is the sum of item x multiplier[position from the right], so padding does not change it.
 _MULTIPLIERS = _RANDOM.integers(1, 2**63, 4096, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _ITEM_MULTIPLIER, _USER_MULTIPLIER = _MULTIPLIERS[-1], _MULTIPLIERS[-2]
+_TIME_MULTIPLIER = np.uint64(0x8EBC6AF09C88C6E3)
 _SAMPLED = 20_000  # rows of a split whose clicks are kept, to compare content with behaviour
 
 
@@ -40,6 +41,7 @@ class SplitRows:
     levels: dict[str, Ints]  # feature -> the level of each row
     lengths: npt.NDArray[np.int32]
     histories: Hashes  # the same hash: the same clicks in the same order
+    times: Ints | None = None  # of a split that has them: the same item may be shown again at another time
     groups: list[Line] = field(default_factory=list)  # one a row group
     group_starts: list[int] = field(default_factory=list)
     levels_as_of_click: bool = False  # else a row's levels are those of its item, whenever the row was made
@@ -63,9 +65,16 @@ class SplitRows:
         return np.asarray(self.histories + self.items.astype(np.uint64) * _ITEM_MULTIPLIER)
 
     @property
-    def keys(self) -> Hashes:
+    def of_users(self) -> Hashes:
         """Hash of (user, item, history)."""
         return np.asarray(self.targets + self.users.astype(np.uint64) * _USER_MULTIPLIER)
+
+    @property
+    def keys(self) -> Hashes:
+        """What makes a row another row: (user, item, history), and the time where the rows have one."""
+        if self.times is None:
+            return self.of_users
+        return np.asarray(self.of_users + self.times.astype(np.uint64) * _TIME_MULTIPLIER)
 
 
 @dataclass(frozen=True)
@@ -112,14 +121,18 @@ def read_split(
 ) -> SplitRows:
     labelled = source.has(layout.LABEL)
     sizes = {feature.name: feature.levels for feature in schema.row if feature.levels}
-    columns = [layout.USER, layout.ITEM, layout.HISTORY, *sizes]
+    timed = source.has(layout.TIME)
+    columns = [layout.USER, layout.ITEM, layout.HISTORY, *sizes, *([layout.TIME] if timed else [])]
     kept = _allocate(source.name, source.rows, labelled, sizes)
+    kept.times = np.zeros(source.rows, np.int64) if timed else None
     kept.levels_as_of_click = source.levels_as_of_click
     read = 0
     for group, start, batch in source.batches([*columns, layout.LABEL] if labelled else columns):
         part = slice(start, start + batch.num_rows)
         kept.users[part] = users = source.integers(batch, layout.USER)
         kept.items[part] = items = source.integers(batch, layout.ITEM)
+        if kept.times is not None:
+            kept.times[part] = source.integers(batch, layout.TIME)
         levels = {name: source.integers(batch, name) for name in sizes}
         for name, values in levels.items():
             kept.levels[name][part] = values
@@ -179,6 +192,8 @@ def _cut(kept: SplitRows, read: int) -> None:
     kept.levels = {name: values[:read] for name, values in kept.levels.items()}
     if kept.labels is not None:
         kept.labels = kept.labels[:read]
+    if kept.times is not None:
+        kept.times = kept.times[:read]
 
 
 def _sample(kept: SplitRows, clicks: Clicks, start: int) -> None:

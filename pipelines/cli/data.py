@@ -94,17 +94,24 @@ def movielens(
     source: Annotated[Path, typer.Argument(help="Folder with ratings.csv, items.csv and, if there, posters.tar.")],
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write the dataset into.")],
     seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 1,
+    features: Annotated[
+        bool, typer.Option("--features", help="Declare hour, weekday, release year, genres and time gaps as features.")
+    ] = False,
 ) -> None:
     """Convert MovieLens with posters: clicks into rows, levels from train alone, splits by time.
 
-    Example: `mmctr import movielens ~/movielens-100k --out ~/movielens-mmctr`
+    With `--features` the data set has a features.yaml instead of the challenge's levels.
+
+    Examples: `mmctr import movielens ~/movielens-100k --out ~/movielens-mmctr` ·
+    `mmctr import movielens ~/movielens-100k --features --out ~/movielens-features`
     """
-    from components.dataset.importers import movielens as convert
+    from components.dataset.importers import movielens as levels
+    from components.dataset.importers import movielens_features
 
     _folder(source)
     if seed < 0:
         raise ValueError(f"--seed {seed}: must be at least 0")
-    _report(convert(source, out, seed))
+    _report((movielens_features if features else levels)(source, out, seed))
     print(f"{out} is ready: mmctr run --data {out}")
 
 
@@ -116,7 +123,7 @@ def log_command(
         Path | None, typer.Option(help="The features.yaml that names the columns.", show_default="beside the log")
     ] = None,
     items: Annotated[Path | None, typer.Option(help="Parquet or CSV file with one row for each item.")] = None,
-    covers: Annotated[Path | None, typer.Option(help="Folder with one .jpg or .png for each item.")] = None,
+    covers: Annotated[Path | None, typer.Option(help="Folder or tar with one .jpg or .png for each item.")] = None,
     negatives: Annotated[
         str, typer.Option(help="For a log of clicks alone, one draw for each name: uniform, popular, recent.")
     ] = "uniform,recent",
@@ -130,7 +137,8 @@ def log_command(
 ) -> None:
     """Make a data set of your own log: histories, splits by time, negatives, whole-number ids.
 
-    The section `log` of features.yaml names the columns, see "Features of your own" in the documentation.
+    The section `log` of features.yaml names the columns; `mmctr init` proposes it. "Features of your own" in the
+    documentation describes it.
 
     Examples: `mmctr import log clicks.parquet --items items.csv --covers covers/ --out data` ·
     `mmctr import log clicks.csv --negatives uniform,popular --out data`

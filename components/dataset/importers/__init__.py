@@ -3,6 +3,17 @@
 from components.dataset.importers.log import LogImport, import_log
 from components.dataset.importers.microlens import microlens
 from components.dataset.importers.movielens import movielens
+from components.dataset.importers.movielens_features import movielens_features
+from components.dataset.importers.propose import Proposal, propose
 from components.dataset.importers.report import ImportReport
 
-__all__ = ["ImportReport", "LogImport", "import_log", "microlens", "movielens"]
+__all__ = [
+    "ImportReport",
+    "LogImport",
+    "Proposal",
+    "import_log",
+    "microlens",
+    "movielens",
+    "movielens_features",
+    "propose",
+]

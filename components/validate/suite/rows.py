@@ -80,7 +80,7 @@ ROWS = (
         "rows",
         none("duplicate"),
         "quarantine",
-        "no (user, item, history) comes twice in a split",
+        "no (user, item, history, time) comes twice in a split",
         "A doubled export counts its rows twice, and a doubled valid set shrinks error bars that are not smaller.",
     ),
     Rule(

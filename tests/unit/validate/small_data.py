@@ -24,6 +24,7 @@ class Row:
     label: int = 0
     likes: int = 1
     views: int = 1
+    time: int | None = None  # rows have times if the first one has
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def read(
             layout.LIKES: pa.array([row.likes for row in rows], pa.int64()),
             layout.VIEWS: pa.array([row.views for row in rows], pa.int64()),
         }
+        if rows and rows[0].time is not None:
+            columns[layout.TIME] = pa.array([row.time for row in rows], pa.int64())
         if name not in unlabelled:
             columns[layout.LABEL] = pa.array([row.label for row in rows], pa.int64())
         if name == "train":

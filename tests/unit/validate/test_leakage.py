@@ -103,3 +103,16 @@ def test_with_an_empty_train_split_nothing_is_shared(tmp_path: Path) -> None:
 def test_reading_train_twice_does_not_count_its_gaps_twice(tmp_path: Path) -> None:
     _, found = pairs(tmp_path, {"train": [Row(1, 10, (3, None, 5))], "valid": [Row(1, 5, ())]})
     assert (found.sources["train"].nulls, found.sources["train"].null_columns) == (1, {"item_seq": 1})
+
+
+def test_the_same_item_may_be_shown_to_the_same_user_again_at_another_time(tmp_path: Path) -> None:
+    shown = [Row(1, 10, (3, 4, 5), time=100), Row(2, 12, (7, 8, 9), time=100)]
+    later = [
+        Row(1, 10, (3, 4, 5), time=200),  # shown again
+        Row(2, 12, (7, 8, 9), time=100),  # a row of train
+        Row(9, 10, (3, 4, 5), time=200),  # a copy under another user
+    ]
+    measured, _ = pairs(tmp_path, {"train": shown, "valid": later})
+    (line,) = lines_of(measured, "pairs").values()
+    assert line["identical_rows"] == 1
+    assert line["copied_rows"] == 1 / 3

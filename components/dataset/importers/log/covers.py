@@ -1,6 +1,8 @@
 """Takes the pictures of the items along, named by the items' new ids, in a few archives."""
 
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from components.dataset.importers.log.engine import Engine
@@ -16,29 +18,46 @@ def copy_covers(engine: Engine, covers: Path, named: bool, out: Path) -> str:
 
     `named`: the item table names each file. Otherwise a file is called by the item's own id, such as `sku-5.jpg`.
     """
-    if not covers.is_dir():
-        raise StepError(f"{covers} is not a folder: --covers must hold one .jpg or .png for each item")
-    files = {
-        path.name: path for path in sorted(covers.rglob("*")) if path.suffix.lower() in _SUFFIXES and path.is_file()
-    }
-    by_stem = {path.stem: path for path in files.values()}
-    listed = "cover" if named else "raw"
-    source = f"SELECT id, {listed} FROM item_ids " + ("JOIN items USING (raw) " if named else "") + "ORDER BY id"
-    found: list[tuple[int, Path]] = []
-    for item, wanted in engine.rows(source):
-        path = None if wanted is None else files.get(Path(wanted).name) if named else by_stem.get(wanted)
-        if path is not None:
-            found.append((item, path))
+    pictures = _pictures(covers)
+    by_stem = {Path(file).stem: file for file in pictures}
+    source = "SELECT id, cover FROM item_ids JOIN items USING (raw)" if named else "SELECT id, raw FROM item_ids"
+    found: list[tuple[int, str]] = []
+    for item, wanted in engine.rows(f"{source} ORDER BY id"):
+        file = None if wanted is None else Path(wanted).name if named else by_stem.get(wanted)
+        if file in pictures:
+            found.append((item, file))
     if not found:
-        how = "the item table's column of covers" if named else "the items' own ids"
-        raise StepError(f"{covers}: none of its {len(files)} pictures is named as {how} say")
-    write_shards(_members(found), lambda number: out / f"item_images-{number:05d}.tar")
-    (items,) = engine.row("SELECT count(*) FROM item_ids WHERE listed")
-    return f"{len(found):,} of {items:,} items have a picture; {len(files) - len(found):,} pictures are of no item"
-
-
-def _members(found: list[tuple[int, Path]]) -> Iterator[tuple[str, bytes]]:
+        how = "the item table's column of covers says" if named else "the items' own ids say"
+        raise StepError(f"{covers}: none of its {len(pictures)} pictures is named as {how}")
     with progress("pack covers", len(found), "pictures") as bar:
-        for item, path in found:
-            yield f"{item}{path.suffix.lower()}", path.read_bytes()
-            bar.advance()
+
+        def members() -> Iterator[tuple[str, bytes]]:
+            for item, file in found:
+                yield f"{item}{Path(file).suffix.lower()}", pictures[file]()
+                bar.advance()
+
+        write_shards(members(), lambda number: out / f"item_images-{number:05d}.tar")
+    (items,) = engine.row("SELECT count(*) FROM item_ids WHERE listed")
+    return f"{len(found):,} of {items:,} items have a picture; {len(pictures) - len(found):,} pictures are of no item"
+
+
+def _pictures(covers: Path) -> dict[str, Callable[[], bytes]]:
+    """File name -> a function that reads it, of the pictures in a folder or a tar."""
+    if covers.is_dir():
+        files = [path for path in sorted(covers.rglob("*")) if path.suffix.lower() in _SUFFIXES and path.is_file()]
+        return {path.name: path.read_bytes for path in files}
+    if not covers.is_file():
+        raise StepError(f"{covers} is not there: --covers must be a folder or a tar of .jpg or .png files")
+    try:
+        with tarfile.open(covers, "r:") as tar:
+            members = [(Path(m.name).name, m.offset_data, m.size) for m in tar if m.isfile()]
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise StepError(f"{covers} is not a readable tar of pictures ({error}): make it again, uncompressed") from None
+    wanted = [member for member in members if Path(member[0]).suffix.lower() in _SUFFIXES]
+    return {name: partial(_read, covers, offset, size) for name, offset, size in wanted}
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)

@@ -1,5 +1,6 @@
 """What each event's user had clicked before it: whole users at a time, without a loop over events."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,23 +38,26 @@ class UserEvents:
         of_user = np.searchsorted(self.user, self.user, side="left")  # the user's first event
         return clicks, np.maximum(before[of_user], end - newest), end
 
-    def has_clicked(self, events: Ints, items: Ints) -> Bools:
-        """Whether the user of each of these events clicks the item at its moment or before."""
-        width = int(max(self.item.max(initial=0), items.max(initial=0))) + 1
+    def has_clicked(self) -> Callable[[Ints, Ints], Bools]:
+        """A function of events and items: whether each event's user clicks the item at its moment or before."""
+        width = int(self.item.max(initial=0)) + 1
         users = np.cumsum(np.concatenate([[0], self.user[1:] != self.user[:-1]]))
-        keys = users[self.clicked] * width + self.item[self.clicked]
-        pairs, first = np.unique(keys, return_index=True)  # the first of each pair, so its earliest click
-        if not len(pairs):
-            return np.zeros(len(events), np.bool_)
-        asked = users[events] * width + items
-        place = np.minimum(np.searchsorted(pairs, asked), len(pairs) - 1)
+        # Sorted, with the first of equal pairs, so its earliest click.
+        pairs, first = np.unique(users[self.clicked] * width + self.item[self.clicked], return_index=True)
         earliest = self.time[self.clicked][first]
-        return np.asarray((pairs[place] == asked) & (earliest[place] <= self.time[events]))
+
+        def ask(events: Ints, items: Ints) -> Bools:
+            if not len(pairs):
+                return np.zeros(len(events), np.bool_)
+            place = np.minimum(np.searchsorted(pairs, users[events] * width + items), len(pairs) - 1)
+            known = (items < width) & (pairs[place] == users[events] * width + items)
+            return np.asarray(known & (earliest[place] <= self.time[events]))
+
+        return ask
 
 
 def gather(clicks: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints]:
     """(offsets, events) of the histories `clicks[start:end]`, one after another."""
     lengths = end - start
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths) + np.repeat(start, lengths)
-    return offsets, clicks[place]
+    return offsets, clicks[np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)]

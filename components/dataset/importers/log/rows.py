@@ -1,6 +1,7 @@
 """From the table `events` to the three splits: rows with their histories, and negatives for a log of clicks alone."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,28 +47,25 @@ class Written:
 
 
 def write_splits(engine: Engine, out: Path, plan: Plan, rng: np.random.Generator) -> Written:
-    order = ["user", "time", "item", "clicked", *(column for column in _carried(plan.loaded))]
+    order = ["user", "time", "item", "clicked", *plan.loaded.carried]
     (events,) = engine.row("SELECT count(*) FROM events")
     query = f"SELECT * FROM events ORDER BY {', '.join(order)}"
     written = Written()
-    with ExitStack() as files, progress("make rows", events, "events") as bar:
+    with ExitStack() as files, ThreadPoolExecutor(1) as second_core, progress("make rows", events, "events") as bar:
         writers: dict[str, pq.ParquetWriter] = {}
+        writing: Future[None] | None = None
         for block in whole_users(engine.batches(query, EVENTS_AT_ONCE)):
             for split, table in _rows(block, plan, written, rng):
                 if split not in writers:
                     path = split_path(out, split)
                     writers[split] = files.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
-                writers[split].write_table(table)
+                if writing is not None:
+                    writing.result()  # so that no more than two tables are in memory
+                writing = second_core.submit(writers[split].write_table, table)
             bar.advance(block.num_rows)
+        if writing is not None:
+            writing.result()
     return written
-
-
-def _carried(loaded: Loaded) -> list[str]:
-    return [
-        *(["split"] if loaded.given_splits else []),
-        *(["weight"] if loaded.weighted else []),
-        *loaded.features.values(),
-    ]
 
 
 def whole_users(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -94,12 +92,13 @@ def _rows(block: pa.Table, plan: Plan, written: Written, rng: np.random.Generato
     written.too_new += len(events.user) - len(kept)
     event, item, label = kept, events.item[kept], events.clicked[kept].astype(np.int64)
     if plan.pools is not None:
+        has_clicked = events.has_clicked()
         row, negative = draw_negatives(
             plan.negatives,
             plan.pools,
             events.moment()[kept],
             events.time[kept],
-            lambda rows, items: events.has_clicked(kept[rows], items),
+            lambda rows, items: has_clicked(kept[rows], items),
             rng,
         )
         written.missing += len(kept) * len(plan.negatives) - len(row)
@@ -135,7 +134,17 @@ def _table(
         columns[WEIGHT] = block.column("weight").take(own)
     for feature, column in loaded.features.items():
         columns[feature] = block.column(column).take(own)
+    for feature, column in loaded.of_events.items():
+        if column:
+            values = block.column(column).take(seen)
+        else:
+            values = pa.array((np.repeat(events.time[own], np.diff(offsets)) - events.time[seen]) / SECOND)
+        columns[feature] = pa.ListArray.from_arrays(columns[HISTORY].offsets, _one(values))
     return pa.table({**columns, LABEL: pa.array(label)})
+
+
+def _one(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def read_pools(engine: Engine, folder: Path) -> Pools:

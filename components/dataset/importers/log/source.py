@@ -65,6 +65,10 @@ def open_source(engine: Engine, path: Path, what: str) -> Source:
     return Source(path, files, relation, {str(row[0]): str(row[1]) for row in described})
 
 
+def is_table(path: Path) -> bool:
+    return path.is_file() and bool(_kind(path))
+
+
 def _files(path: Path, what: str) -> tuple[Path, ...]:
     if path.is_dir():
         found = tuple(sorted(file for file in path.iterdir() if file.is_file() and _kind(file)))

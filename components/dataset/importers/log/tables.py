@@ -1,6 +1,6 @@
 """The team's files as tables of the engine: `user_ids`, `item_ids`, `items` and `events`, with whole-number ids."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.dataset.importers.log import cells
@@ -12,7 +12,8 @@ from components.schema.declared import Declared, Schema
 from components.schema.log import LogColumns
 
 # Features that the importer makes of the time where the log has no such column.
-OF_TIME = {"hour_of_day": "hour(make_timestamp(time))", "day_of_week": "isodow(make_timestamp(time))"}
+OF_TIME = {"hour_of_day": "hour(make_timestamp({time}))", "day_of_week": "isodow(make_timestamp({time}))"}
+TIME_GAP = "time_gap"  # of an event of a history: seconds from then to the row's own moment
 _TITLES = ("title", "item_title", "name")
 
 
@@ -25,7 +26,14 @@ class Loaded:
     labelled: bool
     given_splits: bool
     features: dict[str, str]  # name of a row's or user's feature -> its column in `events`, in the order of the file
+    of_events: dict[str, str]  # the same of features that a history's events carry; empty for what is made of the time
     weighted: bool
+
+    @property
+    def carried(self) -> list[str]:
+        """Columns of `events` besides user, item, time and label."""
+        columns = [*self.features.values(), *filter(None, self.of_events.values())]
+        return [*(["split"] if self.given_splits else []), *(["weight"] if self.weighted else []), *columns]
 
 
 def load(engine: Engine, log: Source, items: Source | None, schema: Schema, previous: Path | None) -> Loaded:
@@ -33,13 +41,20 @@ def load(engine: Engine, log: Source, items: Source | None, schema: Schema, prev
     if columns is None:
         raise StepError("features.yaml lacks the section `log`, which names the columns of user, item and time")
     _load_items(engine, items, schema, columns)
-    features = _load_cells(engine, log, schema, columns)
+    features = {feature.name: f"feature_{number}" for number, feature in enumerate(schema.row)}
+    of_events = {feature.name: f"event_{number}" for number, feature in enumerate(schema.event)}
+    if TIME_GAP in of_events and TIME_GAP not in log.types:
+        of_events[TIME_GAP] = ""
+    _load_cells(engine, log, schema, columns, {**features, **of_events})
     (rows,) = engine.row("SELECT count(*) FROM cells")
     if not rows:
         raise StepError(f"{log.path} has no rows")
     _number_users(engine, previous)
     _number_items(engine, items is not None, previous)
-    carried = "".join(f", cells.{name(column)}" for column in _carried(columns, features))
+    loaded = Loaded(
+        rows, 0, columns.label is not None, columns.split is not None, features, of_events, bool(columns.weight)
+    )
+    carried = "".join(f", cells.{column}" for column in loaded.carried)
     engine.run(
         f"CREATE TABLE events AS SELECT user_ids.id AS user, item_ids.id AS item, time, clicked{carried} FROM cells "
         "JOIN user_ids ON user_ids.raw = user_raw JOIN item_ids ON item_ids.raw = item_raw AND item_ids.listed"
@@ -50,19 +65,15 @@ def load(engine: Engine, log: Source, items: Source | None, schema: Schema, prev
             f"{log.path}: only {known:,} of {rows:,} rows are of items in {items.path}; do the files match, and is "
             f"{columns.item!r} the item's id in both?"
         )
-    return Loaded(
-        rows, rows - known, columns.label is not None, columns.split is not None, features, columns.weight is not None
-    )
+    return replace(loaded, unknown=rows - known)
 
 
-def _carried(columns: LogColumns, features: dict[str, str]) -> list[str]:
-    return [*(["split"] if columns.split else []), *(["weight"] if columns.weight else []), *features.values()]
-
-
-def _load_cells(engine: Engine, log: Source, schema: Schema, columns: LogColumns) -> dict[str, str]:
+def _load_cells(engine: Engine, log: Source, schema: Schema, columns: LogColumns, features: dict[str, str]) -> None:
+    """`cells`: the log's rows as values of the data contract, but for the ids, which are the team's own."""
     for role, column in columns.of_log.items():
         log.require(f"log.{role} of features.yaml", column)
-    log = log.loaded(engine, "log_cells", [*columns.of_log.values(), *(feature.name for feature in schema.row)])
+    sources = {feature.name: _column_of(log, feature) for feature in (*schema.row, *schema.event)}
+    log = log.loaded(engine, "log_cells", [*columns.of_log.values(), *sources.values()])
     time = cells.moment(log, columns.time, engine)
     selected = [
         f"{cells.key(log, 'log.user', columns.user, engine)} AS user_raw",
@@ -74,17 +85,19 @@ def _load_cells(engine: Engine, log: Source, schema: Schema, columns: LogColumns
         selected.append(f"{cells.split(log, columns.split, engine)} AS split")
     if columns.weight:
         selected.append(f"{cells.weight(log, columns.weight, engine)} AS weight")
-    features = {feature.name: f"feature_{number}" for number, feature in enumerate(schema.row)}
-    for feature in schema.row:
-        selected.append(f"{_of_row(log, feature, engine)} AS {features[feature.name]}")
+    for feature in (*schema.row, *schema.event):
+        column = features[feature.name]
+        if column and feature.name in OF_TIME and feature.name not in log.types:
+            selected.append(f"{OF_TIME[feature.name].format(time=time)} AS {column}")
+        elif column:
+            selected.append(f"{cells.feature(log, feature, sources[feature.name], engine)} AS {column}")
     engine.run(f"CREATE VIEW cells AS SELECT {', '.join(selected)} FROM {log.relation}")
-    return features
 
 
-def _of_row(log: Source, feature: Declared, engine: Engine) -> str:
-    if feature.name in OF_TIME and feature.name not in log.types:
-        return OF_TIME[feature.name]  # DuckDB lets a column of the same SELECT be named: `time` is in microseconds
-    return cells.feature(log, feature, feature.name, engine)
+def _column_of(log: Source, feature: Declared) -> str:
+    """The log's column. `event_device` is what the column `device` said of that event, if there is no such column."""
+    bare = feature.name.removeprefix("event_")
+    return bare if feature.of == "event" and feature.name not in log.types else feature.name
 
 
 def _load_items(engine: Engine, items: Source | None, schema: Schema, columns: LogColumns) -> None:
@@ -99,7 +112,8 @@ def _load_items(engine: Engine, items: Source | None, schema: Schema, columns: L
     for role, column in columns.of_items.items():
         items.require(f"log.{role} of features.yaml", column)
     items = items.loaded(engine, "item_cells", items.types)
-    raw = cells.key(items, "log.item", columns.item, engine)
+    item_id = columns.of_items["item"]
+    raw = cells.key(items, "log.item", item_id, engine)
     title = columns.title or next((column for column in _TITLES if column in items.types), None)
     selected = [
         f"{raw} AS raw",
@@ -115,7 +129,7 @@ def _load_items(engine: Engine, items: Source | None, schema: Schema, columns: L
     engine.run(f"CREATE TABLE items AS SELECT {', '.join(selected)} FROM {items.relation}")
     twice = engine.rows("SELECT raw, count(*) FROM items GROUP BY raw HAVING count(*) > 1 ORDER BY raw LIMIT 1")
     if twice:
-        raise StepError(f"{items.path}: {columns.item} {twice[0][0]!r} stands there {twice[0][1]} times; keep one")
+        raise StepError(f"{items.path}: {item_id} {twice[0][0]!r} stands there {twice[0][1]} times; keep one")
 
 
 def _number_users(engine: Engine, previous: Path | None) -> None:

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from components.dataset.footers import check_footers
 from components.dataset.images import ImageFolder
-from components.dataset.importers import movielens
+from components.dataset.importers import movielens, movielens_features
 from components.dataset.layout import SPLITS, item_feature_path, split_path
 from components.errors import StepError
 from components.storage.files import sha256_file
@@ -218,3 +219,26 @@ def test_what_is_wrong_is_named(tmp_path: Path, ratings: str, items: str, messag
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"items\.csv is missing: it should hold the columns item_id, title"):
         movielens(tmp_path, tmp_path / "out")
+
+
+def test_with_features_it_is_a_data_set_that_declares_them(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "in")
+    items = (source / "items.csv").read_text().replace("Film 7, part 1", "Film 7 (1997)")
+    (source / "items.csv").write_text(items)
+    report = movielens_features(source, tmp_path / "out")
+    assert report.lines[0] == f"400 events of 20 users and 40 items in {source}/ratings.csv"
+    check_footers(tmp_path / "out")
+    users, films = (pq.read_table(tmp_path / "out" / f"{whose}_ids.parquet").to_pydict() for whose in ("user", "item"))
+    assert set(users["raw"]) == {f"user {number}" for number in range(1, 21)}
+    table = {film["item_id"]: film for film in pq.read_table(item_feature_path(tmp_path / "out")).to_pylist()}
+    seventh = table[films["id"][films["raw"].index("7")]]
+    assert seventh["item_title"] == "Film 7 (1997). Something happens."
+    assert seventh["release_year"] == 1997
+    assert seventh["genres"] == ["Drama", "War"]
+    assert {row["hour_of_day"] for row in _rows(tmp_path / "out", "train").to_dict("records")} == {0}
+
+
+def test_with_features_what_is_wrong_names_the_files_of_movielens(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "in", items=ITEMS + "1,a,,,\n1,b,,,\n")
+    with pytest.raises(StepError, match=rf"^{source}/items\.csv: item_id '1' stands there 2 times"):
+        movielens_features(source, tmp_path / "out")

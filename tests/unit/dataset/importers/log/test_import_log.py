@@ -233,3 +233,21 @@ def test_a_folder_with_other_files_is_not_replaced(raw: Path) -> None:
     with pytest.raises(StepError, match="holds files that are no dataset of ours"):
         import_log(settings(raw))
     assert (raw / "out/thesis.txt").read_text() == "mine"
+
+
+def test_events_of_a_history_carry_what_the_log_says_of_them(raw: Path) -> None:
+    write_features(
+        raw,
+        "features:\n  - {name: device, of: row, kind: category}\n  - {name: event_device, of: event, kind: category}\n"
+        "  - {name: time_gap, of: event, kind: number}\n" + COLUMNS,
+    )
+    import_log(settings(raw))
+    check_footers(raw / "out")
+    users, items = raw_ids(raw / "out", "user"), raw_ids(raw / "out", "item")
+    log = pd.read_csv(raw / "clicks.csv", keep_default_na=False)
+    clicks = set(log[log.clicked == 1][["visitor", "sku", "at", "device"]].itertuples(index=False, name=None))
+    for row in pq.read_table(split_path(raw / "out", "test")).to_pylist():
+        carried = zip(row["item_seq"], row["event_device"], row["time_gap"], strict=True)
+        for item, device, gap in carried:
+            assert gap > 0
+            assert (users[row["user_id"]], items[item], row["time"] - gap, device or "") in clicks

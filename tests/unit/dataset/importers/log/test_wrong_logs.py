@@ -200,7 +200,7 @@ SETTINGS: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "no features.yaml": (lambda raw: {"features": raw / "no.yaml"}, "no.yaml is not there: mmctr init proposes one"),
     "no log section": (no_log_section, "features.yaml lacks the section `log`"),
     "no item table": (lambda _: {"items": None}, "declares 'price' of an item, and no item table is given"),
-    "no covers": (lambda raw: {"covers": raw / "none"}, "none is not a folder: --covers must hold one .jpg or .png"),
+    "no covers": (lambda raw: {"covers": raw / "none"}, "none is not there: --covers must be a folder or a tar"),
     "other covers": (no_covers, "none of its 1 pictures is named as the items' own ids say"),
     "broken ids": (half_ids, "row 1: visitor = 1.5 must be a text or a whole number"),
     "ids in lists": (listed_ids, "visitor (log.user) is of type BIGINT[]; must be texts or whole numbers"),

@@ -1,1 +1,0 @@
-"""What the request log says: whether a challenger does better, and whether serving gets what training had."""
