@@ -5,6 +5,7 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
     ops.py            the typed Kubeflow contract of every step; the only file here that imports kfp
     harness.py        what every step has in common when it runs: config, output folder, events, the run's record
     review serve      what follows a run: a person's decision; the approved model behind HTTP
+    canary            what the request log says of a challenger, and of the features that serving gets
     data_versions     adding a revision of the data, comparing two
     predict           scores of the approved model: whole splits, one user's candidates
     run_config.py     the config of a run: the sum of the steps' sections
@@ -14,6 +15,7 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
     report            parts of the HTML pages
     packages          a registered model as a folder: its files, its hash, its scores
     request_log       what was asked of the server and what it answered, in parquet files
+    diagnosis         signs that a training went wrong, each with its number, its limit and advice
     batches           rows of a split, batches of ids, the item table, scoring
     tracking          MLflow
     dataset           the data contract: columns, tables, images, lineage, importers, the generated sample

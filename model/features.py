@@ -46,6 +46,7 @@ class FeatureEmbeddings(nn.ModuleList):
             for feature in used
         )
         codes, numbers = code_columns(features), number_columns(features)
+        self.names = [feature.name for feature in used]
         self.columns = [codes[feature.name] if feature.codes else numbers[feature.name] for feature in used]
 
     def forward(self, codes_XK: Tensor, numbers_XK: Tensor) -> list[Tensor]:

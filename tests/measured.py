@@ -1,10 +1,13 @@
 """Measurements as evaluate leaves them, from made-up scores whose quality is chosen. For tests of what comes after."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from components.diagnosis.attention_signs import attention_findings
+from components.diagnosis.inputs import input_findings
+from components.diagnosis.learning import Rows, learning_findings
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.measure import Scored, measure
 from components.evaluate.slices import content_slices, history_slices, popularity_slices, tag_slices
@@ -59,7 +62,26 @@ def measured(world: World | None = None) -> dict[str, Any]:
         "split_note": "The test split, which training never saw.",
         "left_out_rows": 3,
         "oracle": {"auc": 0.87},
+        "diagnosis": diagnosed(),
     }
+
+
+def diagnosed(content_change: float = 0.02) -> dict[str, Any]:
+    """A run in which content did harm, and nothing else was wrong."""
+    curves = [{"epoch": e, "train_loss": 0.5 - 0.02 * e, "valid_auc": 0.75 - 0.001 * e} for e in range(3)]
+    random = np.random.default_rng(2)
+    labels = np.arange(800) % 2
+    valid, test = (Rows(labels, labels + 1.5 * random.normal(size=800), np.arange(800) // 4) for _ in range(2))
+    inputs = {
+        "content": {"rows": 1500, "with": 0.75, "without": 0.75 + content_change, "change": content_change},
+        "views_level of the row": {"rows": 500, "with": 0.75, "without": 0.7, "change": -0.05},
+    }
+    findings = [
+        *learning_findings(valid, test, "test", curves),
+        *input_findings({name: {**found, "error": 0.002} for name, found in inputs.items()}),
+        *attention_findings(None),
+    ]
+    return {"rows": 2500, "findings": [asdict(finding) for finding in findings], "figures": {}}
 
 
 def unreadable_champion(metrics: dict[str, Any], reason: str) -> dict[str, Any]:

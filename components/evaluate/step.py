@@ -13,11 +13,13 @@ from components.batches.device import pick_device
 from components.batches.rows import RowStore
 from components.batches.scoring import score_as_sampled
 from components.dataset.layout import ITEM, LABEL, TAGS, USER, split_path
-from components.dataset.splits import measured_split, measuring_left_out
+from components.dataset.splits import measured_split, measuring_left_out, stopping_left_out
+from components.diagnosis.diagnose import diagnose
+from components.diagnosis.learning import Rows
 from components.errors import StepError
 from components.evaluate.baselines import Impressions, history_blind
 from components.evaluate.config import EvaluateConfig
-from components.evaluate.measure import Scored, measure
+from components.evaluate.measure import Scored, finite, measure
 from components.evaluate.slices import (
     Slice,
     content_slices,
@@ -60,6 +62,11 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
         metrics |= {"split": split, "split_note": note, "left_out_rows": len(quarantine.get(split, ()))}
         metrics["calibration"] = _calibration(ranker)
         metrics["oracle"] = _oracle(made.dataset, split)
+        left_out_of_valid = stopping_left_out(made.dataset, quarantine)
+        valid = RowStore.build(split_path(made.dataset, "valid"), Path(cache), left_out_of_valid, encoder)
+        here = Rows(rows.label.astype(np.int64), candidate, np.asarray(rows.user, dtype=np.int64))
+        curves = read_json(made.training / "curves.json")["epochs"]
+        metrics["diagnosis"] = finite(diagnose(ranker, valid, here, split, curves, device))
         numbers = np.setdiff1d(np.arange(len(rows) + len(set(left_out))), left_out)
         _write_predictions(out / "predictions.parquet", numbers, rows, candidate, theirs.scores)
     write_json(out / "metrics.json", metrics)

@@ -20,6 +20,9 @@ from typing import Any, Self
 # OpenMP threads go to sleep while they wait. Spinning threads made an epoch on the sample take 52 s instead of 4 s on
 # cores that another program wanted too.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+# A program that writes to a file keeps its output back, but not its errors: the reason of its end would stand above
+# what led to it, and often outside of the last lines that are shown.
+IN_ORDER = {"PYTHONUNBUFFERED": "1"}
 GRACE = 10.0  # seconds in which an interrupted program may end by itself
 _POLL = 0.1  # seconds between two looks at a child
 _NOBODY = (ProcessLookupError, PermissionError)  # macOS answers the latter when only zombies are left
@@ -67,7 +70,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env={**environment, **IN_ORDER},
                 start_new_session=True,
             )
 

@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from components.diagnosis.finding import warnings_of
 from components.report.evidence import Evidence
 from components.report.words import fixed, percent, signed, whole_percent
 
@@ -20,6 +21,16 @@ def heading(metrics: Json, verdict: Json, evidence: Evidence) -> list[str]:
 
 
 def headline(metrics: Json, verdict: Json, pipeline_run: str) -> Json:
+    said = _headline(metrics, verdict, pipeline_run)
+    return {**said, "sentences": [*said["sentences"], *_warned(metrics)]}
+
+
+def _warned(metrics: Json) -> list[str]:
+    names = ", ".join(f"“{finding['title']}”" for finding in warnings_of(metrics))
+    return [f"Signs of trouble: {names}. Read below what they mean before you decide."] if names else []
+
+
+def _headline(metrics: Json, verdict: Json, pipeline_run: str) -> Json:
     if not verdict["passed"]:
         return _refused(metrics, verdict)
     version = metrics["champion"]["version"]

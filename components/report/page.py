@@ -63,6 +63,7 @@ def render(metrics: Json, verdict: Json, evidence: Evidence) -> str:
         calibration=calibration_sentence(metrics["calibration"]) if metrics.get("calibration") else None,
         roc_names=[(name, text) for name, text in charts.NAMES.items() if name in metrics["roc"]],
         forest=forest_view(metrics, verdict),
+        diagnosis=diagnosis_view(metrics["diagnosis"]["findings"]),
         training=training_view(evidence),
         data=data_view(evidence),
         content=content_view(evidence),
@@ -201,6 +202,19 @@ def forest_view(metrics: Json, verdict: Json) -> Json:
         for name, parts in groupby(slices, key=lambda part: str(part["group"]))
     ]
     return {"groups": groups, "scale": scale.scale(_tick_of_difference if scored else lambda tick: f"{tick:.2f}")}
+
+
+def diagnosis_view(findings: list[Json]) -> Json:
+    """The findings that warn, which a person must see, and the others."""
+    shown = [{**finding, "place": place, "kind": _kind(finding)} for place, finding in enumerate(findings)]
+    warnings = [finding for finding in shown if finding["warns"]]
+    return {"all": len(shown), "warnings": warnings, "others": [f for f in shown if not f["warns"]]}
+
+
+def _kind(finding: Json) -> str:
+    if finding["warns"]:
+        return "warn"
+    return "none" if finding["observed"] is None else "pass"
 
 
 def _paths(index: int) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
-"""Reads the log again: the files of a period, as tables of the columns that are asked for."""
+"""Reads the log again: the requests of a period, and of them the columns that are asked for."""
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,44 +17,55 @@ from components.storage.objects import Store
 _DATE = "%Y-%m-%d"
 
 
-def day_of(text: str, option: str) -> datetime:
-    """The first moment of a day, in UTC."""
+@dataclass(frozen=True)
+class Period:
+    """From the first moment of `since` until before the first moment of `until`, in UTC."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def period(since: str | None, until: str | None) -> Period:
+    return Period(*(None if day is None else _day(day, o) for day, o in ((since, "--since"), (until, "--until"))))
+
+
+def _day(text: str, option: str) -> datetime:
     try:
         return datetime.strptime(text, _DATE).replace(tzinfo=UTC)
     except ValueError:
         raise ValueError(f"{option} {text}: must be a day such as 2026-11-28") from None
 
 
-def files_of(store: Store, since: datetime | None, until: datetime | None) -> list[str]:
-    """The names of the files that may hold requests of this period; a file of the day before may reach into it."""
-    first = (since - timedelta(days=1)).strftime(_DATE) if since else ""
-    last = until.strftime(_DATE) if until else "9999"
-    found = [
-        name for name in store.listing(DAY) if name.endswith(".parquet") and first <= name[len(DAY) :][:10] <= last
-    ]
-    if not found:
-        raise StepError(f"{store.location} holds no files of a request log in this period: look at --since and --until")
-    return found
+def read_log(store: Store, asked: Period, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A row for each candidate. Columns that some files lack are empty there."""
+    tables = list(read_tables(store, asked, columns))
+    if not tables:
+        raise StepError(f"{store.location} holds no requests of this period: look at --since and --until")
+    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    return frame
 
 
-def read_tables(
-    store: Store,
-    names: Sequence[str],
-    since: datetime | None,
-    until: datetime | None,
-    columns: Sequence[str] | None = None,
-) -> Iterator[pa.Table]:
-    """The requests from `since` until before `until`."""
-    for name in names:
+def read_tables(store: Store, asked: Period, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    for name in _files(store, asked):
         try:
             table = pq.read_table(io.BytesIO(store.get(name)), columns=None if columns is None else [*columns])
         except (pa.ArrowException, OSError) as error:
             raise StepError(
                 f"{store.location}/{name} can't be read ({one_line(error)}): remove it, or fetch it again"
             ) from None
-        if since is not None:
-            table = table.filter(pc.greater_equal(table["at"], pa.scalar(since, table["at"].type)))
-        if until is not None:
-            table = table.filter(pc.less(table["at"], pa.scalar(until, table["at"].type)))
+        for limit, keep in ((asked.since, pc.greater_equal), (asked.until, pc.less)):
+            if limit is not None:
+                table = table.filter(keep(table["at"], pa.scalar(limit, table["at"].type)))
         if table.num_rows:
             yield table
+
+
+def _files(store: Store, asked: Period) -> list[str]:
+    """Those that may hold requests of this period: a file of the day before may reach into it."""
+    first = (asked.since - timedelta(days=1)).strftime(_DATE) if asked.since else ""
+    last = asked.until.strftime(_DATE) if asked.until else "9999"
+    return [
+        name
+        for name in store.listing(DAY)
+        if name.endswith(".parquet") and first <= name.removeprefix(DAY)[:10] <= last
+    ]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from components.errors import StepError
+from pipelines.cli.canary import app as canary_app
 from pipelines.cli.cluster import compile_pipeline, submit
 from pipelines.cli.data import data_app, import_app
 from pipelines.cli.doctor import doctor
@@ -27,7 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps a multimodal click-through-rate model fresh: validate, embed, train, measure, review, register.",
     epilog="Start with `mmctr run`; it ends with the path of a report and with the next command. Each command's "
-    "`--help` has examples. Exit status: 0 done · 1 failed · 2 wrong use · 3 the gate failed (`run`) · 130 Ctrl-C.",
+    "`--help` has examples. Exit status: 0 done · 1 failed · 2 wrong use · 3 the gate failed (`run`), "
+    "or the answer is no (`canary`) · 130 Ctrl-C.",
 )
 # What is wrong with a disk or a path, and not with the program.
 _OF_A_DISK = {
@@ -49,6 +51,7 @@ app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)
 app.command(rich_help_panel=_REVIEW)(predict)
 app.command(rich_help_panel=_REVIEW)(serve)
+app.add_typer(canary_app, name="canary", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(ui)
 app.command(rich_help_panel=_DATA)(init)
 app.add_typer(data_app, name="data", rich_help_panel=_DATA)

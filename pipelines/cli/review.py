@@ -83,6 +83,7 @@ def show_version(
 
     Examples: `mmctr review show 7` · `mmctr review show 7 --json`
     """
+    from components.diagnosis.finding import warnings_of
     from components.review.decide import inspect
     from components.tracking.tags import FACTS, facts_of
 
@@ -105,6 +106,8 @@ def show_version(
     console.print(escape(verdict.get("summary", "")))
     for rule in verdict.get("rules", []):
         console.print(f"{_mark(rule)}  [bold]{escape(rule['title'])}[/]: {escape(rule['sentence'])}")
+    for warning in warnings_of(seen["metrics"]):
+        console.print(f"[yellow]warns[/]  [bold]{escape(warning['title'])}[/]: {escape(warning['sentence'])}")
     console.print()
     for key, value in {**{key: value for key, value in tags.items() if key != FACTS}, **facts}.items():
         console.print(f"[dim]{escape(key)}[/]  {escape(value)}")

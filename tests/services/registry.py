@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from components.packages.format import FILES, VERDICT, package_hash
+from components.packages.format import FILES, METRICS, VERDICT, package_hash
 from components.review.settle import settle
 from components.tracking.decisions import Decision, append, read
 from components.tracking.models import Models
@@ -28,9 +28,13 @@ def make_version(
     compared_with: str = NO_CHAMPION,
     passed: bool | None = True,
     rules: list[dict[str, Any]] | None = None,
+    findings: list[dict[str, Any]] | None = None,
     **tags: str | None,
 ) -> int:
-    """A pending version whose package holds placeholder files and a verdict with `rules`; `tags` override."""
+    """A pending version whose package holds placeholder files, a verdict with `rules` and the diagnosis `findings`.
+
+    `tags` override.
+    """
     run = run_for(f"package-{passed}-{scratch.name}", "review", models.server)
     package = scratch / f"package-{passed}" / "artifacts" / "package"
     if not package.exists():
@@ -40,6 +44,8 @@ def make_version(
         for file in ("MLmodel", "requirements.txt", "serving_model.py"):
             # Not empty: an upload of nothing is sent without a length, and the faulty proxy would wait for its end.
             (package.parents[1] / file).write_text(f"the test's {file}\n")
+        if findings:
+            (package / METRICS).write_text(json.dumps({"diagnosis": {"findings": findings}}))
         (package / VERDICT).write_text(
             json.dumps({} if passed is None else {"passed": passed, **({"rules": rules} if rules else {})})
         )

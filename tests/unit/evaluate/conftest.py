@@ -37,6 +37,8 @@ SMALL = ModelConfig(
 
 MANIFEST = {"imputed": {"text": [3], "image": [3, 4]}, "imputed_counts": {"text": 1, "image": 2}, "tag_names": []}
 
+CURVES = [{"epoch": 0, "train_loss": 0.6, "valid_auc": 0.61}, {"epoch": 1, "train_loss": 0.5, "valid_auc": 0.6}]
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -70,6 +72,7 @@ def folders(sample: Path, tmp_path: Path) -> Folders:
     write_json(made.embeddings / "manifest.json", MANIFEST)
     write_json(made.champion / "champion.json", {"version": None})
     save(made.training / "model.safetensors", ranker(sample, seed=1))
+    write_json(made.training / "curves.json", {"steps": [], "epochs": CURVES})
     return made
 
 

@@ -62,6 +62,23 @@ def test_rates_are_measured_as_the_rows_were_sampled(folders: Folders, sample: P
         assert corrected["candidate"][name] == pytest.approx(plain["candidate"][name], abs=1e-6), name
 
 
+def test_the_candidate_is_diagnosed_on_the_rows_that_chose_its_epoch(
+    folders: Folders, sample: Path, tmp_path: Path
+) -> None:
+    diagnosis = run(folders, tmp_path / "out")["diagnosis"]
+    assert diagnosis["rows"] == pq.read_metadata(split_path(sample, "valid")).num_rows == 400
+    assert len(diagnosis["findings"]) == 7
+    assert "kept epoch 1 of 2, with AUC 0.6100" in diagnosis["findings"][0]["sentence"]
+    assert set(diagnosis["figures"]["without"]) == {
+        *("content", "item_tags", "likes_level of the row", "views_level of the row"),
+    }
+    assert [layer["name"] for layer in diagnosis["figures"]["attention"]["layers"]] == ["layer 1"]
+    (tmp_path / "data").mkdir()
+    halves = run(folders, tmp_path / "half", without_labels(sample, tmp_path / "data" / "unlabelled"))
+    assert halves["diagnosis"]["rows"] + halves["rows"] == 400
+    assert "half of valid that is measured" in halves["diagnosis"]["findings"][0]["title"]
+
+
 def test_baselines_learn_from_train_alone(folders: Folders, tmp_path: Path) -> None:
     metrics = run(folders, tmp_path / "out")
     assert set(metrics["baselines"]) == {"item_click_rate", "history_blind"}

@@ -10,7 +10,7 @@ from components.gate.config import GatePolicy
 from components.gate.verdict import decide
 from components.report.evidence import Evidence
 from components.report.page import forest_view, lookup, render
-from tests.measured import World, checked_data, measured, unreadable_champion
+from tests.measured import World, checked_data, diagnosed, measured, unreadable_champion
 from tests.page_reader import Reader
 from tests.traces import traces
 
@@ -52,6 +52,24 @@ def test_every_number_shown_is_one_of_metrics_json(name: str) -> None:
 
 def _places(digits: str) -> int:
     return len(digits.partition(".")[2])
+
+
+def test_signs_of_trouble_stand_out_with_their_advice() -> None:
+    text = " ".join(" ".join(Reader(page_of(BETTER)).text).split())
+    assert "1 of 7 signs of a training that went wrong was found. They are advice" in text
+    assert "Signs of trouble: “Content lowers the AUC”. Read below what they mean before you decide." in text
+    assert "What to do: Check that content and items belong together" in text
+    calm = {**BETTER, "diagnosis": diagnosed(content_change=-0.02)}
+    text = " ".join(" ".join(Reader(page_of(calm)).text).split())
+    assert "None of 7 signs of a training that went wrong was found. They are advice" in text
+    assert "What to do" not in text
+    assert "Read below what they mean" not in text
+
+
+def test_a_sign_stops_no_candidate() -> None:
+    calm = {**BETTER, "diagnosis": diagnosed(content_change=-0.02)}
+    verdicts = [decide(metrics, checked_data(), GatePolicy()) for metrics in (BETTER, calm)]
+    assert verdicts[0] == verdicts[1]
 
 
 def test_the_numbers_that_matter_are_there() -> None:

@@ -18,7 +18,7 @@ import pytest
 from components.errors import StepError
 from components.request_log.choice import checked_salt, fits_request_id, place, pseudonym
 from components.request_log.entry import BASE, Entry, rows_of
-from components.request_log.read import day_of, files_of, read_tables
+from components.request_log.read import Period, period, read_log, read_tables
 from components.request_log.writer import LogConfig, RequestLog
 from components.schema.encoder import Encoder, FittedFeature
 from components.storage.objects import LocalStore, Store, open_store
@@ -68,8 +68,7 @@ def writing(store: Store, **config: Any) -> Iterator[RequestLog]:
 
 
 def table_of(store: Store) -> pa.Table:
-    names = files_of(store, None, None)
-    return pa.concat_tables(read_tables(store, names, None, None))
+    return pa.concat_tables(read_tables(store, Period()))
 
 
 def wait_for(condition: Any) -> None:
@@ -125,7 +124,7 @@ def test_a_file_holds_one_set_of_columns(tmp_path: Path) -> None:
     with writing(store) as log:
         log.offer(entry(1))
         log.offer(entry(2, features=(), columns={}))
-    assert sorted(table.num_columns for table in read_tables(store, files_of(store, None, None), None, None)) == [
+    assert sorted(table.num_columns for table in read_tables(store, Period())) == [
         len(BASE),
         len(BASE) + 4,
     ]
@@ -220,13 +219,12 @@ def test_a_period_is_read_by_the_time_of_its_requests(tmp_path: Path) -> None:
     with writing(store) as log:
         for day in (26, 27, 28):
             log.offer(entry(day, at=datetime(2026, 11, day, 23, 59, tzinfo=UTC)))
-    since, until = day_of("2026-11-27", "--since"), day_of("2026-11-28", "--until")
-    found = read_tables(store, files_of(store, since, until), since, until, ["request_id", "at"])
-    assert set(pa.concat_tables(found)["request_id"].to_pylist()) == {"r27"}
-    with pytest.raises(StepError, match="holds no files of a request log in this period"):
-        files_of(store, day_of("2027-01-01", "--since"), None)
+    found = read_log(store, period("2026-11-27", "2026-11-28"), ["request_id", "at"])
+    assert set(found["request_id"]) == {"r27"}
+    with pytest.raises(StepError, match="holds no requests of this period"):
+        read_log(store, period("2027-01-01", None))
     with pytest.raises(ValueError, match="--since yesterday: must be a day such as 2026-11-28"):
-        day_of("yesterday", "--since")
+        period("yesterday", None)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -234,7 +232,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "day=2026-11-28/1.parquet").write_bytes(b"PAR1")
     store = LocalStore(tmp_path)
     with pytest.raises(StepError, match=r"day=2026-11-28/1.parquet can't be read"):
-        list(read_tables(store, files_of(store, None, None), None, None))
+        list(read_tables(store, Period()))
 
 
 def test_places_are_even_and_of_their_purpose_alone() -> None:

@@ -36,13 +36,18 @@ RULES = [
     {"passed": False, "applies": True, "title": "Rates", "sentence": "They are off."},
 ]
 
+FINDINGS = [
+    {"warns": True, "title": "Content lowers the AUC", "sentence": "It is 0.77 without."},
+    {"warns": False, "title": "One feature carries the ranking", "sentence": "None does."},
+]
+
 
 @pytest.fixture(scope="module")
 def ruled(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Models:
     """The model `ruled`: one version with rules, a long tag, a tag with markup in it and a report."""
     folder = tmp_path_factory.mktemp("ruled")
     models = Models(connect(tracking_uri(workspace)), "ruled")
-    number = make_version(models, folder, rules=RULES)
+    number = make_version(models, folder, rules=RULES, findings=FINDINGS)
     models.set_tag(number, "mmctr.long", LONG)
     models.set_tag(number, "mmctr.note", MARKUP)
     (folder / "report.html").write_text("<p>decide</p>")
@@ -159,6 +164,8 @@ def test_a_rule_that_does_not_apply_is_not_passed(workspace: Path) -> None:
     assert "pass  Enough rows: 500" in shown
     assert "n/a   Beats the champion: There" in shown
     assert "fail  Rates: They" in shown
+    assert "warns  Content lowers the AUC: It is 0.77 without." in shown
+    assert "One feature" not in shown
 
 
 def test_show_names_the_report_and_the_run(ruled: Models, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from components.errors import StepError
 from components.request_log.choice import place
-from components.request_log.read import files_of, read_tables
+from components.request_log.read import Period, read_tables
 from components.request_log.writer import LogConfig, RequestLog
 from components.serve.app import make_app
 from components.serve.follow import Follower
@@ -77,9 +77,7 @@ def log_in(folder: Path, **config: Any) -> RequestLog:
 
 def logged(folder: Path) -> list[dict[str, Any]]:
     store = LocalStore(folder)
-    rows: list[dict[str, Any]] = pa.concat_tables(
-        read_tables(store, files_of(store, None, None), None, None)
-    ).to_pylist()
+    rows: list[dict[str, Any]] = pa.concat_tables(read_tables(store, Period())).to_pylist()
     return rows
 
 

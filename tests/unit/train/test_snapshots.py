@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,16 @@ import torch
 from components.errors import StepError
 from components.train.snapshots import Snapshots
 from tests.tiny_training import newest_of
+
+
+class CodeOnLoading:
+    """What pickle makes of it is a call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
 
 
 def state(number: int) -> dict[str, Any]:
@@ -58,6 +69,25 @@ def test_a_damaged_snapshot_is_named_and_the_one_before_is_read(
     assert found is not None
     assert found["step"] == 1
     assert f"{newest} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing"])
+def test_a_host_that_does_not_see_the_chosen_snapshot_says_so(tmp_path: Path, damage: str) -> None:
+    snapshots = written(tmp_path, 1)
+    (path,) = snapshots.paths()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(StepError, match=rf"does not see the checkpoint {path} .*the same shared folder"):
+        snapshots.read(path.name)
+
+
+def test_a_snapshot_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
+    path = Snapshots(tmp_path).write(1, {"weights": CodeOnLoading(tmp_path / "ran")})
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        Snapshots(tmp_path).read(path.name)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_without_a_good_snapshot_there_is_none(tmp_path: Path) -> None:

@@ -50,6 +50,21 @@ def test_training_learns_and_writes_its_files(inputs: Inputs, tmp_path: Path) ->
     epochs = [(at, values) for at, values in reports if "valid_auc" in values]
     assert [at for at, _ in epochs] == [11 * (epoch + 1) for epoch in range(12)]
     assert {"train_loss", "learning_rate", "samples_per_second"} == set(reports[0][1])
+    best = max(curves["epochs"], key=lambda row: float(row["valid_auc"]))
+    told = {key: summary[key] for key in ("preset", "best_epoch", "valid_auc", "epochs", "steps", "stopped_by", "seed")}
+    assert told == {
+        "preset": "tiny",
+        "best_epoch": best["epoch"],
+        "valid_auc": best["valid_auc"],
+        "epochs": 12,
+        "steps": 12 * 11,
+        "stopped_by": "max_epochs",
+        "seed": 1,
+    }
+    assert summary["samples_per_second"] == pytest.approx(698 * 12 / summary["seconds"], rel=0.02)
+    assert (summary["ranks"], summary["device"], summary["torch"]) == (1, "cpu", torch.__version__)
+    ranker = checkpoint.load(tmp_path / "out" / "model.safetensors", "cpu")
+    assert summary["parameters"] == sum(parameter.numel() for parameter in ranker.parameters())
 
 
 def test_the_published_ranker_is_calibrated_on_valid_and_says_how(inputs: Inputs, tmp_path: Path) -> None:

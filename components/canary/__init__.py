@@ -1,0 +1,1 @@
+"""What the request log says: whether a challenger does better, and whether serving gets what training had."""
