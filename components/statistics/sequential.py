@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 FEWEST = 200  # users, or requests that name none, in each of the groups that are compared
 
@@ -47,7 +47,7 @@ def log_ratio(difference: float, error: float, effect: float) -> float:
     score = difference * information
     spread = math.sqrt(information + weight)
     ratio = math.log(2) + 0.5 * math.log(weight) - math.log(spread) + 0.5 * (score / spread) ** 2
-    return ratio + float(norm.logcdf(score / spread))
+    return ratio + float(log_ndtr(score / spread))
 
 
 def _reach(error: float, effect: float, alpha: float) -> float:

@@ -14,7 +14,7 @@ from components.schema.encoder import Encoder
 from components.schema.fitted import read_features
 from components.storage.files import read_json
 from components.validate.catalogue import Catalogue
-from components.validate.features import Counts, Features
+from components.validate.features import Features
 from components.validate.measured import Line, Measured
 from components.validate.rows import SplitRows
 from components.validate.statistics import FORMAT, item_counts, tag_counts
@@ -63,7 +63,9 @@ def measure_drift(
         measured.missing("drift", "train could not be read")
         return
     try:
-        lines, shared = _compare(_statistics(champion / "package" / "statistics.json"), now, train, catalogue, features)
+        lines, shared = _compare(
+            read_statistics(champion / "package" / "statistics.json"), now, train, catalogue, features
+        )
     except (StepError, *_DAMAGED) as error:
         reason = f"no statistics of the champion: {one_line(error)}"
         measured.missing("drift", reason)
@@ -74,7 +76,7 @@ def measure_drift(
     measured.add("drift", "feature", [{**line, "value": float(list(line.values())[2])} for line in lines])
 
 
-def _statistics(path: Path) -> dict[str, Any]:
+def read_statistics(path: Path) -> dict[str, Any]:
     statistics = read_json(path)
     if not isinstance(statistics, dict) or statistics.get("format") != FORMAT:
         found = statistics.get("format") if isinstance(statistics, dict) else None
@@ -97,13 +99,13 @@ def _compare(
             {
                 "feature": name,
                 "measure": "PSI",
-                "features": _named_psi(before["features"][name]["counts"], _named(counts)),
+                "features": named_psi(before["features"][name]["counts"], counts.by_name),
             }
             for name, counts in features.as_before.items()
             if name in before.get("features", {})
         ),
-        {"feature": "tags", "measure": "PSI", "tags": _named_psi(old["tags"], tag_counts(train, catalogue))},
-        {"feature": "items", "measure": "PSI", "items": _named_psi(old["items"], item_counts(train))},
+        {"feature": "tags", "measure": "PSI", "tags": named_psi(old["tags"], tag_counts(train, catalogue))},
+        {"feature": "items", "measure": "PSI", "items": named_psi(old["items"], item_counts(train))},
         {"feature": "history length", "measure": "KS", "length": ks(old["history_length"], new["history_length"])},
         {"feature": "unseen items", "measure": "share of rows", "unseen_items": _unseen(old["items_seen"], train)},
     ]
@@ -117,11 +119,7 @@ def _compare(
     return lines, shared
 
 
-def _named(counts: Counts) -> dict[str, int]:
-    return {str(code): count for code, count in counts.codes.items()}
-
-
-def _named_psi(before: dict[str, Any], now: dict[str, int]) -> float:
+def named_psi(before: dict[str, Any], now: dict[str, int]) -> float:
     """Over the names that the champion's statistics count, and one bin for all others."""
     names = list(before["top"])
     counts = [now.get(name, 0) for name in names]

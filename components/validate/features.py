@@ -46,6 +46,11 @@ class Counts:
             self.unknown += int(((codes > 0) & (codes <= feature.buckets)).any(axis=1).sum())
         return codes[:, 0]
 
+    @property
+    def by_name(self) -> dict[str, int]:
+        """As statistics.json names the codes."""
+        return {str(code): count for code, count in self.codes.items()}
+
     def share(self, count: int) -> float:
         return count / max(1, self.rows)
 
@@ -106,6 +111,7 @@ class Features:
     as_before: dict[str, Counts] = field(default_factory=dict)  # the same in the champion's codes, for drift
     lines: list[Line] = field(default_factory=list)
     alone: dict[str, float] = field(default_factory=dict)  # AUC on valid of each value's click rate in train
+    codes: dict[str, Codes] = field(default_factory=dict)  # of rows' and users' features, for each row of train
 
 
 def counted_codes(feature: FittedFeature, values: Column) -> Codes:
@@ -173,6 +179,8 @@ def _measure(
         later = [counts[split][0] for split in counts if split != "train"]
         train = counts["train"][0]
         codes = {split: codes for split, (_, codes) in counts.items()}
+        if feature.of != "event":
+            found.codes[name] = codes["train"]
         area = None if feature.of == "event" else _alone(reader, codes)
         if area is not None:
             line["auc"] = found.alone[name] = area

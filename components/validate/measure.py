@@ -45,7 +45,7 @@ def measure(dataset: Path, champion: Path, policy: ValidatePolicy, moved: frozen
     vectors = measure_vectors(sources, measured)
     measure_item_info(sources, catalogue, measured)
     bar.advance(note="content read")
-    now = _compare(splits, sources, catalogue, vectors, features, champion, policy, measured)
+    now = _compare(splits, sources, catalogue, vectors, features, flagged, champion, policy, measured)
     contract.measure_files(sources, measured)
     bar.advance(note="splits and champion compared")
     return Reading(sources, measured, flagged, features.encoder, features.lines, now)
@@ -79,6 +79,7 @@ def _compare(
     catalogue: Catalogue,
     vectors: list[Vectors],
     features: Features,
+    flagged: Flagged,
     champion: Path,
     policy: ValidatePolicy,
     measured: Measured,
@@ -88,6 +89,6 @@ def _compare(
     leakage.measure_leakage(splits, sources["train"], measured, policy.examples)
     shortcuts.measure_shortcuts(splits, sources["train"], catalogue, vectors, features.alone, measured)
     coherence.measure_coherence(train, catalogue, vectors, measured)
-    now = statistics.collect(splits, catalogue, vectors, features, measured)
+    now = statistics.collect(splits, catalogue, vectors, features, flagged, measured)
     drift.measure_drift(champion, now, train, catalogue, features, measured)
     return now

@@ -8,14 +8,17 @@ import numpy as np
 from components.dataset import layout
 from components.dataset.item_ids import pack_ids
 from components.dataset.layout import LIKES, VIEWS
+from components.statistics.association import closest
 from components.validate.catalogue import Catalogue
 from components.validate.features import Features
-from components.validate.measured import Measured
+from components.validate.measured import Flagged, Measured
 from components.validate.parquet import Ints
 from components.validate.rows import SplitRows
 from components.validate.vectors import Vectors
 
 FORMAT = 1
+_LEAST_INFORMATION = 0.02  # nats, of two columns that count as dependent
+_ROWS_OF_PAIRS = 200_000  # a larger train is thinned out
 _TOP = 200  # tags, and items, that are counted by name; the others are counted together
 
 
@@ -24,6 +27,7 @@ def collect(
     catalogue: Catalogue,
     vectors: list[Vectors],
     features: Features,
+    flagged: Flagged,
     measured: Measured,
 ) -> dict[str, Any]:
     """Describes train; of the other splits only sizes and rates. Rows moved aside are few, and counted in."""
@@ -51,6 +55,7 @@ def collect(
     train = splits.get("train")
     if train is not None and train.rows:
         statistics["train"] = _describe(train, catalogue)
+        statistics["pairs"] = _pairs(train, features, flagged, statistics["train"]["items"]["top"])
     return statistics
 
 
@@ -65,12 +70,38 @@ def _describe(train: SplitRows, catalogue: Catalogue) -> dict[str, Any]:
     }
 
 
+def _pairs(train: SplitRows, features: Features, flagged: Flagged, top: dict[str, int]) -> dict[str, Any]:
+    """Which columns of train depend on each other: a column that was mixed up among the rows shows by nothing else."""
+    kept = np.delete(np.arange(train.rows), flagged.of("train"))
+    kept = kept[:: max(1, len(kept) // _ROWS_OF_PAIRS)]
+    columns = {name: train.levels[name][kept].astype(np.int64) for name in (LIKES, VIEWS) if name in train.levels}
+    if features.codes:
+        place = np.searchsorted(np.delete(np.arange(train.rows), flagged.of("train")), kept)
+        columns = {name: codes[place] for name, codes in features.codes.items()}
+    columns |= {"history length": train.lengths[kept].astype(np.int64), "items": item_ranks(train.items[kept], top)}
+    return {name: pair.as_json() for name, pair in closest(columns, _LEAST_INFORMATION).items()}
+
+
+def item_ranks(items: Ints, top: Mapping[str, int]) -> Ints:
+    """1 for the item that train shows most often; one more than the last for all items that are not counted by name."""
+    ordered = sorted(top.items(), key=lambda pair: (-pair[1], pair[0]))  # a JSON file keeps no order
+    names = np.array([int(name) for name, _ in ordered], np.int64)
+    order = np.argsort(names)
+    place = np.searchsorted(names[order], items).clip(0, max(0, len(names) - 1))
+    known = names[order][place] == items if len(names) else np.zeros(len(items), np.bool_)
+    return np.asarray(np.where(known, order[place] + 1 if len(names) else 0, len(names) + 1), np.int64)
+
+
 def code_counts(codes: Mapping[int, int]) -> dict[str, Any]:
     return _top({str(code): count for code, count in codes.items()})
 
 
 def item_counts(train: SplitRows) -> dict[str, int]:
-    ids, counts = np.unique(train.items, return_counts=True)
+    return item_counts_of(train.items)
+
+
+def item_counts_of(items: Ints) -> dict[str, int]:
+    ids, counts = np.unique(items, return_counts=True)
     return dict(zip(map(str, ids.tolist()), counts.tolist(), strict=True))
 
 

@@ -9,6 +9,7 @@ import typer
 from pipelines.cli.options import WorkspaceOption
 
 if TYPE_CHECKING:
+    from components.canary.skew import Line
     from components.tracking.models import Models
 
 app = typer.Typer(
@@ -81,6 +82,51 @@ def report(
         raise SystemExit(NOT_SHOWN)
 
 
+@app.command()
+def skew(
+    log: Log,
+    version: Annotated[int | None, typer.Option(help="The version's number.", show_default="the champion")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one limit: validate.psi_warn=0.4. May be repeated.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    name: Name = "mmctr",
+    workspace: WorkspaceOption = Path(".mmctr"),
+    as_json: AsJson = False,
+) -> None:
+    """Hold the features that serving got against those that the version was trained on.
+
+    Exit status: 0 they are alike · 3 at least one differs · 1 failed.
+
+    Example: `mmctr canary skew requests --since 2026-11-28`
+    """
+    from components.canary.skew import skew as measure
+    from components.packages.fetch import local_package
+    from components.request_log.read import period, read_log
+    from components.storage.objects import open_store
+    from components.tracking.tags import CHAMPION
+    from pipelines.presets import resolve
+    from pipelines.workspace import temporary_files_in, usable
+
+    policy = resolve("sample", overrides, None).validate
+    asked = period(since, until)
+    models = _models(name, workspace)
+    number = _number(models, CHAMPION) if version is None else version
+    rows = read_log(open_store(log), asked)
+    folder = usable(workspace)
+    with temporary_files_in(folder):
+        package = local_package(models, models.version(number), folder / "cache" / "models")
+        lines = measure(rows[rows["version"] == number], package, policy)
+    skewed = [line for line in lines if line.skewed]
+    if as_json:
+        print(json.dumps({"version": number, "lines": [line.as_json() for line in lines]}, indent=2))
+    else:
+        _print_skew(number, lines)
+    if skewed:
+        raise SystemExit(NOT_SHOWN)
+
+
 def _models(name: str, workspace: Path) -> "Models":
     from components.tracking.models import Models
     from components.tracking.server import connect, existing_registry
@@ -119,6 +165,22 @@ def _print_report(found: dict[str, Any]) -> None:
         if found[key]:
             console.print(f"{found[key]:,} {words}")
     console.print(f"{found['verdict']}: {_verdict(found)}")
+
+
+def _print_skew(number: int, lines: "list[Line]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(title=f"features as served against features as trained, version {number}")
+    for column in ("feature", "measure", "value", "limit", ""):
+        table.add_column(column, justify="right" if column in ("value", "limit") else "left")
+    for line in lines:
+        verdict = line.why or ("differs" if line.skewed else "")
+        table.add_row(line.feature, line.measure, f"{line.value:.3f}", f"{line.limit:.2f}", verdict)
+    console.print(table)
+    skewed = sorted({line.feature for line in lines if line.skewed})
+    console.print(f"these differ: {', '.join(skewed)}" if skewed else "nothing differs by more than its limit")
 
 
 _WORDS = {
