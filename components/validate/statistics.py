@@ -18,7 +18,7 @@ from components.validate.vectors import Vectors
 
 FORMAT = 1
 _LEAST_INFORMATION = 0.02  # nats, of two columns that count as dependent
-_ROWS_OF_PAIRS = 200_000  # a larger train is thinned out
+_FEWEST_OF_PAIRS, _ROWS_OF_PAIRS = 1000, 200_000  # rows; a larger train is thinned out
 _TOP = 200  # tags, and items, that are counted by name; the others are counted together
 
 
@@ -73,6 +73,8 @@ def _describe(train: SplitRows, catalogue: Catalogue) -> dict[str, Any]:
 def _pairs(train: SplitRows, features: Features, flagged: Flagged, top: dict[str, int]) -> dict[str, Any]:
     """Which columns of train depend on each other: a column that was mixed up among the rows shows by nothing else."""
     kept = np.delete(np.arange(train.rows), flagged.of("train"))
+    if len(kept) < _FEWEST_OF_PAIRS:
+        return {}
     kept = kept[:: max(1, len(kept) // _ROWS_OF_PAIRS)]
     columns = {name: train.levels[name][kept].astype(np.int64) for name in (LIKES, VIEWS) if name in train.levels}
     if features.codes:

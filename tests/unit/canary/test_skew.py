@@ -77,7 +77,7 @@ def test_few_rows_are_not_judged(package: Path) -> None:
 def test_the_command_reads_the_log_and_ends_with_3_for_skew(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registry's part is replaced: tests/integration/test_canary.py has a real one."""
+    """The registry is replaced: the package of a version is all that is read of it."""
     from pipelines.cli import canary
 
     monkeypatch.setattr(room, "FEWEST", 3)

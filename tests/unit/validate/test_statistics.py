@@ -41,6 +41,7 @@ def test_train_is_described_and_the_other_splits_are_counted(tmp_path: Path) -> 
         "embeddings": {"txt": {"mean": [1.0, 3.0], "spread": pytest.approx(np.sqrt(1 + 4)), "vectors": 2}},
         "baselines": {"a": 0.75},
         "features": {},
+        "pairs": {},  # four rows are too few
     }
     assert unpack_ids(train.pop("items_seen")).tolist() == [1, 2]
     assert train == {
