@@ -74,7 +74,7 @@ bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path
 # FuxiCTR, with which the benchmarks compare, has a virtual environment of its own.
 .mmctr/fuxictr/bin/fuxictr:
 	$(PYTHON) -m venv .mmctr/fuxictr
-	.mmctr/fuxictr/bin/pip install --quiet torch==2.13.0 fuxictr==2.3.7
+	.mmctr/fuxictr/bin/pip install --quiet torch==2.13.0 fuxictr==2.3.10
 	@touch $@
 
 # The lock leaves out CUDA packages, so that it works on machines with and without a GPU: torch itself pins their exact versions.

@@ -1,6 +1,6 @@
 """The same ranker on FuxiCTR's layers, trained by FuxiCTR's own loop. Runs in an environment of its own:
 
-    python -m venv F && F/bin/pip install torch==2.13.0 fuxictr==2.3.7
+    python -m venv F && F/bin/pip install torch==2.13.0 fuxictr==2.3.10
     F/bin/python benchmarks/fuxictr/reference.py --data D --dims challenge --batch 128 --seconds 20
 
 It follows the loader convention of the challenge's public baselines: a batch's items, padding and all, are looked up

@@ -180,6 +180,22 @@ def microlens(
     print(f"{folder} can be used as it is: mmctr run --data {folder}")
 
 
+@import_app.command("microlens-bench")
+def microlens_bench(
+    release: Annotated[Path, typer.Argument(help="Folder that the MicroLens_1M_MMCTR release was unpacked into.")],
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write the data set into.")],
+) -> None:
+    """Split the release as MMCTR-Bench does: its train 80/10/10 by row with seed 42, the newest 5 items of a history.
+
+    Example: `mmctr import microlens-bench ~/MicroLens_1M_MMCTR --out ~/microlens-bench`
+    """
+    from components.dataset.importers import microlens_bench as split
+
+    _folder(release)
+    _report(split(release, out))
+    print(f"{out} is ready: mmctr run --data {out} --set validate.severities=users-apart=warn")
+
+
 def _report(report: "ImportReport") -> None:
     for line in report.lines:
         print(line)

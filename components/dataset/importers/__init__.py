@@ -1,5 +1,6 @@
 """Converts other data sets into the challenge's layout."""
 
+from components.dataset.importers.bench import microlens_bench
 from components.dataset.importers.log import LogImport, import_log
 from components.dataset.importers.microlens import microlens
 from components.dataset.importers.movielens import movielens
@@ -13,6 +14,7 @@ __all__ = [
     "Proposal",
     "import_log",
     "microlens",
+    "microlens_bench",
     "movielens",
     "movielens_features",
     "propose",

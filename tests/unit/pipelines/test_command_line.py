@@ -1,12 +1,15 @@
 """The command line: what it refuses at once, and what it says."""
 
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from pipelines import cli
+
+ROOT = Path(__file__).parents[3]
 
 
 def _refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -106,3 +109,13 @@ def test_a_mistyped_command_or_option_names_the_one_that_is_meant(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert words in _refused(arguments, monkeypatch, capsys)
+
+
+def test_no_name_is_one_that_mmctr_bench_needs() -> None:
+    """It is the distribution mmctr-bench, with a package mmctr and a command mmctr."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["name"] != "mmctr-bench"
+    installed = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert installed == {"model", "components", "studies", "pipelines"}
+    scripts = project["project"]["scripts"]
+    assert scripts["mmctr-pipeline"] == scripts["mmctr"]
