@@ -2,20 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from model.dropout import Dropout
 from model.staircase import Staircase, staircase_linear
-
-
-def shared_linear(layer: nn.Module, features_BF: Tensor, shared: int) -> Tensor:
-    """A linear layer on rows whose first `shared` features are all the same: their part is computed once."""
-    assert isinstance(layer, nn.Linear)
-    if not shared:
-        return F.linear(features_BF, layer.weight, layer.bias)
-    once_1X = F.linear(features_BF[:1, :shared], layer.weight[:, :shared], layer.bias)
-    return once_1X + F.linear(features_BF[:, shared:], layer.weight[:, shared:])
 
 
 class CrossNetwork(nn.Module):
@@ -26,12 +16,10 @@ class CrossNetwork(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
         self.width = width
 
-    def forward(self, features_BF: Tensor, shared: int = 0) -> Tensor:
-        """In every row the first `shared` features are the same."""
+    def forward(self, features_BF: Tensor) -> Tensor:
         crossed_BF = features_BF
-        for depth, layer in enumerate(self.layers):
-            mixed_BF = layer(crossed_BF) if depth else shared_linear(layer, features_BF, shared)
-            crossed_BF = features_BF * mixed_BF + crossed_BF
+        for layer in self.layers:
+            crossed_BF = features_BF * layer(crossed_BF) + crossed_BF
         return crossed_BF
 
     def forward_staircase(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
@@ -53,12 +41,10 @@ class LowRankCrossNetwork(nn.Module):
         self.up = nn.ModuleList(nn.Linear(rank, width) for _ in range(layers))
         self.width = width
 
-    def forward(self, features_BF: Tensor, shared: int = 0) -> Tensor:
-        """In every row the first `shared` features are the same."""
+    def forward(self, features_BF: Tensor) -> Tensor:
         crossed_BF = features_BF
-        for depth, (down, up) in enumerate(zip(self.down, self.up, strict=True)):
-            narrow_BX = down(crossed_BF) if depth else shared_linear(down, features_BF, shared)
-            crossed_BF = features_BF * up(narrow_BX) + crossed_BF
+        for down, up in zip(self.down, self.up, strict=True):
+            crossed_BF = features_BF * up(down(crossed_BF)) + crossed_BF
         return crossed_BF
 
 
@@ -71,13 +57,6 @@ class DeepNetwork(nn.Sequential):
             blocks += [nn.Linear(width_in, width_out), nn.ReLU(), Dropout(dropout)]
         super().__init__(*blocks)
         self.width = widths[-1] if widths else width
-
-    def forward(self, features_BF: Tensor, shared: int = 0) -> Tensor:
-        """In every row the first `shared` features are the same."""
-        hidden = features_BF
-        for depth, module in enumerate(self):
-            hidden = module(hidden) if depth else shared_linear(module, features_BF, shared)
-        return hidden
 
     def forward_staircase(self, features_BF: Tensor, stairs: Staircase) -> Tensor:
         """The same for features with zeros as `stairs` says."""

@@ -166,29 +166,6 @@ class Ranker(nn.Module):
             )
         return self._interact(torch.cat(features), stairs)
 
-    def score_candidates(
-        self,
-        encoded: EncodedItems,
-        history_1L: Tensor,
-        item_B: Tensor,
-        codes_BX: Tensor,
-        numbers_BX: Tensor,
-        events: Events | None = None,
-    ) -> Tensor:
-        """`score_encoded` of rows that all have this history: what it decides alone is computed once."""
-        history_1L = self._fit_length(history_1L)
-        real_1L, target_BD = history_1L != 0, self._targets(encoded, item_B)
-        vectors_UD, vector_1L = self._with_events(encoded, history_1L, self._fit_events(events))
-        interests = []
-        for module in self._interests():
-            rows_read = item_B.shape[0] if isinstance(module, InterestTransformer) else 1  # it joins them with targets
-            history, real = vector_1L.expand(rows_read, -1), real_1L.expand(rows_read, -1)
-            interests.append(module(vectors_UD, history, target_BD, real).expand(item_B.shape[0], -1))
-        content = (rows(encoded.content_UC, history_1L), target_BD, rows(encoded.content_UC, item_B))
-        features_BF = self._features(interests, real_1L, *content, codes_BX, numbers_BX)
-        shared = self.interest.width if isinstance(self.interest, RecencyPool | MeanPool) else 0
-        return self._interact(features_BF, shared=shared)
-
     def _targets(self, encoded: EncodedItems, item_B: Tensor) -> Tensor:
         return self.item_encoder.as_target(rows(encoded.items_UD, item_B))
 
@@ -277,9 +254,9 @@ class Ranker(nn.Module):
         parts = [*interests, *self.row(codes_BX, numbers_BX), target_BD]
         if self.config.block_products:
             parts.append(block_products(interests[0], target_BD, self.item_encoder.blocks))
-        return torch.cat([*parts, *self._similarities(content_BLC, target_BC, real_BL)], dim=1)
+        return torch.cat([*parts, *self.similarities(content_BLC, target_BC, real_BL)], dim=1)
 
-    def _similarities(self, content_BLC: Tensor, target_BC: Tensor, real_BL: Tensor) -> list[Tensor]:
+    def similarities(self, content_BLC: Tensor, target_BC: Tensor, real_BL: Tensor) -> list[Tensor]:
         found = []
         fixed = self.vocabulary.content if "similarity" in self.config.content else 0
         if fixed:
@@ -294,16 +271,16 @@ class Ranker(nn.Module):
             return 0, 0
         return self.config.last_k, self.interest.model_width
 
-    def _interact(self, features_BF: Tensor, stairs: Staircase | None = None, shared: int = 0) -> Tensor:
+    def _interact(self, features_BF: Tensor, stairs: Staircase | None = None) -> Tensor:
         if stairs is not None and isinstance(self.cross, CrossNetwork) and self.config.deep_widths:
             joined = [
                 self.cross.forward_staircase(features_BF, stairs),
                 self.deep.forward_staircase(features_BF, stairs),
             ]
         else:
-            joined = [self.deep(features_BF, shared)]
+            joined = [self.deep(features_BF)]
             if self.cross is not None:
-                joined = [self.cross(features_BF, shared), *joined]
+                joined = [self.cross(features_BF), *joined]
         logits_B: Tensor = self.head(torch.cat(joined, dim=1))[:, 0]
         return logits_B if self.calibration is None else self.calibration(logits_B)
 

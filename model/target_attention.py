@@ -53,14 +53,28 @@ class DinAttention(nn.Module):
         self.position = learned_positions(config, first_width)
         self.width = item_width
 
+    def of_one_history(self, history_LD: Tensor, target_BD: Tensor, real_1L: Tensor) -> Tensor:
+        """`forward` for rows that all have this history: each of its items is one map of the target."""
+        first = self._layers()[0]
+        weight_target, weight_item, weight_difference, weight_product = first.weight.chunk(4, dim=1)
+        map_LFD = weight_product * history_LD[:, None] + (weight_target + weight_difference)
+        offset_LF = F.linear(history_LD, weight_item - weight_difference, first.bias)
+        features_BLF = F.linear(target_BD, map_LFD.flatten(0, 1), offset_LF.flatten()).unflatten(1, offset_LF.shape)
+        return self._weights(features_BLF, real_1L) @ history_LD
+
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
         """Weights (B, L), zero on padding."""
-        first, *later = [*self.hidden, self.score]
-        assert isinstance(first, nn.Linear)
-        features_BLF = self._first(first, items_UD, history_BL, target_BD)
+        return self._weights(self._first(self._layers()[0], items_UD, history_BL, target_BD), real_BL)
+
+    def _layers(self) -> list[nn.Linear]:
+        return [layer for layer in (*self.hidden, self.score) if isinstance(layer, nn.Linear)]
+
+    def _weights(self, first_BLF: Tensor, real_BL: Tensor) -> Tensor:
+        """What the network makes of its first layer's outputs."""
+        features_BLF = first_BLF
         if self.position is not None:
-            features_BLF = features_BLF + newest_first(self.position, history_BL.shape[1])
-        for dice, layer in zip(self.dice, later, strict=True):
+            features_BLF = features_BLF + newest_first(self.position, real_BL.shape[1])
+        for dice, layer in zip(self.dice, self._layers()[1:], strict=True):
             features_BLF = layer(dice(features_BLF, real_BL))
         return features_BLF[..., 0].masked_fill(~real_BL, 0.0)
 

@@ -50,6 +50,45 @@ class TransformerLayer(nn.Module):
         )
         return query, key, value
 
+    def of_one_history(self, history_LM: Tensor, target_BM: Tensor, attend_1L: Tensor) -> Tensor:
+        """`forward` of z = history + target, where all rows have the same history.
+
+        The softmax ignores what all keys of a query have in common, and its weights sum to 1. So the target's key drops
+        out, its value passes through unweighed, and the output map is applied to the history's values once for all
+        rows: Wo (sum w (v + vt)) = sum w (Wo v) + Wo vt.
+        """
+        query_HLX, key_HLX, value_HLX = self._heads(F.linear(history_LM, self.project_in.weight, self.project_in.bias))
+        query_target_HBX, _, value_target_HBX = self._heads(F.linear(target_BM, self.project_in.weight))
+        score_HLL = query_HLX @ key_HLX.transpose(1, 2)
+        score_BHL = (query_target_HBX @ key_HLX.transpose(1, 2)).transpose(0, 1)
+        score_BLHL = (score_HLL[None] + score_BHL[:, :, None]).transpose(1, 2) / query_HLX.shape[2] ** 0.5
+        weight_BLHL = torch.softmax(score_BLHL.masked_fill(~attend_1L, float("-inf")), -1)
+        out_MHX = self.project_out.weight.unflatten(1, (self.heads, -1))
+        value_XM = torch.einsum("hlx,mhx->hlm", value_HLX, out_MHX).flatten(0, 1)
+        target_BM = target_BM + self.project_out(value_target_HBX.transpose(0, 1).flatten(1))
+        mixed_BLM = weight_BLHL.flatten(2) @ value_XM
+        return self._after_attention(mixed_BLM + history_LM + target_BM[:, None])
+
+    def _heads(self, qkv_X3M: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = (part.unflatten(1, (self.heads, -1)).transpose(0, 1) for part in qkv_X3M.chunk(3, dim=-1))
+        return query, key, value
+
+    def one_head(self, z_BLM: Tensor, attend_1L: Tensor) -> Tensor:
+        """`forward` for a layer with one head, and masks that are the same in all rows: two maps instead of four.
+
+        (Wq z + bq) (Wk z' + bk) and ((Wk^T Wq) z + Wk^T bq) z' differ by what all keys of a query have in common, and
+        Wo (sum w (Wv z + bv)) = sum w (Wo Wv) z + Wo bv.
+        """
+        (query_MM, key_MM, value_MM), (query_M, _, value_M) = (
+            part.chunk(3) for part in (self.project_in.weight, self.project_in.bias)
+        )
+        map_YM = torch.cat([key_MM.T @ query_MM, self.project_out.weight @ value_MM])
+        bias_Y = torch.cat([key_MM.T @ query_M, self.project_out(value_M)])
+        query_BLM, value_BLM = F.linear(z_BLM, map_YM, bias_Y).chunk(2, dim=-1)
+        score_BLL = query_BLM @ z_BLM.transpose(1, 2) / z_BLM.shape[-1] ** 0.5
+        weight_BLL = torch.softmax(score_BLL.masked_fill(~attend_1L[:, None], float("-inf")), -1)
+        return self._after_attention(z_BLM + weight_BLL @ value_BLM)
+
     def weights(self, qkv_BL3M: Tensor, attend_BL: Tensor) -> Tensor:
         """(B, heads, L queries, L keys): what `forward` weighs the values with, when nothing is dropped."""
         query, key, _ = self._split(qkv_BL3M)
@@ -63,7 +102,10 @@ class TransformerLayer(nn.Module):
         else:
             share = self.dropout if self.training else 0.0
             mixed = F.scaled_dot_product_attention(query, key, value, attend_BL[:, None, None, :], dropout_p=share)
-        z_BLM = self.norm_attention(z_BLM + self.drop(self.project_out(mixed.transpose(1, 2).flatten(2))))
+        return self._after_attention(z_BLM + self.drop(self.project_out(mixed.transpose(1, 2).flatten(2))))
+
+    def _after_attention(self, z_BLM: Tensor) -> Tensor:
+        z_BLM = self.norm_attention(z_BLM)
         hidden = self.narrow(self.drop(torch.relu(self.widen(z_BLM))))
         normed: Tensor = self.norm_ffn(z_BLM + self.drop(hidden))
         return normed
@@ -87,6 +129,24 @@ class InterestTransformer(nn.Module):
 
     def forward(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:
         return self.read(rows(self.project_items(items_UD), history_BL), target_BD, real_BL)
+
+    def of_one_history(self, history_LD: Tensor, target_BD: Tensor, real_1L: Tensor) -> Tensor:
+        """`forward` for rows that all have this history."""
+        read_1L, attend_1L = self._masks(real_1L)
+        missing = self.model_width - history_LD.shape[1]
+        history_LM, target_BM = F.pad(history_LD, (0, missing)), F.pad(target_BD, (missing, 0))
+        if not self.config.target_concat:
+            target_BM = torch.zeros_like(target_BD)
+        if self.position is not None:
+            history_LM = history_LM + newest_first(self.position, history_LD.shape[0])
+        first, *later = self._layers()
+        z_BLM = first.of_one_history(history_LM, target_BM, attend_1L)
+        for layer in later:
+            if layer.heads == 1:
+                z_BLM = layer.one_head(z_BLM, attend_1L)
+            else:
+                z_BLM = layer(z_BLM, layer.project_in(z_BLM), attend_1L)
+        return self._interest(z_BLM, read_1L)
 
     def project_items(self, items_UD: Tensor) -> Tensor:
         """[item, Wi item]: the part of the first layer that depends on the item only."""

@@ -1,8 +1,7 @@
 """One user, many candidates: what depends on the user alone, or on an item alone, is computed once.
 
-Items are encoded when the scorer is made, the whole table at once; a request gathers the user's history and its
-candidates from there, and `Ranker.score_candidates` does once what the history decides alone. How much that saves
-depends on the ranker; benchmarks/serving.py measures it.
+Items are encoded when the scorer is made, the whole table at once. A request gathers the user's history and its
+candidates from there; an engine computes the rest (model/candidates.py). benchmarks/serving.py measures what it saves.
 """
 
 from collections.abc import Sequence
@@ -13,26 +12,50 @@ import torch
 
 from components.batches.rows import names_item
 from components.packages.scores import Mask
+from components.predict.engines import EngineName, device_of, make_engine
 from components.schema.challenge import CHALLENGE
 from components.schema.encoder import Codes, Encoder, Numbers
-from model.item_encoder import EncodedItems
+from model.candidates import Candidates, CandidateScorer
+from model.config import number_columns
 from model.ranker import Ranker
 
 _ENCODE = 8192  # items encoded at once
+# The largest table of what the first layers make of each item: the challenge's items at its full size are .9 GB. With
+# a larger one, each request computes it for its candidates, an eighth of the work of `best`.
+_TABLE_BYTES = 1_000_000_000
 Whole = npt.NDArray[np.int64]
 
 
 class OnlineScorer:
     """Treats unknown items as the registered model does (components/tracking/serving_model.py)."""
 
-    def __init__(self, ranker: Ranker, known: Mask, features: Encoder = CHALLENGE) -> None:
+    def __init__(
+        self, ranker: Ranker, known: Mask, features: Encoder = CHALLENGE, engine: EngineName = "eager"
+    ) -> None:
         """`known` says which ids name an item, as `components.packages.scores.known_items` reads it."""
-        self.ranker, self.known, self.features = ranker.eval(), known, features
-        parts = []
+        self.config, self.known, self.features, self.device = ranker.config, known, features, device_of(engine)
+        self._scorer = CandidateScorer(ranker.eval().to(self.device)).to(self.device)
+        self._encoder = ranker.item_encoder
+        self._encode_items(ranker)
+        row = ranker.vocabulary.row
+        codes = sum(feature.width for feature in row if feature.codes)
+        two, history = (
+            torch.zeros(2, dtype=torch.int64),
+            torch.zeros(min(2, ranker.config.history_length), dtype=torch.int64),
+        )
+        numbers = torch.zeros(2, len(number_columns(row)))
+        example = self._candidates(history, two, torch.zeros(2, codes, dtype=torch.int64), numbers)
+        self._engine = make_engine(engine, self._scorer, example)
+
+    def _encode_items(self, ranker: Ranker) -> None:
+        ids_N = torch.arange(ranker.vocabulary.items, device=self.device)
         with torch.inference_mode():
-            for first in range(0, ranker.vocabulary.items, _ENCODE):
-                parts.append(ranker.encode(torch.arange(first, min(first + _ENCODE, ranker.vocabulary.items))))
-        self._items_ND, self._content_NC = (torch.cat(columns) for columns in zip(*parts, strict=True))
+            parts = [ranker.encode(part_U) for part_U in ids_N.split(_ENCODE)]
+            self._items_ND, self._content_NC = (torch.cat(columns) for columns in zip(*parts, strict=True))
+            self._first_NX = None
+            if len(ids_N) * len(self._scorer.bias_X) * 4 <= _TABLE_BYTES:
+                parts_ND = self._encoder.as_target(self._items_ND).split(_ENCODE)
+                self._first_NX = torch.cat([self._scorer.target(part_UD) for part_UD in parts_ND])
 
     def knows(self, candidates: Whole) -> Mask:
         return names_item(self.known, candidates)
@@ -54,20 +77,42 @@ class OnlineScorer:
         negative = [int(ids.min()) for ids in (clicks, candidates) if ids.min(initial=0) < 0]
         if negative:
             raise ValueError(f"item {negative[0]}: ids are whole numbers from 0 on, and 0 is padding")
-        kept = np.flatnonzero(names_item(self.known, clicks))[-self.ranker.config.history_length :]
-        known = clicks[kept].tolist()
+        kept = np.flatnonzero(names_item(self.known, clicks))[-self.config.history_length :]
+        # The published code's inverted mask reads the padding, so it needs all of it.
+        width = self.config.history_length if self.config.mask == "inverted" else max(len(kept), 1)
+        padding = width - len(kept)
+        history_L = torch.from_numpy(np.pad(clicks[kept], (padding, 0)))
         item_B = torch.from_numpy(np.where(self.knows(candidates), candidates, 0))
-        ids_U = torch.cat([torch.tensor([0, *known]), item_B])  # position 0 is the padding
-        encoded = EncodedItems(self._items_ND[ids_U], self._content_NC[ids_U])
-        history_1L = torch.arange(1, len(known) + 1)[None] if known else torch.zeros(1, 1, dtype=torch.int64)
-        events_1L = None
-        if events is not None and known:
+        events_L = None
+        if events is not None:
             places = kept - np.cumsum(clicks == 0)[kept]  # among the items other than padding
-            events_1L = torch.from_numpy(events[0][places])[None], torch.from_numpy(events[1][places])[None]
-        position_B = torch.arange(len(candidates)) + 1 + len(known)
+            events_L = [torch.from_numpy(np.pad(block[places], ((padding, 0), (0, 0)))) for block in events]
+        row = torch.from_numpy(codes), torch.from_numpy(numbers)
         with torch.inference_mode():
-            logits_B = self.ranker.score_candidates(
-                encoded, history_1L, position_B, torch.from_numpy(codes), torch.from_numpy(numbers), events_1L
-            )
-        logits: npt.NDArray[np.float32] = logits_B.numpy()
-        return logits
+            return self._engine(self._candidates(history_L, item_B, *row, events_L))
+
+    def _candidates(
+        self,
+        history_L: torch.Tensor,
+        item_B: torch.Tensor,
+        codes_BX: torch.Tensor,
+        numbers_BX: torch.Tensor,
+        events_L: list[torch.Tensor] | None = None,
+    ) -> Candidates:
+        history_L, item_B, codes_BX, numbers_BX = (
+            part.to(self.device) for part in (history_L, item_B, codes_BX, numbers_BX)
+        )
+        history_LD = self._encoder.as_history(self._items_ND[history_L])
+        if events_L is not None and len(self.ranker.event):
+            history_LD = history_LD + sum(self.ranker.event(*(block.to(self.device) for block in events_L)))
+        target_BD = self._encoder.as_target(self._items_ND[item_B])
+        return Candidates(
+            history_LD=history_LD,
+            history_LC=self._content_NC[history_L],
+            real_L=history_L != 0,
+            target_BD=target_BD,
+            target_BC=self._content_NC[item_B],
+            first_BX=self._scorer.target(target_BD) if self._first_NX is None else self._first_NX[item_B],
+            codes_BX=codes_BX,
+            numbers_BX=numbers_BX,
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from components.errors import StepError, one_line
 from components.packages.fetch import version_at
+from components.predict.engines import EngineName
 from components.serve.version import ServedVersion, load_version
 from components.tracking.models import Models
 from components.tracking.tags import PACKAGE_HASH
@@ -27,6 +28,7 @@ class Follower:
     cache: Path
     every: float  # seconds between two looks at the registry
     number: int | None = None  # serve this version and follow no alias; 0: none is chosen yet
+    engine: EngineName = "eager"
     optional: bool = False  # serve none when the alias names none, as after a challenger was rejected
     current: ServedVersion | None = None
     problem: str = "the registry was not asked yet"  # why `current` may not be the newest; empty: it is
@@ -77,7 +79,7 @@ class Follower:
         if time.monotonic() < again_at:
             return
         try:
-            loaded = load_version(self.models, version, self.cache)
+            loaded = load_version(self.models, version, self.cache, self.engine)
         except Exception:
             self.failures += 1
             wait = min(_LONGEST_WAIT, self.every * 2**attempts)

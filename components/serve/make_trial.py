@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from components.predict.engines import EngineName
 from components.request_log.choice import SALT, checked_salt
 from components.request_log.writer import LogConfig, RequestLog
 from components.serve.follow import Follower
@@ -34,14 +35,16 @@ class TrialConfig:
             raise ValueError(f"--shadow {self.shadow}: must be at most --log-rate, {self.files.rate}")
 
 
-def make_trial(models: Models, cache: Path, config: TrialConfig, every: float, queue: Queue) -> Trial:
+def make_trial(
+    models: Models, cache: Path, config: TrialConfig, every: float, engine: EngineName, queue: Queue
+) -> Trial:
     log = None
     if config.log is not None:
         log = RequestLog(open_store(config.log), checked_salt(os.environ.get(SALT)), config.files)
     trial = Trial(canary=config.canary, log=log, patience=queue.seconds / 2)
     if config.canary or config.shadow:
         number = int(config.challenger) if config.challenger.isdigit() else None
-        trial.challenger = Follower(models, config.challenger, cache, every, number, optional=True)
+        trial.challenger = Follower(models, config.challenger, cache, every, number, engine, optional=True)
     if config.shadow and log is not None:
         trial.shadow = Shadow(config.shadow, log, busy=lambda: queue.inside > 0, ask=checked)
     return trial

@@ -8,6 +8,7 @@ import torch
 import uvicorn
 
 from components.errors import StepError
+from components.predict.engines import EngineName, device_of
 from components.serve.app import make_app
 from components.serve.follow import Follower
 from components.serve.limits import Queue
@@ -22,6 +23,7 @@ class ServeConfig:
     alias: str = "champion"
     version: int | None = None  # a number instead of the alias
     every: float = 15.0  # seconds between two looks at the registry
+    engine: EngineName = "eager"
     threads: int = 1
     waiting: int = 32
     time_limit: float = 5.0  # seconds
@@ -32,9 +34,10 @@ class ServeConfig:
 def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str], None]) -> None:
     """Returns after SIGTERM or Ctrl-C, when what had begun is answered. Calls `ready` with the address."""
     torch.set_num_threads(config.threads)
-    follower = Follower(models, config.alias, cache, config.every, config.version)
+    device_of(config.engine)  # raises before anything starts
+    follower = Follower(models, config.alias, cache, config.every, config.version, config.engine)
     queue = Queue(config.waiting, config.time_limit)
-    trial = make_trial(models, cache, config.trial, config.every, queue)
+    trial = make_trial(models, cache, config.trial, config.every, config.engine, queue)
     app = make_app(models.name, follower, queue, trial)
     server = uvicorn.Server(
         uvicorn.Config(

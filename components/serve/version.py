@@ -15,6 +15,7 @@ from components.errors import StepError
 from components.packages.fetch import local_package
 from components.packages.format import MANIFEST, RANKER
 from components.packages.scores import Mask, known_items
+from components.predict.engines import EngineName
 from components.predict.online import OnlineScorer, Whole
 from components.schema.encoder import Codes, FeatureError, Numbers
 from components.schema.fitted import read_features
@@ -123,12 +124,12 @@ def _told(error: FeatureError) -> str:
     return f"must be {error.allowed} (given: {reprlib.repr(error.value)})"
 
 
-def load_version(models: Models, version: Version, cache: Path) -> ServedVersion:
+def load_version(models: Models, version: Version, cache: Path, engine: EngineName = "eager") -> ServedVersion:
     """Raises StepError if the files are not the approved ones, or do not score as they say."""
     package = local_package(models, version, cache)
     ranker = load(package / RANKER)
     manifest = read_json(package / MANIFEST)
-    scorer = OnlineScorer(ranker, known_items(package, ranker.vocabulary.items), read_features(package))
+    scorer = OnlineScorer(ranker, known_items(package, ranker.vocabulary.items), read_features(package), engine)
     served = ServedVersion(version.number, str(manifest.get("item_info_sha256", "")), scorer)
     _check_example(served, *scored_example(package.parents[1]), models.name)
     return served

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,10 @@ def serve(
     name: Annotated[str, typer.Option("--name", help="The registered model.")] = "mmctr",
     workspace: WorkspaceOption = Path(".mmctr"),
     every: Annotated[float, typer.Option(help="Seconds between two looks for a newer version.", min=1)] = 15.0,
+    engine: Annotated[
+        Literal["eager", "openvino", "cuda"],
+        typer.Option(help="What computes: torch (eager), OpenVINO, mostly faster on a processor, or torch on a GPU."),
+    ] = "eager",
     threads: Annotated[int, typer.Option(help="Processor threads that a request may use.", min=1)] = 1,
     waiting: Annotated[int, typer.Option(help="Requests that may wait; more are answered with 429.", min=0)] = 32,
     time_limit: Annotated[
@@ -57,7 +61,7 @@ def serve(
 
     POST /rank takes one user's history and up to 2,000 candidates; /docs has the other routes and examples.
 
-    Examples: `mmctr serve` · `mmctr serve --host 0.0.0.0 --port 8080 --threads 2` ·
+    Examples: `mmctr serve` · `mmctr serve --host 0.0.0.0 --port 8080 --engine openvino` ·
     `mmctr serve --log requests --canary 0.1`
     """
     from components.tracking.models import Models
@@ -74,7 +78,7 @@ def serve(
     from components.serve.run import serve as run
 
     trial = TrialConfig(challenger, canary, shadow, log, LogConfig(log_rate, file_seconds=log_seconds))
-    config = ServeConfig(host, port, alias, version, every, threads, waiting, time_limit, drain, trial)
+    config = ServeConfig(host, port, alias, version, every, engine, threads, waiting, time_limit, drain, trial)
     folder = usable(workspace)
     with stoppable(), temporary_files_in(folder):
         run(models, folder / "cache" / "models", config, lambda url: print(f"serving at {url}", flush=True))

@@ -8,24 +8,29 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from components.batches.scoring import probabilities
+from components.errors import StepError
+from components.predict import online
+from components.predict.engines import EngineName
 from components.predict.online import OnlineScorer
 from components.schema.challenge import CHALLENGE, LIKES, VIEWS
 from model.config import ModelConfig
 from model.older_files import challenge_vocabulary
+from model.presets import PRESETS
 from model.ranker import Ranker
 from tests.services.candidate import CONTENT, ITEMS, TAGS, TINY, tiny_ranker
 
+CPU_ENGINES: tuple[EngineName, ...] = ("eager", "openvino")
+# Each preset, and the ways of reading a history and of crossing features that no preset has. That every way gives what
+# the ranker gives is tested in tests/unit/model/test_candidates.py.
 KINDS = {
-    "transformer": TINY,
-    "din": replace(TINY, interest="din", attention_widths=(8,)),
-    "relu": replace(TINY, interest="relu", cross="low-rank", cross_rank=4),
-    "similarity": replace(TINY, content=("concat", "similarity")),
-    "metric": replace(TINY, interest="recency", content=("concat", "similarity", "metric"), block_products=True),
-    "blind": replace(TINY, interest="none"),
-    "recency": replace(TINY, interest="recency", heads=2, content=("concat", "similarity"), target_attention="din"),
-    "mean, low-rank": replace(TINY, interest="mean", cross="low-rank", cross_rank=4),
-    "recency, deep alone": replace(TINY, interest="recency", cross="none"),
-    "published": replace(TINY, mask="inverted"),
+    **{name: make("small") for name, make in PRESETS.items()},
+    "relu attention, low-rank": replace(TINY, interest="relu", position="learned", cross="low-rank", cross_rank=4),
+    "recency, low-rank, then din": replace(
+        TINY, interest="recency", cross="low-rank", cross_layers=3, target_attention="din", attention_widths=(8,)
+    ),
+    "heads": replace(TINY, heads=2, layers=2, position="learned", item_levels="target"),
+    "no history, no features of the row": replace(TINY, interest="none", content=("metric",), row_features=False),
 }
 
 
@@ -34,25 +39,59 @@ def coded(likes: npt.NDArray[Any], views: npt.NDArray[Any]) -> Any:
 
 
 def ranker_of(config: ModelConfig) -> Ranker:
+    scale = 0.1 if config.embedding_dim == TINY.embedding_dim else 0.02  # so that logits differ, by a few units
     torch.manual_seed(0)
     ranker = Ranker(config, challenge_vocabulary(ITEMS, TAGS, 11, CONTENT, tag_width=5), tiny_ranker().table)
     with torch.no_grad():
         for weight in ranker.parameters():
-            weight.add_(0.1 * torch.randn_like(weight))
+            weight.add_(scale * torch.randn_like(weight))
     return ranker.eval()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("history", [[], [3], [5, 9, 2, 7, 1, 4, 8, 3]], ids=["empty", "one", "longer than read"])
-def test_equal_to_the_plain_call(kind: str, history: list[int]) -> None:
+@pytest.mark.parametrize("engine", CPU_ENGINES)
+def test_equal_to_the_plain_call(kind: str, engine: EngineName) -> None:
     ranker, random = ranker_of(KINDS[kind]), np.random.default_rng(0)
-    candidates, likes, views = (random.integers(1, top, 50) for top in (ITEMS, 11, 11))
-    rows = torch.tensor([history or [0]]).expand(50, -1)
-    codes = torch.from_numpy(np.stack([likes, views], axis=1))
-    with torch.no_grad():
-        plain = ranker(rows, torch.from_numpy(candidates), codes, torch.zeros(50, 0)).numpy()
-    scorer = OnlineScorer(ranker, np.arange(ITEMS) > 0)
-    assert scorer.logits(history, candidates, *coded(likes, views)) == pytest.approx(plain, abs=1e-5)
+    scorer = OnlineScorer(ranker, np.arange(ITEMS) > 0, engine=engine)
+    for history, count in (([], 50), ([3], 1), ([5, 9, 2, 7, 1, 4, 8, 3], 2), (list(range(1, 31)), 50)):
+        candidates, likes, views = (random.integers(1, top, count) for top in (ITEMS, 11, 11))
+        rows = torch.tensor([history or [0]]).expand(count, -1)
+        codes = torch.from_numpy(np.stack([likes, views], axis=1))
+        with torch.no_grad():
+            plain = ranker(rows, torch.from_numpy(candidates), codes, torch.zeros(count, 0))
+        logits = scorer.logits(history, candidates, *coded(likes, views))
+        assert probabilities(logits) == pytest.approx(torch.sigmoid(plain.double()).numpy(), abs=1e-5)
+        assert count < 3 or plain.std() > 0.03
+
+
+@pytest.mark.parametrize("engine", CPU_ENGINES)
+def test_a_large_catalogue_has_no_table_of_first_layers(engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates, levels = np.array([5, 0, 7, ITEMS + 1]), np.array([4, 3, 2, 1])
+    scores = []
+    for most in (10**9, 0):
+        monkeypatch.setattr(online, "_TABLE_BYTES", most)
+        scorer = OnlineScorer(tiny_ranker(), np.arange(ITEMS) > 0, engine=engine)
+        scores.append(scorer.logits([3, 1], candidates, *coded(levels, levels)))
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_the_engine_cuda_is_refused_without_a_gpu() -> None:
+    with pytest.raises(StepError, match=r"the engine cuda needs a GPU .*: take the engine eager or openvino"):
+        OnlineScorer(tiny_ranker(), np.arange(ITEMS) > 0, engine="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuda_is_equal_to_the_processor(kind: str) -> None:
+    candidates, levels = np.arange(1, 31), np.arange(30) % 11
+    on_processor, on_gpu = (
+        OnlineScorer(ranker_of(KINDS[kind]), np.arange(ITEMS) > 0, engine=engine).logits(
+            [3, 1, 2], candidates, *coded(levels, levels)
+        )
+        for engine in ("eager", "cuda")
+    )
+    assert probabilities(on_gpu) == pytest.approx(probabilities(on_processor), abs=1e-5)
 
 
 def test_unknown_items_are_as_in_the_registered_model() -> None:

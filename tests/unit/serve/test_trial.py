@@ -275,9 +275,9 @@ def test_wrong_options_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("MMCTR_LOG_SALT", raising=False)
     config_of_log = TrialConfig(shadow=0.5, log=str(tmp_path), challenger="7")
     with pytest.raises(StepError, match="MMCTR_LOG_SALT is not set"):
-        make_trial(None, tmp_path, config_of_log, 1.0, Queue(32, 60.0))  # type: ignore[arg-type]
+        make_trial(None, tmp_path, config_of_log, 1.0, "eager", Queue(32, 60.0))  # type: ignore[arg-type]
     monkeypatch.setenv("MMCTR_LOG_SALT", "a salt of the tests")
-    trial = make_trial(None, tmp_path, config_of_log, 1.0, Queue(32, 60.0))  # type: ignore[arg-type]
+    trial = make_trial(None, tmp_path, config_of_log, 1.0, "eager", Queue(32, 60.0))  # type: ignore[arg-type]
     assert trial.challenger is not None
     assert (trial.challenger.number, trial.challenger.optional) == (7, True)
     assert trial.shadow is not None
