@@ -57,53 +57,53 @@ class CandidateScorer(nn.Module):
             ranker.item_encoder.width,
         ]
         weight_XF, bias_X = _first_layers(ranker)
-        user_XS, interest_XI, row_XR, target_XD, similar_XM = weight_XF.split(
-            [*sizes, weight_XF.shape[1] - sum(sizes)], dim=1
+        user_XF, interest_XF, row_XF, target_XD, similar_XF = torch.split(
+            weight_XF, [*sizes, weight_XF.shape[1] - sum(sizes)], dim=1
         )
         self.register_buffer("bias_X", bias_X)
-        self.user, self.target = _Part(user_XS), _Part(target_XD)
-        self.rest = _Part(torch.cat([interest_XI, similar_XM], dim=1))
-        self.row = ranker.row.through(row_XR)
+        self.user, self.target = _Part(user_XF), _Part(target_XD)
+        self.rest = _Part(torch.cat([interest_XF, similar_XF], dim=1))
+        self.row = ranker.row.through(row_XF)
         self.head = _layers(ranker.head)
 
     def forward(self, request: Candidates) -> Tensor:
         """Logits of the candidates."""
         ranker, target_BD, real_1L = self.ranker, request.target_BD, (request.real_L != 0)[None]
         found = [_interest(module, request.history_LD, target_BD, real_1L) for module in self.interests]
-        pooled_1S, interests = (found[0], found[1:]) if self.pooled else (None, found)
+        pooled_1F, interests = (found[0], found[1:]) if self.pooled else (None, found)
         similar = ranker.similarities(request.history_LC[None], request.target_BC, real_1L)
         if ranker.config.block_products:
             similar = [block_products(found[0], target_BD, ranker.item_encoder.blocks), *similar]
         row = ranker.row(request.codes_BX, request.numbers_BX)
-        features_BR = torch.cat([*interests, *row, target_BD, *similar], dim=1)
-        first_BX = request.first_BX + (self.bias_X if pooled_1S is None else self.user(pooled_1S) + self.bias_X)
+        varying_BF = torch.cat([*interests, *row, target_BD, *similar], dim=1)
+        first_BX = request.first_BX + (self.bias_X if pooled_1F is None else self.user(pooled_1F) + self.bias_X)
         for part_BX in self.row(request.codes_BX, request.numbers_BX):
             first_BX = first_BX + part_BX
         if interests or similar:
             first_BX = first_BX + self.rest(torch.cat([*interests, *similar], dim=1))
-        logits_B = self._interact(pooled_1S, features_BR, first_BX)
+        logits_B = self._interact(pooled_1F, varying_BF, first_BX)
         return logits_B if ranker.calibration is None else ranker.calibration(logits_B)
 
-    def _interact(self, pooled_1S: Tensor | None, features_BR: Tensor, first_BX: Tensor) -> Tensor:
+    def _interact(self, pooled_1F: Tensor | None, varying_BF: Tensor, first_BX: Tensor) -> Tensor:
         cross, read = self.ranker.cross, self.head[0]
         crossed_width = 0 if cross is None else self.ranker.features
-        hidden_BH = F.linear(self._deep(pooled_1S, features_BR, first_BX), read.weight[:, crossed_width:], read.bias)
+        hidden_BX = F.linear(self._deep(pooled_1F, varying_BF, first_BX), read.weight[:, crossed_width:], read.bias)
         if cross is not None:
-            hidden_BH = hidden_BH + _crossed(
-                _cross_layers(cross), pooled_1S, features_BR, first_BX, read.weight[:, :crossed_width]
+            hidden_BX = hidden_BX + _crossed(
+                _cross_layers(cross), pooled_1F, varying_BF, first_BX, read.weight[:, :crossed_width]
             )
         for layer in self.head[1:]:
-            hidden_BH = layer(torch.relu(hidden_BH))
-        return hidden_BH[:, 0]
+            hidden_BX = layer(torch.relu(hidden_BX))
+        return hidden_BX[:, 0]
 
-    def _deep(self, pooled_1S: Tensor | None, features_BR: Tensor, first_BX: Tensor) -> Tensor:
+    def _deep(self, pooled_1F: Tensor | None, varying_BF: Tensor, first_BX: Tensor) -> Tensor:
         layers = _layers(self.ranker.deep)
         if not layers:
-            return _joined(pooled_1S, features_BR)
-        hidden_BY = torch.relu(first_BX[:, -layers[0].out_features :])
+            return _joined(pooled_1F, varying_BF)
+        hidden_BX = torch.relu(first_BX[:, -layers[0].out_features :])
         for layer in layers[1:]:
-            hidden_BY = torch.relu(layer(hidden_BY))
-        return hidden_BY
+            hidden_BX = torch.relu(layer(hidden_BX))
+        return hidden_BX
 
 
 class _Part(nn.Module):
@@ -121,17 +121,17 @@ class _Part(nn.Module):
 
 def _crossed(
     layers: list[tuple[nn.Linear | None, nn.Linear]],
-    pooled_1S: Tensor | None,
-    features_BR: Tensor,
+    pooled_1F: Tensor | None,
+    varying_BF: Tensor,
     first_BX: Tensor,
-    head_HF: Tensor,
+    head_XF: Tensor,
 ) -> Tensor:
     """What the head's first layer makes of the cross network's output.
 
     Of the last layer, Hs (fs * (U c + b)) = (Hs diag(fs) U) c + Hs (fs * b): the head reads its pooled features, fs,
     through one small matrix for each user, and no row computes them.
     """
-    features_BF = _joined(pooled_1S, features_BR)
+    features_BF = _joined(pooled_1F, varying_BF)
     down, up = layers[0]
     mixed_BF = first_BX[:, : up.out_features] if down is None else up(first_BX[:, : down.out_features])
     crossed_BF = torch.addcmul(features_BF, features_BF, mixed_BF)
@@ -139,17 +139,17 @@ def _crossed(
         mixed_BF = up(crossed_BF if down is None else down(crossed_BF))
         crossed_BF = torch.addcmul(crossed_BF, features_BF, mixed_BF)
     if len(layers) == 1:
-        return F.linear(crossed_BF, head_HF)
+        return F.linear(crossed_BF, head_XF)
     down, up = layers[-1]
-    narrow_BY = crossed_BF if down is None else down(crossed_BF)
-    if pooled_1S is None:
-        return F.linear(torch.addcmul(crossed_BF, features_BF, up(narrow_BY)), head_HF)
-    width = pooled_1S.shape[1]
-    mixed_BR = F.linear(narrow_BY, up.weight[width:], up.bias[width:])
-    last_BR = torch.addcmul(crossed_BF[:, width:], features_BR, mixed_BR)
-    scaled_HS = head_HF[:, :width] * pooled_1S
-    through_BH = F.linear(narrow_BY, scaled_HS @ up.weight[:width], scaled_HS @ up.bias[:width])
-    return through_BH + F.linear(torch.cat([crossed_BF[:, :width], last_BR], dim=1), head_HF)
+    narrow_BX = crossed_BF if down is None else down(crossed_BF)
+    if pooled_1F is None:
+        return F.linear(torch.addcmul(crossed_BF, features_BF, up(narrow_BX)), head_XF)
+    width = pooled_1F.shape[1]
+    mixed_BF = F.linear(narrow_BX, up.weight[width:], up.bias[width:])
+    last_BF = torch.addcmul(crossed_BF[:, width:], varying_BF, mixed_BF)
+    scaled_XF = head_XF[:, :width] * pooled_1F
+    through_BX = F.linear(narrow_BX, scaled_XF @ up.weight[:width], scaled_XF @ up.bias[:width])
+    return through_BX + F.linear(torch.cat([crossed_BF[:, :width], last_BF], dim=1), head_XF)
 
 
 def _interest(module: InterestModule, history_LD: Tensor, target_BD: Tensor, real_1L: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def _layers(module: nn.Module) -> list[nn.Linear]:
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
 
 
-def _joined(pooled_1S: Tensor | None, features_BR: Tensor) -> Tensor:
-    if pooled_1S is None:
-        return features_BR
-    return torch.cat([pooled_1S.expand(features_BR.shape[0], -1), features_BR], dim=1)
+def _joined(pooled_1F: Tensor | None, varying_BF: Tensor) -> Tensor:
+    if pooled_1F is None:
+        return varying_BF
+    return torch.cat([pooled_1F.expand(varying_BF.shape[0], -1), varying_BF], dim=1)

@@ -70,7 +70,7 @@ class FeatureEmbeddings(nn.ModuleList):
             columns_XE = weight_XF[:, place * size : (place + 1) * size]
             if isinstance(module, NumberEmbedding):
                 module.map.weight = nn.Parameter(columns_XE @ module.map.weight, requires_grad=False)
-            else:
+            elif isinstance(module, nn.Embedding):
                 module.weight = nn.Parameter(module.weight @ columns_XE.T, requires_grad=False)
         return mapped
 

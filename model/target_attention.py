@@ -59,7 +59,7 @@ class DinAttention(nn.Module):
         weight_target, weight_item, weight_difference, weight_product = first.weight.chunk(4, dim=1)
         map_LFD = weight_product * history_LD[:, None] + (weight_target + weight_difference)
         offset_LF = F.linear(history_LD, weight_item - weight_difference, first.bias)
-        features_BLF = F.linear(target_BD, map_LFD.flatten(0, 1), offset_LF.flatten()).unflatten(1, offset_LF.shape)
+        features_BLF = F.linear(target_BD, map_LFD.flatten(0, 1), offset_LF.flatten()).view(-1, *offset_LF.shape)
         return self._weights(features_BLF, real_1L) @ history_LD
 
     def attention(self, items_UD: Tensor, history_BL: Tensor, target_BD: Tensor, real_BL: Tensor) -> Tensor:

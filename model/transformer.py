@@ -63,14 +63,16 @@ class TransformerLayer(nn.Module):
         score_BHL = (query_target_HBX @ key_HLX.transpose(1, 2)).transpose(0, 1)
         score_BLHL = (score_HLL[None] + score_BHL[:, :, None]).transpose(1, 2) / query_HLX.shape[2] ** 0.5
         weight_BLHL = torch.softmax(score_BLHL.masked_fill(~attend_1L, float("-inf")), -1)
-        out_MHX = self.project_out.weight.unflatten(1, (self.heads, -1))
+        out_MHX = self.project_out.weight.view(history_LM.shape[1], self.heads, -1)
         value_XM = torch.einsum("hlx,mhx->hlm", value_HLX, out_MHX).flatten(0, 1)
         target_BM = target_BM + self.project_out(value_target_HBX.transpose(0, 1).flatten(1))
         mixed_BLM = weight_BLHL.flatten(2) @ value_XM
         return self._after_attention(mixed_BLM + history_LM + target_BM[:, None])
 
     def _heads(self, qkv_X3M: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = (part.unflatten(1, (self.heads, -1)).transpose(0, 1) for part in qkv_X3M.chunk(3, dim=-1))
+        query, key, value = (
+            part.reshape(part.shape[0], self.heads, -1).transpose(0, 1) for part in qkv_X3M.chunk(3, dim=-1)
+        )
         return query, key, value
 
     def one_head(self, z_BLM: Tensor, attend_1L: Tensor) -> Tensor:
@@ -82,9 +84,9 @@ class TransformerLayer(nn.Module):
         (query_MM, key_MM, value_MM), (query_M, _, value_M) = (
             part.chunk(3) for part in (self.project_in.weight, self.project_in.bias)
         )
-        map_YM = torch.cat([key_MM.T @ query_MM, self.project_out.weight @ value_MM])
-        bias_Y = torch.cat([key_MM.T @ query_M, self.project_out(value_M)])
-        query_BLM, value_BLM = F.linear(z_BLM, map_YM, bias_Y).chunk(2, dim=-1)
+        map_XM = torch.cat([key_MM.T @ query_MM, self.project_out.weight @ value_MM])
+        bias_X = torch.cat([key_MM.T @ query_M, self.project_out(value_M)])
+        query_BLM, value_BLM = F.linear(z_BLM, map_XM, bias_X).chunk(2, dim=-1)
         score_BLL = query_BLM @ z_BLM.transpose(1, 2) / z_BLM.shape[-1] ** 0.5
         weight_BLL = torch.softmax(score_BLL.masked_fill(~attend_1L[:, None], float("-inf")), -1)
         return self._after_attention(z_BLM + weight_BLL @ value_BLM)

@@ -50,11 +50,11 @@ class OnlineScorer:
     def _encode_items(self, ranker: Ranker) -> None:
         ids_N = torch.arange(ranker.vocabulary.items, device=self.device)
         with torch.inference_mode():
-            parts = [ranker.encode(part_U) for part_U in ids_N.split(_ENCODE)]
+            parts = [ranker.encode(part_U) for part_U in torch.split(ids_N, _ENCODE)]
             self._items_ND, self._content_NC = (torch.cat(columns) for columns in zip(*parts, strict=True))
             self._first_NX = None
             if len(ids_N) * len(self._scorer.bias_X) * 4 <= _TABLE_BYTES:
-                parts_ND = self._encoder.as_target(self._items_ND).split(_ENCODE)
+                parts_ND = torch.split(self._encoder.as_target(self._items_ND), _ENCODE)
                 self._first_NX = torch.cat([self._scorer.target(part_UD) for part_UD in parts_ND])
 
     def knows(self, candidates: Whole) -> Mask:

@@ -39,7 +39,6 @@ def test_no_calibration_changes_no_bit() -> None:
 def test_every_way_to_score_ends_with_it() -> None:
     network, rows = ranker(), made_rows()
     encoded = network.encode(torch.arange(network.vocabulary.items))
-    history_1L = rows[0][:1]
 
     def all_ways() -> list[torch.Tensor]:
         history_BL, item_B, codes_BX, numbers_BX = rows
@@ -48,7 +47,6 @@ def test_every_way_to_score_ends_with_it() -> None:
             network.score_rows(*rows),
             network.score_encoded(encoded, *rows),
             network.score_groups(encoded, [history_BL[:2], history_BL[2:]], item_B, codes_BX, numbers_BX),
-            network.score_candidates(encoded, history_1L, item_B, codes_BX, numbers_BX),
         ]
 
     with torch.inference_mode():
