@@ -62,3 +62,18 @@ class Rows:
 
     def columns(self, features: Sequence[FittedFeature]) -> Mapping[str, Column]:
         return {feature.name: [row[feature.name] for row in self.given] for feature in features}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of any users, column by column."""
+
+    histories: Sequence[Sequence[int]]
+    item: Whole
+    given: Mapping[str, Column]
+
+    def __call__(self, version: ServedVersion) -> Scores:
+        return version.score_table(self.histories, self.item, self.given)
+
+    def columns(self, features: Sequence[FittedFeature]) -> Mapping[str, Column]:
+        return {feature.name: self.given[feature.name] for feature in features}

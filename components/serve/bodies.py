@@ -9,10 +9,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 MOST = 2000  # candidates or rows in one request
+LONGEST = 10_000  # items of a history; the ranker reads the newest of them
 HIGHEST_ID = 2**63 - 1
 Item = Annotated[int, Field(strict=True, ge=1, le=HIGHEST_ID)]
 Clicked = Annotated[int, Field(strict=True, ge=0, le=HIGHEST_ID)]
-History = Annotated[list[Clicked], Field(max_length=10_000, description="Clicked items, oldest first; 0 is left out.")]
+History = Annotated[list[Clicked], Field(max_length=LONGEST, description="Clicked items, oldest first; 0 is left out.")]
 
 
 class RankRequest(BaseModel):

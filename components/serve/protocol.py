@@ -1,39 +1,25 @@
-"""The Open Inference Protocol, version 2, in JSON: what KServe, Triton's clients and MLServer's speak.
+"""The Open Inference Protocol, version 2: what KServe, Triton's clients and MLServer's speak.
 
-Tensors are `item_id` of shape [rows], `item_seq` of shape [rows, length], padded with 0, and one for each feature of a
-row: of shape [rows], or [rows, values] for one with several values, where an empty text is padding. A feature of the
-history's events has the shape of `item_seq`; what stands beside a padding 0 does not count. Answers are `probability`,
-`logit` and `known_item`.
+Tensors are `item_id` of shape [rows], `item_seq` of shape [rows, length], padded with 0, or [1, length] for one history
+of all rows, and one for each feature of a row: of shape [rows], or [rows, values] for one with several values, where an
+empty text is padding. A feature of the history's events has the shape of `item_seq`; what stands beside a padding 0
+does not count. Answers are `probability`, `logit` and `known_item`.
 """
 
-import math
 from importlib.metadata import version as installed
 from typing import Any
 
-import numpy.typing as npt
-from fastapi import FastAPI, Response
-from pydantic import BaseModel, Field
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from components.dataset.layout import HISTORY, ITEM
-from components.schema.encoder import Encoder, FittedFeature
-from components.serve.bodies import MOST, ScoreRequest
-from components.serve.service import REFUSALS, Service, as_json, rows_of
+from components.schema.encoder import Column, Encoder, FittedFeature
+from components.serve.asked import Table
+from components.serve.bodies import LONGEST, MOST
+from components.serve.service import REFUSALS, Service
+from components.serve.tensors import HEADER_LENGTH, InferRequest, Input, Output, answer, read, whole
 
-_WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 _OUTPUTS = {"probability": "FP64", "logit": "FP32", "known_item": "BOOL"}
-
-
-class Input(BaseModel):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[Any]
-
-
-class InferRequest(BaseModel):
-    id: str | None = None
-    inputs: list[Input] = Field(max_length=16)
 
 
 def add_protocol(app: FastAPI, service: Service) -> None:
@@ -41,7 +27,7 @@ def add_protocol(app: FastAPI, service: Service) -> None:
 
     @app.get("/v2", tags=["Open Inference Protocol"])
     async def server() -> dict[str, Any]:
-        return {"name": "mmctr", "version": installed("mmctr"), "extensions": []}
+        return {"name": "mmctr", "version": installed("mmctr"), "extensions": ["binary_tensor_data"]}
 
     @app.get("/v2/health/live", tags=["Open Inference Protocol"])
     async def live() -> dict[str, bool]:
@@ -74,16 +60,28 @@ def add_protocol(app: FastAPI, service: Service) -> None:
             "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in _OUTPUTS.items()],
         }
 
-    @app.post(f"{model}/infer", tags=["Open Inference Protocol"], responses=REFUSALS)
-    async def infer(request: InferRequest) -> Response:
-        served, scores = await service.scores(rows_of(_rows(request, service.served().scorer.features)))
-        columns: list[npt.NDArray[Any]] = [scores.probability, scores.logit, scores.known]
-        outputs = [
-            {"name": name, "datatype": kind, "shape": [len(column)], "data": column}
-            for (name, kind), column in zip(_OUTPUTS.items(), columns, strict=True)
-        ]
-        answer = {"model_name": service.name, "model_version": str(served.number), "outputs": outputs}
-        return as_json(answer if request.id is None else {**answer, "id": request.id})
+    @app.post(f"{model}/infer", tags=["Open Inference Protocol"], responses=REFUSALS, openapi_extra=_body())
+    async def infer(http: Request) -> Response:
+        request, values = read(await http.body(), http.headers.get(HEADER_LENGTH))
+        served, scores = await service.scores(_table(request, values, service.served().scorer.features))
+        columns = zip(_OUTPUTS.items(), (scores.probability, scores.logit, scores.known), strict=True)
+        content = {"model_name": service.name, "model_version": str(served.number)}
+        if request.id is not None:
+            content["id"] = request.id
+        body, length = answer(request, content, {name: (kind, column) for (name, kind), column in columns})
+        if length == len(body):
+            return Response(body, media_type="application/json")
+        return Response(body, headers={HEADER_LENGTH: str(length)}, media_type="application/octet-stream")
+
+
+def _body() -> dict[str, Any]:
+    """For the page of the routes: FastAPI does not know a body that the route reads by itself."""
+    schema = InferRequest.model_json_schema()
+    for name, part in (("inputs", Input), ("outputs", Output)):
+        schema["properties"][name]["items"] = {"title": part.__name__, "type": "object"}
+    schema["properties"]["parameters"] = {"type": "object"}
+    del schema["$defs"]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _datatype(feature: FittedFeature) -> str:
@@ -96,38 +94,32 @@ def _dimensions(feature: FittedFeature) -> int:
     return 2 if feature.kind == "categories" or feature.of == "event" else 1
 
 
-def _rows(request: InferRequest, features: Encoder) -> ScoreRequest:
+def _table(request: InferRequest, values: dict[str, Column], features: Encoder) -> Table:
     tensors = {tensor.name: tensor for tensor in request.inputs}
     dimensions = {HISTORY: 2, ITEM: 1}
     dimensions |= {feature.name: _dimensions(feature) for feature in (*features.row, *features.event)}
     if set(tensors) != set(dimensions) or len(request.inputs) != len(tensors):
         *names, last = dimensions
         raise HTTPException(422, f"inputs must be {', '.join(names)} and {last}, each once")
-    columns = {name: _flat(tensors[name], dimensions[name], name in (HISTORY, ITEM)) for name in dimensions}
-    rows = len(columns[ITEM])
-    wrong = next((name for name, tensor in tensors.items() if tensor.shape[0] != rows), None)
-    if wrong or rows > MOST:
-        raise HTTPException(422, f"inputs must have the same number of rows, {MOST:,} at most")
-    for name in (name for name, count in dimensions.items() if count == 2):
-        width = tensors[name].shape[1]
-        columns[name] = [columns[name][row * width : (row + 1) * width] for row in range(rows)]
-    values = zip(*columns.values(), strict=True)
-    return ScoreRequest.model_validate({"rows": [dict(zip(columns, row, strict=True)) for row in values]})
-
-
-def _flat(tensor: Input, dimensions: int, whole: bool) -> list[Any]:
-    """The values in row-major order; the protocol allows nested lists as well."""
-    values = tensor.data
-    while values and isinstance(values[0], list):
-        values = [value for part in values for value in (part if isinstance(part, list) else [part])]
-    shape = tensor.shape
-    if len(shape) != dimensions or min(shape, default=0) < 0 or math.prod(shape) != len(values):
+    wrong = next((name for name, count in dimensions.items() if len(tensors[name].shape) != count), None)
+    if wrong:
+        shape = tensors[wrong].shape
+        raise HTTPException(422, f"{wrong}: the shape {shape!r:.80} must have {dimensions[wrong]} dimensions")
+    rows, histories = tensors[ITEM].shape[0], tensors[HISTORY].shape
+    by_history = {HISTORY, *(feature.name for feature in features.event)}
+    counts = {tensor.shape[0] for name, tensor in tensors.items() if name not in by_history}
+    if counts != {rows} or not 1 <= rows <= MOST or histories[0] not in (1, rows):
         raise HTTPException(
-            422,
-            f"{tensor.name}: {len(values)} values do not fill the shape {shape}; it must have {dimensions} dimensions",
+            422, f"inputs must have the same number of rows, 1 to {MOST:,}; {HISTORY} may have one for all of them"
         )
-    if whole and tensor.datatype not in _WHOLE:
-        raise HTTPException(
-            422, f"{tensor.name}: datatype {tensor.datatype!r:.40}; must be INT64 or another whole type"
-        )
-    return values
+    other = next((name for name in by_history if tensors[name].shape != histories), None)
+    if other:
+        raise HTTPException(422, f"{other}: must have the shape of {HISTORY}, {histories}")
+    if histories[1] > LONGEST:
+        raise HTTPException(422, f"{HISTORY}: must have at most {LONGEST:,} items (given: {histories[1]})")
+    given: dict[str, Column] = {name: values[name] for name in dimensions if name not in (HISTORY, ITEM)}
+    for name in (name for name in given if dimensions[name] == 2):
+        count, width = tensors[name].shape
+        given[name] = [list(given[name][row * width : (row + 1) * width]) for row in range(count)]
+    history = whole(tensors[HISTORY], values[HISTORY], lowest=0).reshape(histories)
+    return Table(history.tolist(), whole(tensors[ITEM], values[ITEM], lowest=1), given)

@@ -17,7 +17,7 @@ from components.packages.format import MANIFEST, RANKER
 from components.packages.scores import Mask, known_items
 from components.predict.engines import EngineName
 from components.predict.online import OnlineScorer, Whole
-from components.schema.encoder import Codes, FeatureError, Numbers
+from components.schema.encoder import Codes, Column, FeatureError, Numbers
 from components.schema.fitted import read_features
 from components.storage.files import read_json
 from components.tracking.models import Models, Version
@@ -68,27 +68,50 @@ class ServedVersion:
             )
         if len(set(sizes.values())) > 1:
             raise WrongRequestError(f"the lists must be of one length, and are {sizes}")
-        try:
-            blocks = self.scorer.features.rows(columns, len(item))
-        except FeatureError as error:
-            raise WrongRequestError(f"{error.feature}.{error.row}: {_told(error)}") from None
-        try:
-            (events,) = self._events([history], [given])
-        except FeatureError as error:
-            raise WrongRequestError(f"{error.feature}: {_told(error)}") from None
-        logits = self.scorer.logits(history, item, *blocks, events)
-        return Scores(probabilities(logits), logits, self.scorer.knows(item))
+        events = {feature.name: [given[feature.name]] for feature in self.scorer.features.event}
+        return self._scores([history], item, columns, events, "{feature}.{row}", "{feature}")
 
     def score(self, histories: Sequence[Sequence[int]], item: Whole, given: Sequence[Mapping[str, Any]]) -> Scores:
         """The scores of rows with a history each; rows that share one are scored together."""
         for row, values in enumerate(given):
             self._check_names(values, f"rows.{row}.")
-        columns = {feature.name: [row[feature.name] for row in given] for feature in self.scorer.features.row}
+        features, place = self.scorer.features, "rows.{row}.{feature}"
+        columns, events = (
+            {feature.name: [row[feature.name] for row in given] for feature in some}
+            for some in (features.row, features.event)
+        )
+        return self._scores(histories, item, columns, events, place, place)
+
+    def score_table(self, histories: Sequence[Sequence[int]], item: Whole, given: Mapping[str, Column]) -> Scores:
+        """The same with a column for each feature, and with a history for each row or one for all."""
+        self._check_names(given)
+        features, place = self.scorer.features, "{feature}.{row}"
+        columns, events = (
+            {feature.name: given[feature.name] for feature in some} for some in (features.row, features.event)
+        )
+        return self._scores(histories, item, columns, events, place, place)
+
+    def _scores(
+        self,
+        histories: Sequence[Sequence[int]],
+        item: Whole,
+        columns: Mapping[str, Column],
+        of_events: Mapping[str, Column],
+        place: str,
+        place_of_event: str,
+    ) -> Scores:
+        """`place` says how an answer names the value that does not fit."""
         try:
             codes, numbers = self.scorer.features.rows(columns, len(item))
-            events = self._events(histories, given)
         except FeatureError as error:
-            raise WrongRequestError(f"rows.{error.row}.{error.feature}: {_told(error)}") from None
+            raise WrongRequestError(_told(error, place)) from None
+        try:
+            events = self._events(histories, of_events)
+        except FeatureError as error:
+            raise WrongRequestError(_told(error, place_of_event)) from None
+        if len(histories) == 1:
+            logits = self.scorer.logits(histories[0], item, codes, numbers, events[0])
+            return Scores(probabilities(logits), logits, self.scorer.knows(item))
         logits, rows_of = np.empty(len(item), dtype=np.float32), dict[tuple[Any, ...], list[int]]()
         for row, (history, its_events) in enumerate(zip(histories, events, strict=True)):
             rows_of.setdefault((*history, *(block.tobytes() for block in its_events)), []).append(row)
@@ -97,13 +120,9 @@ class ServedVersion:
             logits[rows] = self.scorer.logits(histories[first], item[rows], codes[rows], numbers[rows], events[first])
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
-    def _events(
-        self, histories: Sequence[Sequence[int]], given: Sequence[Mapping[str, Any]]
-    ) -> list[tuple[Codes, Numbers]]:
+    def _events(self, histories: Sequence[Sequence[int]], columns: Mapping[str, Column]) -> list[tuple[Codes, Numbers]]:
         """The features of each history's events."""
-        features = self.scorer.features
-        columns = {feature.name: [row[feature.name] for row in given] for feature in features.event}
-        blocks = features.events(columns, histories)
+        blocks = self.scorer.features.events(columns, histories)
         ends = np.cumsum([np.count_nonzero(np.asarray(history)) for history in histories])[:-1]
         return list(zip(*(np.split(block, ends) for block in blocks), strict=True))
 
@@ -120,8 +139,9 @@ class ServedVersion:
             )
 
 
-def _told(error: FeatureError) -> str:
-    return f"must be {error.allowed} (given: {reprlib.repr(error.value)})"
+def _told(error: FeatureError, place: str) -> str:
+    where = place.format(feature=error.feature, row=error.row)
+    return f"{where}: must be {error.allowed} (given: {reprlib.repr(error.value)})"
 
 
 def load_version(models: Models, version: Version, cache: Path, engine: EngineName = "eager") -> ServedVersion:
