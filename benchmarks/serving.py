@@ -1,74 +1,41 @@
-"""One user and 500 candidates: the user's part once, against the plain call that repeats the history for each.
-
-The plain call is timed twice: of the registered model (`mlflow.pyfunc`, 500 raw rows, what a serving team calls) and of
-the bare network on tensors that are ready, which is what remains when nothing but the arithmetic counts.
+"""One user and 500 candidates over HTTP, against the call of the registered model (`mlflow.pyfunc`, 500 raw rows).
 
     python -m benchmarks.serving --out benchmarks/results/serving.json
 
-Untrained weights, of a size that makes scores differ, and a made-up catalogue: time does not depend on either. Each
-number is the median CPU time of `--repeats` calls after two to warm up, on one thread: other work on the machine
-changes it little.
+The server has a process and a core of its own and one thread; the client asks over one connection that stays open, as
+JSON (`/rank`) and in the Open Inference Protocol's binary form. For each engine and form the results hold the server's
+CPU time of a request, the median and the 99th percentile of the seconds that the client waits, and the largest
+difference from the registered call. The registered call takes turns with them; its CPU time is the median of its calls.
 """
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
 from benchmarks.machine import machine
-from components.batches.scoring import probabilities
+from benchmarks.served import ITEMS, LEVELS, Served, build, catalogue, rankers, served
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
-from components.packages.format import CONFIG, PROGRAM
-from components.predict.online import OnlineScorer
+from components.packages.format import CONFIG, MANIFEST, PROGRAM
+from components.predict.engines import EngineName
 from components.register.export import export
+from components.serve.tensors import HEADER_LENGTH
 from components.storage.files import write_json
 from components.tracking.pyfunc import load_model, write_model
-from model.config import ModelConfig
-from model.items import ItemTable
-from model.older_files import challenge_vocabulary
-from model.presets import best, din, paper
 from model.ranker import Ranker
 
-ITEMS, TAGS, LEVELS, CONTENT = 91_718, 11_740, 11, 128  # the challenge's
 CANDIDATES = 500
-
-
-def rankers() -> dict[str, ModelConfig]:
-    """One ranker for each way of reading a history; `relu` is the second place's attention, with a low-rank cross."""
-    relu = {"interest": "relu", "cross": "low-rank", "head_widths": (64, 32)}
-    made = {f"{name}, small": preset("small") for name, preset in (("best", best), ("paper", paper), ("din", din))}
-    made["relu attention, small"] = replace(din("small"), **relu)  # type: ignore[arg-type]
-    made["relu attention, challenge"] = replace(din("challenge"), **relu)  # type: ignore[arg-type]
-    return {**made, "best, challenge": best("challenge"), "din, challenge": din("challenge")}
-
-
-def catalogue(seed: int) -> ItemTable:
-    random = np.random.default_rng(seed)
-    tags, content = random.integers(0, TAGS, (ITEMS, 5)), random.normal(size=(ITEMS, CONTENT)).astype(np.float32)
-    levels = random.integers(1, LEVELS, (2, ITEMS))
-    for column in (tags, content, levels.T):
-        column[0] = 0
-    return ItemTable.from_arrays(np.concatenate([tags, levels.T], axis=1), content)
-
-
-def build(config: ModelConfig, table: ItemTable) -> Ranker:
-    torch.manual_seed(1)
-    ranker = Ranker(config, challenge_vocabulary(ITEMS, TAGS, LEVELS, CONTENT, tag_width=5), table).eval()
-    with torch.no_grad():  # the first embeddings are too small to tell one answer from another
-        for name, weight in ranker.named_parameters():
-            if weight.dim() == 2 and len(weight) >= LEVELS and "item_encoder" in name:
-                weight.normal_(std=0.1)
-    return ranker
+Columns = dict[str, npt.NDArray[np.int64]]
 
 
 def registered_model(ranker: Ranker) -> Any:
@@ -79,76 +46,114 @@ def registered_model(ranker: Ranker) -> Any:
         package.mkdir()
         export(ranker, package / PROGRAM)
         write_json(package / CONFIG, {"model": {"history_length": ranker.config.history_length}})
+        write_json(package / MANIFEST, {})
         write_model(package, Path(scratch) / "model")
         return load_model(Path(scratch) / "model")
 
 
-def seconds(call: Callable[[], object], repeats: int) -> float:
-    for _ in range(2):
-        call()
-    times = []
-    for _ in range(repeats):
-        started = time.process_time()
-        call()
-        times.append(time.process_time() - started)
-    return statistics.median(times)
-
-
-def measure(name: str, config: ModelConfig, table: ItemTable, length: int, repeats: int) -> dict[str, Any]:
-    ranker, random = build(config, table), np.random.default_rng(length)
-    history = random.integers(1, ITEMS, length)
-    candidates, likes, views = (random.integers(1, top, CANDIDATES) for top in (ITEMS, LEVELS, LEVELS))
-    codes = torch.from_numpy(np.stack([likes, views], axis=1))
-    columns = [torch.from_numpy(candidates), codes, torch.zeros(CANDIDATES, 0)]
-    history_BL = torch.from_numpy(np.tile(history, (CANDIDATES, 1)))
-
-    def plain() -> Any:
-        with torch.inference_mode():
-            return torch.sigmoid(ranker(history_BL, *columns)).numpy()
-
-    frame = pd.DataFrame({HISTORY: [history.tolist()] * CANDIDATES, ITEM: candidates, LIKES: likes, VIEWS: views})
-    registered = registered_model(ranker)
-    started = time.process_time()
-    scorer = OnlineScorer(ranker, np.arange(ranker.vocabulary.items) > 0)
-    ready = time.process_time() - started
-
-    def once() -> Any:
-        features = scorer.features.rows({LIKES: likes, VIEWS: views}, len(candidates))
-        return probabilities(scorer.logits(history.tolist(), candidates, *features))
-
-    as_registered = seconds(lambda: registered.predict(frame), repeats)
-    before, after = seconds(plain, repeats), seconds(once, repeats)
-    difference = np.abs(registered.predict(frame)["probability"].to_numpy() - once()).max()
-    return {
-        "ranker": name,
-        "history": length,
-        "candidates": CANDIDATES,
-        "registered_ms": round(as_registered * 1e3, 2),
-        "network_ms": round(before * 1e3, 2),
-        "user_once_ms": round(after * 1e3, 2),
-        "speedup_over_registered": round(as_registered / after, 2),
-        "speedup_over_network": round(before / after, 2),
-        "largest_difference": float(difference),
-        "spread_of_scores": float(np.ptp(plain())),
-        "ready_s": round(ready, 2),
+def columns(length: int) -> Columns:
+    random = np.random.default_rng(length)
+    tops = {
+        HISTORY: (ITEMS, length),
+        ITEM: (ITEMS, CANDIDATES),
+        LIKES: (LEVELS, CANDIDATES),
+        VIEWS: (LEVELS, CANDIDATES),
     }
+    return {name: random.integers(1, top, size) for name, (top, size) in tops.items()}
+
+
+def as_json(asked: Columns) -> tuple[str, bytes, dict[str, str]]:
+    body = json.dumps({name: values.tolist() for name, values in asked.items()}).encode()
+    return "/rank", body, {"Content-Type": "application/json"}
+
+
+def as_binary(asked: Columns) -> tuple[str, bytes, dict[str, str]]:
+    inputs, behind = [], []
+    for name, values in asked.items():
+        shape = [1, len(values)] if name == HISTORY else [len(values)]
+        behind.append(values.astype("<i8").tobytes())
+        parameters = {"binary_data_size": len(behind[-1])}
+        inputs.append({"name": name, "shape": shape, "datatype": "INT64", "parameters": parameters})
+    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
+    return "/v2/models/mmctr/infer", head + b"".join(behind), headers
+
+
+FORMS = {"json": as_json, "binary": as_binary}
+
+
+def probabilities_of(form: str, body: bytes, headers: Any) -> npt.NDArray[np.float64]:
+    if form == "json":
+        return np.array(json.loads(body)["scores"])
+    size = int(headers[HEADER_LENGTH])
+    first = json.loads(body[:size])["outputs"][0]["parameters"]["binary_data_size"]
+    return np.frombuffer(body[size : size + first], "<f8")
+
+
+def over_http(server: Served, form: str, asked: Columns, requests: int) -> tuple[dict[str, float], Any]:
+    """(figures, scores)."""
+    connection, (path, body, headers) = server.connection(), FORMS[form](asked)
+    waited = []
+    for place in range(requests + 5):
+        if place == 5:  # the first ones warm up
+            before = server.cpu_seconds()
+        started = time.perf_counter()
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        waited.append(time.perf_counter() - started)
+        assert answer.status == 200, content
+    cpu = (server.cpu_seconds() - before) / requests
+    connection.close()
+    percentiles = np.percentile(np.array(waited[5:]) * 1e3, [50, 99])
+    figures = {"cpu_ms": cpu * 1e3, "p50_ms": percentiles[0], "p99_ms": percentiles[1]}
+    return {name: round(float(value), 2) for name, value in figures.items()}, probabilities_of(
+        form, content, answer.headers
+    )
+
+
+def measure(name: str, table: Any, given: argparse.Namespace) -> list[dict[str, Any]]:
+    registered, results = registered_model(build(rankers()[name], table)), []
+    for engine in get_args(EngineName)[:2]:  # without CUDA
+        with served(name, engine, given.seed) as server:
+            for length in (8, 50):
+                asked = columns(length)
+                frame = pd.DataFrame({**asked, HISTORY: [asked[HISTORY].tolist()] * CANDIDATES})
+                started, calls = 0.0, []
+                for form in FORMS:
+                    for _ in range(given.repeats):
+                        started = time.process_time()
+                        expected = registered.predict(frame)["probability"].to_numpy()
+                        calls.append(time.process_time() - started)
+                    figures, scores = over_http(server, form, asked, given.requests)
+                    results.append(
+                        {
+                            **{"ranker": name, "history": length, "engine": engine, "form": form, **figures},
+                            "registered_ms": round(statistics.median(calls) * 1e3, 2),
+                            "speedup": round(statistics.median(calls) * 1e3 / figures["cpu_ms"], 2),
+                            "largest_difference": float(np.abs(scores - expected).max()),
+                            "spread_of_scores": round(float(np.ptp(expected)), 3),
+                            "resident_mb": server.resident_mb(),
+                        }
+                    )
+                    print(json.dumps(results[-1]), flush=True)
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--repeats", type=int, default=5, help="of the registered call, before each form")
+    parser.add_argument("--rankers", nargs="*", default=list(rankers()))
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    table, results = catalogue(given.seed), []
-    for name, config in rankers().items():
-        for length in (8, 50):
-            results.append(measure(name, config, table, length, given.repeats))
-            print(json.dumps(results[-1]))
-    report = {**machine(), "threads": 1, "seed": given.seed, "repeats": given.repeats, "results": results}
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(report, indent=2) + "\n")
+    os.sched_setaffinity(0, {1})  # the server has core 0
+    table = catalogue(given.seed)
+    results = [result for name in given.rankers for result in measure(name, table, given)]
+    settings = {"threads": 1, "seed": given.seed, "requests": given.requests, "candidates": CANDIDATES}
+    write_json(given.out, {**machine(), **settings, "results": results})
 
 
 if __name__ == "__main__":

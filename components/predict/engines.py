@@ -80,10 +80,13 @@ def _openvino(scorer: CandidateScorer, example: Candidates) -> Engine:
         "NUM_STREAMS": 1,
     }
     compiled = openvino.Core().compile_model(graph, "CPU", settings)
+    named = dict(zip(program.graph_signature.user_inputs, fields, strict=True))
+    # It leaves out the inputs that nothing reads, and gives some a second name.
+    read = [next(named[name] for name in port.names if name in named) for port in compiled.inputs]
     inference, alone = compiled.create_infer_request(), threading.Lock()
 
     def run(request: Candidates) -> npt.NDArray[np.float32]:
-        given = [getattr(request, name) for name in fields]
+        given = [getattr(request, name) for name in read]
         arrays = [np.ascontiguousarray(tensor.numpy(), dtype=_kind(tensor)) for tensor in given]
         with alone:  # a request object computes one thing at a time
             found = inference.infer(arrays, share_inputs=True)[compiled.output(0)]

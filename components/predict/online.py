@@ -33,10 +33,9 @@ class OnlineScorer:
         self, ranker: Ranker, known: Mask, features: Encoder = CHALLENGE, engine: EngineName = "eager"
     ) -> None:
         """`known` says which ids name an item, as `components.packages.scores.known_items` reads it."""
-        self.config, self.known, self.features, self.device = ranker.config, known, features, device_of(engine)
+        self.ranker, self.known, self.features, self.device = ranker, known, features, device_of(engine)
         self._scorer = CandidateScorer(ranker.eval().to(self.device)).to(self.device)
-        self._encoder = ranker.item_encoder
-        self._encode_items(ranker)
+        self._encode_items()
         row = ranker.vocabulary.row
         codes = sum(feature.width for feature in row if feature.codes)
         two, history = (
@@ -47,14 +46,14 @@ class OnlineScorer:
         example = self._candidates(history, two, torch.zeros(2, codes, dtype=torch.int64), numbers)
         self._engine = make_engine(engine, self._scorer, example)
 
-    def _encode_items(self, ranker: Ranker) -> None:
-        ids_N = torch.arange(ranker.vocabulary.items, device=self.device)
+    def _encode_items(self) -> None:
+        ids_N = torch.arange(self.ranker.vocabulary.items, device=self.device)
         with torch.inference_mode():
-            parts = [ranker.encode(part_U) for part_U in torch.split(ids_N, _ENCODE)]
+            parts = [self.ranker.encode(part_U) for part_U in torch.split(ids_N, _ENCODE)]
             self._items_ND, self._content_NC = (torch.cat(columns) for columns in zip(*parts, strict=True))
             self._first_NX = None
             if len(ids_N) * len(self._scorer.bias_X) * 4 <= _TABLE_BYTES:
-                parts_ND = torch.split(self._encoder.as_target(self._items_ND), _ENCODE)
+                parts_ND = torch.split(self.ranker.item_encoder.as_target(self._items_ND), _ENCODE)
                 self._first_NX = torch.cat([self._scorer.target(part_UD) for part_UD in parts_ND])
 
     def knows(self, candidates: Whole) -> Mask:
@@ -77,10 +76,10 @@ class OnlineScorer:
         negative = [int(ids.min()) for ids in (clicks, candidates) if ids.min(initial=0) < 0]
         if negative:
             raise ValueError(f"item {negative[0]}: ids are whole numbers from 0 on, and 0 is padding")
-        kept = np.flatnonzero(names_item(self.known, clicks))[-self.config.history_length :]
+        config = self.ranker.config
+        kept = np.flatnonzero(names_item(self.known, clicks))[-config.history_length :]
         # The published code's inverted mask reads the padding, so it needs all of it.
-        width = self.config.history_length if self.config.mask == "inverted" else max(len(kept), 1)
-        padding = width - len(kept)
+        padding = (config.history_length if config.mask == "inverted" else max(len(kept), 1)) - len(kept)
         history_L = torch.from_numpy(np.pad(clicks[kept], (padding, 0)))
         item_B = torch.from_numpy(np.where(self.knows(candidates), candidates, 0))
         events_L = None
@@ -102,10 +101,11 @@ class OnlineScorer:
         history_L, item_B, codes_BX, numbers_BX = (
             part.to(self.device) for part in (history_L, item_B, codes_BX, numbers_BX)
         )
-        history_LD = self._encoder.as_history(self._items_ND[history_L])
+        encoder = self.ranker.item_encoder
+        history_LD, target_BD = encoder.as_history(self._items_ND[history_L]), encoder.as_target(self._items_ND[item_B])
         if events_L is not None and len(self.ranker.event):
-            history_LD = history_LD + sum(self.ranker.event(*(block.to(self.device) for block in events_L)))
-        target_BD = self._encoder.as_target(self._items_ND[item_B])
+            events_LD = self.ranker.event(*(block.to(self.device) for block in events_L))
+            history_LD = history_LD + torch.stack(events_LD).sum(0)
         return Candidates(
             history_LD=history_LD,
             history_LC=self._content_NC[history_L],

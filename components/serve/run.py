@@ -1,11 +1,14 @@
 """One serving process: the follower, the application, and uvicorn around it."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import uvicorn
+from fastapi import FastAPI
 
 from components.errors import StepError
 from components.predict.engines import EngineName, device_of
@@ -39,6 +42,18 @@ def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str
     queue = Queue(config.waiting, config.time_limit)
     trial = make_trial(models, cache, config.trial, config.every, config.engine, queue)
     app = make_app(models.name, follower, queue, trial)
+    with listening(app, config) as (server, bound):
+        follower.start()
+        trial.start()
+        ready("http://{}:{}".format(*bound.getsockname()[:2]))
+        server.run([bound])
+    follower.stop()
+    trial.stop()
+
+
+@contextmanager
+def listening(app: FastAPI, config: ServeConfig) -> Iterator[tuple[uvicorn.Server, socket.socket]]:
+    """The HTTP server, and the socket that it will run on."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -52,15 +67,9 @@ def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str
         )
     )
     try:
-        listening = server.config.bind_socket()
+        bound = server.config.bind_socket()
     except SystemExit:  # uvicorn's answer to an address that is taken; it has logged the reason
         raise StepError(f"--host {config.host} --port {config.port}: nothing can listen there") from None
-    follower.start()
-    trial.start()
-    with listening:
-        listening.listen(2048)  # as uvicorn does when it runs: from now on clients wait instead of being turned away
-        host, port = listening.getsockname()[:2]
-        ready(f"http://{host}:{port}")
-        server.run([listening])
-    follower.stop()
-    trial.stop()
+    with bound:
+        bound.listen(2048)  # as uvicorn does when it runs: from now on clients wait instead of being turned away
+        yield server, bound

@@ -135,5 +135,7 @@ TEXTS, TEXT_HEADERS = binary({**ONE_USER, "likes_level": [2**40] * 5})
 def test_wrong_bytes_are_refused(
     body: bytes, headers: dict[str, str], status: int, words: str, client: TestClient
 ) -> None:
-    answer = client.post(INFER, content=body, headers={name: value.encode() for name, value in headers.items()})
+    answer = client.post(
+        INFER, content=body, headers={name.encode(): value.encode() for name, value in headers.items()}
+    )
     assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
