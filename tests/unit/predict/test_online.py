@@ -19,6 +19,7 @@ from model.older_files import challenge_vocabulary
 from model.presets import PRESETS
 from model.ranker import Ranker
 from tests.services.candidate import CONTENT, ITEMS, TAGS, TINY, tiny_ranker
+from tests.unit.model.test_features import INTERESTS, events, inputs, model_of
 
 CPU_ENGINES: tuple[EngineName, ...] = ("eager", "openvino")
 # Each preset, and the ways of reading a history and of crossing features that no preset has. That every way gives what
@@ -62,6 +63,21 @@ def test_equal_to_the_plain_call(kind: str, engine: EngineName) -> None:
         logits = scorer.logits(history, candidates, *coded(likes, views))
         assert probabilities(logits) == pytest.approx(torch.sigmoid(plain.double()).numpy(), abs=1e-5)
         assert count < 3 or plain.std() > 0.03
+
+
+@pytest.mark.parametrize("changes", [*INTERESTS, {"mask": "inverted"}], ids=str)
+def test_features_of_events_are_read(changes: dict[str, str]) -> None:
+    model, (history_BL, item_B, codes_BX, numbers_BX), found = model_of(**changes), inputs(), events()
+    scorer = OnlineScorer(model, np.arange(model.vocabulary.items) > 0)
+    with torch.no_grad():
+        plain = model(history_BL, item_B, codes_BX, numbers_BX, found).numpy()
+    for row, history in enumerate(history_BL):
+        real = history != 0
+        of_events = found[0][row][real].numpy(), found[1][row][real].numpy()
+        one = slice(row, row + 1)
+        row_features = codes_BX[one].numpy(), numbers_BX[one].numpy()
+        logits = scorer.logits(history.tolist(), item_B[one].numpy(), *row_features, of_events)
+        assert logits == pytest.approx(plain[one], abs=1e-5)
 
 
 @pytest.mark.parametrize("engine", CPU_ENGINES)
