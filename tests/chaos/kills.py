@@ -106,7 +106,7 @@ def _send(kill: Kill, process: "subprocess.Popen[str]", events: Path) -> str:
     victim = random.Random(str(kill)).choice(others)
     what = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     os.kill(victim, signal.SIGKILL)
-    return f"SIGKILL to {what[-60:]}"
+    return f"SIGKILL to {what.replace(f'{events.parents[3]}/', '')[-60:]}"  # without the folder of the workspaces
 
 
 def _check(kill: Kill, status: int, output: str, events: Path) -> None:
