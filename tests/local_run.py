@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -56,11 +56,22 @@ def steps_started(events: Path) -> dict[str, float]:
     }
 
 
-def wait_for_step(workspace: Path, name: str, alive: Callable[[], bool] = lambda: True, seconds: float = 300.0) -> Path:
-    """Returns the events file of the newest run once the step has begun."""
+def events_in(workspace: Path) -> set[Path]:
+    """The events files of all its runs."""
+    return set(workspace.glob("runs/*/events.jsonl"))
+
+
+def wait_for_step(
+    workspace: Path,
+    name: str,
+    alive: Callable[[], bool] = lambda: True,
+    seconds: float = 300.0,
+    earlier: Collection[Path] = (),
+) -> Path:
+    """Returns the events file of a new run once the step has begun in it; `earlier` are those of runs before it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for events in sorted(workspace.glob("runs/*/events.jsonl"), reverse=True)[:1]:
+        for events in events_in(workspace).difference(earlier):
             if name in steps_started(events):
                 return events
         assert alive(), f"the run ended before {name} began"

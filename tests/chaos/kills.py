@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.chaos.record import Record, Result, WrongError
 from tests.chaos.reference import STEPS, Reference, registered
-from tests.local_run import ROOT, environment, processes_of, steps_started, wait_for_step, wait_until
+from tests.local_run import ROOT, environment, events_in, processes_of, steps_started, wait_for_step, wait_until
 
 VICTIMS = ("command, SIGKILL", "command, SIGTERM", "one of its processes, SIGKILL")
 A_CHAIN = 10
@@ -71,6 +71,7 @@ def durations(reference: Reference) -> dict[str, float]:
 
 
 def strike(kill: Kill, workspace: Path, reference: Reference, seconds: dict[str, float]) -> Result:
+    earlier = events_in(workspace)
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the child must not inherit a handler of pytest
     process = subprocess.Popen(
         reference.command(workspace),
@@ -82,7 +83,7 @@ def strike(kill: Kill, workspace: Path, reference: Reference, seconds: dict[str,
     )
     signal.signal(signal.SIGTERM, before)
     try:
-        events = wait_for_step(workspace, kill.step, lambda: process.poll() is None, PATIENCE)
+        events = wait_for_step(workspace, kill.step, lambda: process.poll() is None, PATIENCE, earlier)
         deadline = time.monotonic() + kill.moment * seconds[kill.step]
         while time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
