@@ -36,7 +36,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_numbers_of_metrics_json_are_visible(browser: Browser, pages: dict[str, Path], name: str) -> None:
     browser.open(pages[name], 1180, 900)
     shown = browser.run(
-        "return [...document.querySelectorAll('[data-metric]')].filter(e => e.getClientRects().length)"
+        "return [...document.querySelectorAll('[data-metric]')].filter(e => e.checkVisibility())"
         ".map(e => [e.dataset.metric, e.value, e.innerText])"
     )
     assert len(shown) > 40
@@ -99,6 +99,22 @@ def test_dark_and_light_differ(browser: Browser, pages: dict[str, Path]) -> None
         colours[scheme] = browser.run("const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]")
     assert colours["light"][0] != colours["dark"][0]
     assert colours["light"][1] != colours["dark"][1]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_sign_of_trouble_is_seen_with_its_advice_and_the_others_unfold(
+    browser: Browser, pages: dict[str, Path], width: int
+) -> None:
+    browser.open(pages["better"], width, 844)
+    seen = (
+        "return [...document.querySelectorAll('[data-finding]')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+    )
+    (warning,) = browser.run(seen)
+    assert "Content lowers the AUC" in warning
+    assert "What to do:" in warning
+    browser.run("document.querySelector('[aria-labelledby=diagnosis] summary').click()")
+    assert len(browser.run(seen)) == 7
+    assert browser.run("return document.documentElement.scrollWidth") <= width
 
 
 def test_held_checks_unfold_without_a_script(browser: Browser, pages: dict[str, Path]) -> None:
