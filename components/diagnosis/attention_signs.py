@@ -38,7 +38,7 @@ def _even(figures: Json | None) -> Finding:
         EVEN,
         f"The most even attention is that of {where}: its entropy over the real items is {most:.1%} of the largest "
         f"possible, which even attention has{also}. Above {EVEN:.0%} it hardly tells items apart.",
-        f"The {where} adds parameters and time, and computes little more than a mean of the history. Train longer or "
+        "Such a layer adds parameters and time, and computes little more than a mean of the history. Train longer or "
         "with a higher train.learning_rate, normalise the content (model.content_norm), start embeddings larger "
         "(model.embedding_std), or take fewer layers or a ranker without attention (the preset best).",
     )
