@@ -36,11 +36,11 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature of an item, of a row, or of the events of its history, as codes or as a number."""
+    """One feature of an item, of a row, or of the events of its history, as codes, a number, or a vector."""
 
     name: str
     codes: int = 0  # rows of its embedding, row 0 for "nothing" included; 0: the feature is a number
-    width: int = 1  # codes that one item or row has at most; the model takes the mean of their embeddings
+    width: int = 1  # codes that one item or row has at most, whose embeddings are averaged; or numbers of a vector
     bins: int = 0  # of a number: pieces of its piecewise-linear encoding; 0: the number is used as it is
     place: Place | None = "both"  # of an item's feature: which items carry it; None: `model.item_levels` says so
 
@@ -66,16 +66,23 @@ class Vocabulary:
         at_least("vocabulary.content", self.content, 0)
 
 
+def _columns(features: Sequence[Feature]) -> dict[str, slice]:
+    ends = accumulate(feature.width for feature in features)
+    return {feature.name: slice(end - feature.width, end) for feature, end in zip(features, ends, strict=True)}
+
+
 def code_columns(features: Sequence[Feature]) -> dict[str, slice]:
     """Where each feature with codes stands in a block of codes. Features stand in their order, without gaps."""
-    ends = list(accumulate(feature.width for feature in features if feature.codes))
-    coded = [feature for feature in features if feature.codes]
-    return {feature.name: slice(end - feature.width, end) for feature, end in zip(coded, ends, strict=True)}
+    return _columns([feature for feature in features if feature.codes])
 
 
-def number_columns(features: Sequence[Feature]) -> dict[str, int]:
-    """The column of each number in a block of numbers."""
-    return {name: column for column, name in enumerate(feature.name for feature in features if not feature.codes)}
+def number_columns(features: Sequence[Feature]) -> dict[str, slice]:
+    """Where each number or vector stands in a block of numbers."""
+    return _columns([feature for feature in features if not feature.codes])
+
+
+def numbers_width(features: Sequence[Feature]) -> int:
+    return sum(feature.width for feature in features if not feature.codes)
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class ModelConfig:
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
     item_levels: Place = "none"  # which items carry the features that are declared without a place, such as levels
     row_features: bool = True  # whether the features of the row are used
+    left_out: tuple[str, ...] = ()  # names of declared features that the ranker does not read
 
     # History
     history_length: int = 100  # the model reads this many newest items of a history
@@ -128,11 +136,16 @@ class ModelConfig:
     metric_heads: int = 4  # number of learned metrics (`metric`)
     metric_dim: int = 16  # numbers that each learned metric makes of the content (`metric`)
 
+    def reads(self, feature: Feature) -> bool:
+        return feature.name not in self.left_out
+
     def __post_init__(self) -> None:
         for use in self.content:
             one_of("model.content", use, get_args(ContentUse))
         if len(set(self.content)) != len(self.content):
             raise ValueError(f"model.content = {self.content!r}: names a use twice")
+        if len(set(self.left_out)) != len(self.left_out):
+            raise ValueError(f"model.left_out = {self.left_out!r}: names a feature twice")
         for field, choice in CHOICES.items():
             one_of(f"model.{field}", getattr(self, field), get_args(choice))
         for field in SIZES:

@@ -1,4 +1,4 @@
-"""Features as vectors of one width: the codes of a category, of several, or a number."""
+"""Features as vectors of one width: the codes of a category, of several, a number, or a given vector."""
 
 import copy
 from collections.abc import Sequence
@@ -20,22 +20,23 @@ def embedding(rows: int, width: int, std: float) -> nn.Embedding:
 
 
 class NumberEmbedding(nn.Module):
-    """A linear map of a number, and a vector of its own for a missing one (NaN). Without a bias: 0 becomes zero.
+    """A linear map of a number or of a given vector, and a vector of its own for a missing one (NaN). Without a bias: 0
+    becomes zero.
 
     A piecewise-linear number is a position p between 0 and `bins`; piece k of it is p - k, cut to [0, 1].
     """
 
-    def __init__(self, bins: int, width: int) -> None:
+    def __init__(self, bins: int, inputs: int, width: int) -> None:
         super().__init__()
         self.bins = bins
-        self.map = nn.Linear(max(bins, 1) + 1, width, bias=False)
+        self.map = nn.Linear(max(bins, inputs) + 1, width, bias=False)
 
-    def forward(self, number_X: Tensor) -> Tensor:
-        missing_X = torch.isnan(number_X)
-        pieces_XK = number_X.masked_fill(missing_X, 0.0)[:, None]
+    def forward(self, numbers_XK: Tensor) -> Tensor:
+        missing_X1 = torch.isnan(numbers_XK).any(1, keepdim=True)
+        pieces_XK = numbers_XK.masked_fill(missing_X1, 0.0)
         if self.bins:
-            pieces_XK = (pieces_XK - torch.arange(self.bins, device=number_X.device)).clamp(0.0, 1.0)
-        mapped: Tensor = self.map(torch.cat([pieces_XK, missing_X[:, None].to(pieces_XK.dtype)], dim=1))
+            pieces_XK = (pieces_XK - torch.arange(self.bins, device=numbers_XK.device)).clamp(0.0, 1.0)
+        mapped: Tensor = self.map(torch.cat([pieces_XK, missing_X1.to(pieces_XK.dtype)], dim=1))
         return mapped
 
 
@@ -44,7 +45,9 @@ class FeatureEmbeddings(nn.ModuleList):
 
     def __init__(self, features: Sequence[Feature], used: Sequence[Feature], std: float, width: int) -> None:
         super().__init__(
-            embedding(feature.codes, width, std) if feature.codes else NumberEmbedding(feature.bins, width)
+            embedding(feature.codes, width, std)
+            if feature.codes
+            else NumberEmbedding(feature.bins, feature.width, width)
             for feature in used
         )
         codes, numbers = code_columns(features), number_columns(features)
@@ -54,7 +57,7 @@ class FeatureEmbeddings(nn.ModuleList):
     def forward(self, codes_XK: Tensor, numbers_XK: Tensor) -> list[Tensor]:
         parts: list[Tensor] = []
         for module, columns in zip(self, self.columns, strict=True):
-            if isinstance(columns, int):
+            if isinstance(module, NumberEmbedding):
                 parts.append(module(numbers_XK[:, columns]))
             elif columns.stop - columns.start == 1:
                 parts.append(module(codes_XK[:, columns.start]))
@@ -79,7 +82,7 @@ class FeatureEmbeddings(nn.ModuleList):
         return [
             module(torch.unique(codes_XK[:, columns]))
             for module, columns in zip(self, self.columns, strict=True)
-            if isinstance(columns, slice)
+            if isinstance(module, nn.Embedding)
         ]
 
     def tables(self) -> list[Tensor]:
@@ -90,7 +93,7 @@ class FeatureEmbeddings(nn.ModuleList):
         return [
             module.weight
             for module, columns in zip(self, self.columns, strict=True)
-            if isinstance(module, nn.Embedding) and isinstance(columns, slice) and columns.stop - columns.start > 1
+            if isinstance(module, nn.Embedding) and columns.stop - columns.start > 1
         ]
 
 

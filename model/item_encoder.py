@@ -43,6 +43,8 @@ class SemanticCodes(nn.Module):
 
 
 def _place(feature: Feature, config: ModelConfig) -> str:
+    if not config.reads(feature):
+        return "none"
     return config.item_levels if feature.place is None else feature.place
 
 

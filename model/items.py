@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.checks import all_finite
-from model.config import Vocabulary, code_columns, number_columns
+from model.config import Vocabulary, code_columns, numbers_width
 
 
 class ItemTable(nn.Module):
@@ -67,7 +67,7 @@ class ItemTable(nn.Module):
         codes = sum(feature.width for feature in vocabulary.item if feature.codes)
         return cls(
             torch.zeros(vocabulary.items, codes, dtype=torch.int64),
-            torch.zeros(vocabulary.items, max(1, len(number_columns(vocabulary.item)))),
+            torch.zeros(vocabulary.items, max(1, numbers_width(vocabulary.item))),
             torch.zeros(vocabulary.items, vocabulary.content),
             torch.zeros(vocabulary.items, dtype=torch.bool),
         )

@@ -53,9 +53,10 @@ class Ranker(nn.Module):
             module.width for module in (self.interest, self.target_attention) if module is not None
         )
         std = config.embedding_std
-        used = vocabulary.row if config.row_features else ()
-        self.row = FeatureEmbeddings(vocabulary.row, used, std, config.embedding_dim)
-        self.event = FeatureEmbeddings(vocabulary.event, vocabulary.event, std, item_width)
+        of_row = [feature for feature in vocabulary.row if config.row_features and config.reads(feature)]
+        self.row = FeatureEmbeddings(vocabulary.row, of_row, std, config.embedding_dim)
+        of_event = [feature for feature in vocabulary.event if config.reads(feature)]
+        self.event = FeatureEmbeddings(vocabulary.event, of_event, std, item_width)
         width += len(self.row) * config.embedding_dim
         if "similarity" in config.content:
             self.similarity = SimilarityHistogram(config.similarity_bins)

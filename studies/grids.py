@@ -6,7 +6,8 @@ from typing import Any
 
 import model.presets as rankers
 from components.run_config import RunConfig
-from studies.plan import Arm, Study
+from components.schema.declared import CHALLENGE_SCHEMA, Schema
+from studies.plan import NOT_IN_NAMES, Arm, Study
 
 
 def varied(base: RunConfig, **fields: Any) -> RunConfig:
@@ -294,6 +295,39 @@ def presets(base: RunConfig) -> Study:
     )
 
 
+def features(base: RunConfig, schema: Schema = CHALLENGE_SCHEMA) -> Study:
+    """Each declared feature left out, and each alone. A name that rows and items share is one feature."""
+    names = list(dict.fromkeys(feature.name for feature in schema.features))
+    if not names:
+        raise ValueError("study = 'features': the data set declares no features")
+
+    def without(left_out: list[str]) -> RunConfig:
+        return varied(base, left_out=tuple(left_out))
+
+    arms = [Arm("all", without([]), "All declared features."), Arm("none", without(names), "No declared feature.")]
+    pairs = []
+    for name in names if len(names) > 1 else []:
+        others = [other for other in names if other != name]
+        arms.append(Arm(f"without {_arm_name(name)}", without([name]), "What the others cannot replace."))
+        if len(others) > 1:
+            arms.append(Arm(f"{_arm_name(name)} alone", without(others), "What it says by itself.", against="none"))
+        else:  # of two features, the one alone is the ranker without the other
+            pairs.append((f"without {_arm_name(name)}", "none"))
+    return Study(
+        "features",
+        "What each declared feature is worth",
+        "What does the ranker lose without each feature, and what does it gain from that one alone?",
+        tuple(arms),
+        reference="all",
+        pairs=tuple(pairs),
+        views=("items",),
+    )
+
+
+def _arm_name(feature: str) -> str:
+    return "".join("_" if letter in NOT_IN_NAMES else letter for letter in feature)
+
+
 STUDIES: dict[str, Callable[[RunConfig], Study]] = {
     "presets": presets,
     "ablation": ablation,
@@ -305,10 +339,12 @@ STUDIES: dict[str, Callable[[RunConfig], Study]] = {
     "guidance": guidance,
     "levels": levels,
     "similarity": similarity,
+    "features": features,
 }
 
 
-def study(name: str, base: RunConfig) -> Study:
+def study(name: str, base: RunConfig, schema: Schema = CHALLENGE_SCHEMA) -> Study:
+    """`schema` is that of the data, which the study of the features asks about."""
     if name not in STUDIES:
         raise ValueError(f"study = {name!r}: must be one of {', '.join(STUDIES)}")
-    return STUDIES[name](base)
+    return features(base, schema) if name == "features" else STUDIES[name](base)

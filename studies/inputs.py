@@ -1,5 +1,6 @@
 """What all cells of a study read, made once by the pipeline's own steps and kept in the workspace."""
 
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from components.dataset.layout import item_feature_path, item_info_path, split_path
 from components.errors import StepError
 from components.run_config import RunConfig
+from components.schema.fitted import FEATURES
 from components.settings import from_dict, to_dict
 from components.storage.files import read_json, sha256_file, sha256_json, write_json
 from components.storage.sources import code_key
@@ -82,15 +84,16 @@ def _fill(folder: Path, incoming: Path, config: RunConfig, cache: Path) -> None:
 def _described(folder: Path, config: RunConfig, training: Path, wanted: int | None, source: dict[str, str]) -> Inputs:
     from components.batches.rows import RowStore
     from components.dataset.splits import measured_split, measuring_left_out, stopping_left_out
+    from components.schema.fitted import read_features
     from components.train.job import CODE
 
     dataset, embeddings = folder / "dataset", folder / "embeddings"
     split, note = measured_split(dataset)
     validation, whole = with_fewer_rows(dataset, folder / "validation", wanted)
-    left_out = read_json(validation / "quarantine.json")
+    left_out, encoder = read_json(validation / "quarantine.json"), read_features(validation)
     measured, stopping = measuring_left_out(dataset, left_out), stopping_left_out(dataset, left_out)
     train, valid, here = (
-        RowStore.build(split_path(dataset, name), training / "rows", rows)
+        RowStore.build(split_path(dataset, name), training / "rows", rows, encoder)
         for name, rows in (("train", left_out.get("train", ())), ("valid", stopping), (split, measured))
     )
     clicks = int(here.label.sum())
@@ -102,7 +105,7 @@ def _described(folder: Path, config: RunConfig, training: Path, wanted: int | No
     rows = {"train": whole, "used": len(train), "valid": len(valid), "test": _count(split_path(dataset, "test"))}
     rows[split] = len(here)
     return Inputs(
-        key=sha256_json([*names, split, sha256_file(items), sha256_file(features)])[:32],
+        key=sha256_json([*names, split, sha256_file(items), sha256_file(features), encoder.to_json()])[:32],
         code=code_key(CODE),
         dataset=str(dataset),
         validation=str(validation),
@@ -139,6 +142,8 @@ def with_fewer_rows(dataset: Path, validation: Path, wanted: int | None) -> tupl
     fewer = validation.parent.with_name(f"{validation.parent.name}-{wanted}-rows") / validation.name
     left_out["train"] = np.setdiff1d(np.arange(whole), kept[chosen]).tolist()
     write_json(fewer / "quarantine.json", left_out)
+    if (validation / FEATURES).is_file():
+        shutil.copyfile(validation / FEATURES, fewer / FEATURES)
     return fewer, len(kept)
 
 

@@ -7,7 +7,7 @@ from components.run_config import RunConfig
 from model.checks import one_of
 
 VIEWS = ("history", "items", "attention", "factors", "paper")
-_NOT_IN_NAMES = ",'\"/"  # --arms is cut at commas, MLflow's searches at quotes, and paths at slashes
+NOT_IN_NAMES = ",'\"/"  # --arms is cut at commas, MLflow's searches at quotes, and paths at slashes
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Arm:
     against: str = ""  # the arm it is compared with; empty: the study's reference
 
     def __post_init__(self) -> None:
-        if not self.name or any(letter in self.name for letter in _NOT_IN_NAMES):
-            raise ValueError(f"arm.name = {self.name!r}: must be a text without any of {_NOT_IN_NAMES}")
+        if not self.name or any(letter in self.name for letter in NOT_IN_NAMES):
+            raise ValueError(f"arm.name = {self.name!r}: must be a text without any of {NOT_IN_NAMES}")
         if self.paper is not None and not 0.5 <= self.paper <= 1:
             raise ValueError(f"arm.paper = {self.paper!r}: an AUC lies in [0.5, 1]")
 

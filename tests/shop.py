@@ -1,4 +1,4 @@
-"""A small shop log whose features.yaml declares price, brand, materials, device and age: no levels, tags or pictures.
+"""A small shop log whose features.yaml declares features of every kind, and two texts: no levels, tags or pictures.
 
 Who clicks depends on them: phones click cheap things, and each brand has its own rate.
 """
@@ -25,6 +25,9 @@ features:
   - {name: price, of: item, kind: number, bins: 8}
   - {name: brand, of: item, kind: category, buckets: 3}
   - {name: materials, of: item, kind: categories, max_values: 2}
+  - {name: look, of: item, kind: vector}
+  - {name: headline, of: item, kind: text}
+  - {name: description, of: item, kind: text}
 """
 
 
@@ -35,9 +38,11 @@ def items() -> pa.Table:
     return pa.table(
         {
             "item_id": np.arange(1, ITEMS),
-            "item_title": [f"{rng.choice(MATERIALS)} thing {item}" for item in range(1, ITEMS)],
+            "headline": [f"{rng.choice(MATERIALS)} thing {item}" for item in range(1, ITEMS)],
+            "description": [None if item % 9 == 0 else f"made by {brands[item - 1]}" for item in range(1, ITEMS)],
             "price": rng.gamma(2.0, 20.0, ITEMS - 1),
             "brand": brands,
+            "look": [None if item == 5 else rng.normal(size=3).tolist() for item in range(1, ITEMS)],
             "materials": [list(rng.choice(MATERIALS, item % 3, replace=False)) for item in range(1, ITEMS)],
         }
     )

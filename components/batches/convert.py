@@ -41,7 +41,7 @@ def feature_type(features: Sequence[FittedFeature]) -> Fields:
     largest = max((feature.codes - 1 for feature in features), default=0)
     code = next(kind for kind, top in (("u1", 2**8), ("<u2", 2**16), ("<u4", 2**32)) if largest < top)
     codes = sum(feature.width for feature in features if feature.codes)
-    numbers = sum(not feature.codes for feature in features)
+    numbers = sum(feature.width for feature in features if not feature.codes)
     return [("codes", code, (codes,)), ("numbers", "<f4", (numbers,))]
 
 

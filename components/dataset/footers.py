@@ -71,7 +71,8 @@ def contracts(schema: Schema) -> dict[str, FileContract]:
     timed = {layout.TIME: "an integer"}
     vectors = {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"}
     tags_required, tags_optional = ({}, _TAGS) if schema.from_file else (_TAGS, {})
-    item = {layout.ITEM: "an integer", layout.TITLE: "a text", **tags_required, **feature_columns(schema.item)}
+    texts = dict.fromkeys(schema.texts, "a text")
+    item = {layout.ITEM: "an integer", **texts, **tags_required, **feature_columns(schema.item)}
     return {
         "train": FileContract("train.parquet", {**split, **_LABEL}, timed),
         "valid": FileContract("valid.parquet", {**split, **_LABEL}, timed),

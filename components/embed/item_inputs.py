@@ -61,8 +61,8 @@ def read_items(dataset: Path, config: EmbedConfig) -> Items:
         if config.use_precomputed and name in table.column_names
     }
     tags, tag_names, notes = _tags(table)
-    titles = [title or "" for title in table.column(TITLE).to_pylist()] if TITLE in table.column_names else []
-    titles = titles or [""] * table.num_rows
+    shown = next((name for name in (TITLE, *config.text_columns) if name in table.column_names), None)
+    titles = [title or "" for title in table.column(shown).to_pylist()] if shown else [""] * table.num_rows
     ids = table.column(ITEM).to_pylist()
     items = Items(ids, [], titles, tags, columns, ImageFolder(dataset), tag_names, notes=notes)
     items.bad["item"] = bad

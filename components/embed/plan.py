@@ -4,8 +4,9 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -17,6 +18,7 @@ from components.embed.item_inputs import PRECOMPUTED, Items, read_items
 from components.embed.registry import Modality, Variant, chosen
 from components.embed.weights import revision
 from components.errors import StepError
+from components.schema.declared import Schema, read_schema
 
 MODALITIES: tuple[Modality, ...] = ("text", "image")
 
@@ -51,12 +53,22 @@ def planned(
     dataset: Path, config: EmbedConfig, cache: str | Path, shard: int = 0, shards: int = 1
 ) -> Iterator[Plan | None]:
     """The plan for one shard of the items; None if the data's own item_info is taken as it is."""
+    config = _as_declared(config, read_schema(dataset))
     if _takes_existing(dataset, config):
         yield None
         return
     with VectorCache(cache) as vectors, tempfile.TemporaryDirectory(prefix="mmctr-embed-") as name:
         items, scratch = read_items(dataset, config), Path(name)
         yield Plan(items, items.part(shard, shards), config, _encoders(items, config, scratch), vectors, scratch)
+
+
+def _as_declared(config: EmbedConfig, schema: Schema) -> EmbedConfig:
+    """The texts that the data set declares, and no encoder for what it does not declare."""
+    if not schema.content:
+        return config
+    kinds = {part.kind for part in schema.content}
+    unread: dict[str, Any] = {f"{kind}_encoder": "none" for kind in MODALITIES if kind not in kinds}
+    return replace(config, text_columns=schema.texts or config.text_columns, **unread)
 
 
 def _takes_existing(dataset: Path, config: EmbedConfig) -> bool:

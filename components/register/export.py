@@ -11,7 +11,7 @@ from torch import Tensor
 
 from components.errors import StepError
 from components.storage.files import atomic_path
-from model.config import Feature, Vocabulary, number_columns
+from model.config import Feature, Vocabulary, numbers_width
 from model.ranker import Events, Ranker
 
 PROGRAM_TOLERANCE = 1e-5  # of a probability; float32 noise is under 1e-6
@@ -99,7 +99,7 @@ def _features(vocabulary: Vocabulary, history_BL: Tensor, random: torch.Generato
             for feature in features
             if feature.codes
         ]
-        numbers = torch.randn(*shape, len(number_columns(features)), generator=random)
+        numbers = torch.randn(*shape, numbers_width(features), generator=random)
         return torch.cat([torch.zeros(*shape, 0, dtype=torch.int64), *codes], dim=-1), numbers
 
     row = blocks(vocabulary.row, (len(history_BL),))

@@ -92,6 +92,8 @@ def _history(entry: Entry, history: Sequence[int]) -> tuple[int, int]:
 def _logged(feature: FittedFeature, values: Column) -> pa.Array:
     if feature.kind == "number":
         return pa.array(feature.as_numbers(values), pa.float64(), from_pandas=True)  # NaN becomes null
+    if feature.kind == "vector":
+        return pa.array([None if value is None else list(value) for value in values], pa.list_(pa.float64()))
     if feature.levels:
         return pa.array([int(value) for value in values], pa.int64())
     if feature.kind == "category":

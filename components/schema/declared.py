@@ -17,10 +17,11 @@ from components.schema.log import LogColumns, read_log_columns
 
 FILE = "features.yaml"
 Of = Literal["row", "user", "item", "event"]
-RESERVED = ("user_id", "item_id", "item_seq", "label", "item_title", TAGS, "item_emb_d128")
+TITLE = "item_title"
+RESERVED = ("user_id", "item_id", "item_seq", "label", TITLE, TAGS, "item_emb_d128")
 _CHOICES = {
     "of": ("row", "user", "item", "event"),
-    "kind": ("category", "categories", "number"),
+    "kind": ("category", "categories", "number", "vector", "text", "image"),
     "encoding": ("piecewise", "buckets", "standardised"),
     "place": ("both", "history", "target"),
 }
@@ -35,9 +36,18 @@ _FIELDS = {
     "category": ("min_count", "buckets", "levels"),
     "categories": ("min_count", "buckets", "max_values"),
     "number": ("encoding", "bins"),
+    "vector": (),
+    "text": (),
+    "image": (),
 }
+_CONTENT = ("text", "image")  # parts of an item that the embed step turns into its content vector
 _TYPES_OF_EVENTS = {"category": "a list of integers or texts", "number": "a list of numbers"}
-_TYPES = {"category": "an integer or a text", "categories": "a list of integers or texts", "number": "a number"}
+_TYPES = {
+    "category": "an integer or a text",
+    "categories": "a list of integers or texts",
+    "number": "a number",
+    "vector": "a list of numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,15 @@ def column_type(feature: Declared | FittedFeature) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    features: tuple[Declared, ...]
+    features: tuple[Declared, ...]  # what the network reads of rows, items and events
     from_file: bool  # otherwise the data has the challenge's layout
     log: LogColumns | None = None  # only `mmctr import log` reads it
+    content: tuple[Declared, ...] = ()  # what the embed step reads of items; empty: titles and pictures, as they are
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns of item_feature that become one text."""
+        return tuple(part.name for part in self.content if part.kind == "text") if self.content else (TITLE,)
 
     @property
     def row(self) -> tuple[Declared, ...]:
@@ -122,7 +138,12 @@ def read_schema_file(path: Path) -> Schema:
         if column in seen:
             raise _wrong(feature.name, "name", feature.name, "declared once in each file")
         seen.add(column)
-    return Schema(features, from_file=True, log=read_log_columns(FILE, document["log"]) if "log" in keys else None)
+    images = [feature.name for feature in features if feature.kind == "image"]
+    if len(images) > 1:
+        raise _wrong(images[1], "kind", "image", f"declared once: {images[0]!r} is the picture in item_images already")
+    content = tuple(feature for feature in features if feature.kind in _CONTENT)
+    log = read_log_columns(FILE, document["log"]) if "log" in keys else None
+    return Schema(tuple(feature for feature in features if feature not in content), True, log, content)
 
 
 def _found(document: Any) -> str:
@@ -137,13 +158,24 @@ def _declared(number: int, entry: Any) -> Declared:
     name = entry.get("name")
     if not isinstance(name, str) or not name.strip():
         raise _wrong(str(number), "name", name, "the name of a column")
-    if name in RESERVED:
+    if name in RESERVED and (name, entry.get("kind")) != (TITLE, "text"):
         raise _wrong(name, "name", name, "another column: every data set has this one, and the model reads it already")
     for field in ("of", "kind"):
         _check_choice(name, field, entry.get(field))
+    content = entry["kind"] in _CONTENT
+    if content and entry["of"] != "item":
+        raise _wrong(
+            name, "of", entry["of"], f"item, because it is {'a text' if entry['kind'] == 'text' else 'an image'}"
+        )
     if entry["of"] == "event" and entry["kind"] not in _TYPES_OF_EVENTS:
         raise _wrong(name, "kind", entry["kind"], f"one of {', '.join(_TYPES_OF_EVENTS)}, because it is of an event")
-    allowed = ("name", "of", "kind", *_FIELDS[entry["kind"]], *(["place"] if entry["of"] == "item" else []))
+    allowed = (
+        "name",
+        "of",
+        "kind",
+        *_FIELDS[entry["kind"]],
+        *(["place"] if entry["of"] == "item" and not content else []),
+    )
     for field, value in entry.items():
         if field not in allowed:
             kind = f"a {entry['kind']} of {'an' if entry['of'] in ('item', 'event') else 'a'} {entry['of']}"

@@ -44,17 +44,18 @@ class FittedFeature:
     """A feature with all that was learned of it in train."""
 
     name: str  # its column
-    kind: str  # category, categories, or number
+    kind: str  # category, categories, number, or vector
     place: str | None = "both"  # of an item's feature: which items carry it
     of: str = "row"  # row, user, item, or event
     levels: int = 0
     values: tuple[str, ...] = ()  # the vocabulary, in the order of the codes
     buckets: int = 1
-    width: int = 1  # values that one row or item can have
+    width: int = 1  # values that one row or item can have, or numbers of its vector
     encoding: str = ""  # of a number: buckets, piecewise, or standardised
     edges: tuple[float, ...] = ()  # of buckets, and of piecewise-linear pieces
     mean: float = 0.0
     deviation: float = 1.0
+    centre: tuple[float, ...] = ()  # of a vector: what it is measured from
     _code: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class FittedFeature:
         """Rows that the embedding needs; 0 for a number that is not cut into buckets."""
         if self.levels:
             return self.levels
-        if self.kind != "number":
+        if self.kind not in ("number", "vector"):
             return 1 + self.buckets + len(self.values)
         return len(self.edges) + 2 if self.encoding == "buckets" else 0
 
@@ -75,9 +76,11 @@ class FittedFeature:
         return len(self.edges) - 1 if self.encoding == "piecewise" else 0
 
     def encode(self, values: Column) -> Codes | Numbers:
-        """Codes [n, width], or numbers [n]. Raises FeatureError."""
+        """Codes [n, width], numbers [n], or vectors [n, width]. Raises FeatureError."""
         if self.kind == "number":
             return self._number(values)
+        if self.kind == "vector":
+            return np.asarray((self.as_vectors(values) - np.asarray(self.centre)) / self.deviation, np.float32)
         if self.kind == "category":
             if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":  # each distinct number is looked up once
                 distinct, first, place = np.unique(values, return_index=True, return_inverse=True)
@@ -152,6 +155,31 @@ class FittedFeature:
             raise FeatureError(self.name, row, plain(numbers[row]), "a finite number, or missing")
         return numbers
 
+    def as_vectors(self, values: Column) -> npt.NDArray[np.float64]:
+        """[n, width]; NaN where there is no vector."""
+        if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "iuf":
+            vectors = values.astype(np.float64)
+            wrong = np.ones(len(vectors), bool) if vectors.shape[1] != self.width else ~np.isfinite(vectors).all(axis=1)
+        else:
+            vectors, wrong = np.full((len(values), self.width), np.nan), np.zeros(len(values), bool)
+            for row, value in enumerate(values):
+                if not is_missing(value):
+                    wrong[row] = not self._take_vector(value, vectors[row])
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise FeatureError(self.name, row, plain(values[row]), f"a list of {self.width} finite numbers, or missing")
+        return vectors
+
+    def _take_vector(self, value: Any, into: npt.NDArray[np.float64]) -> bool:
+        if not isinstance(value, list | tuple | np.ndarray) or len(value) != self.width:
+            return False
+        if not isinstance(value, np.ndarray) and not all(
+            isinstance(number, int | float | np.number) and not isinstance(number, bool) for number in value
+        ):
+            return False
+        into[:] = value
+        return bool(np.isfinite(into).all())
+
     def _as_number(self, value: Any, row: int) -> float:
         if is_missing(value):
             return math.nan
@@ -161,7 +189,7 @@ class FittedFeature:
 
 
 def plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def is_real(value: Any) -> bool:
@@ -239,6 +267,6 @@ def _flat_events(name: str, column: Column, histories: Sequence[Sequence[Any]], 
 def blocks(features: Sequence[FittedFeature], columns: Mapping[str, Column], length: int) -> tuple[Codes, Numbers]:
     """The features' codes side by side, and their numbers side by side, each in the order of the features."""
     encoded = [feature.encode(columns[feature.name]) for feature in features]
-    codes = [np.zeros((length, 0), np.int64), *(block for block in encoded if block.ndim == 2)]
-    numbers = [np.zeros((length, 0), np.float32), *(block[:, None] for block in encoded if block.ndim == 1)]
-    return np.concatenate(codes, axis=1), np.concatenate(numbers, axis=1)
+    codes = [np.zeros((length, 0), np.int64), *(block for block in encoded if block.dtype.kind == "i")]
+    numbers = [block if block.ndim == 2 else block[:, None] for block in encoded if block.dtype.kind == "f"]
+    return np.concatenate(codes, axis=1), np.concatenate([np.zeros((length, 0), np.float32), *numbers], axis=1)

@@ -13,8 +13,9 @@ import numpy as np
 
 from components.errors import StepError
 from components.schema.declared import Declared
-from components.schema.encoder import Column, FittedFeature
+from components.schema.encoder import Column, FeatureError, FittedFeature, is_missing, plain
 
+WIDEST = 4096  # numbers of a given vector
 Chunks = Iterable[Column]  # train's values, in parts
 
 
@@ -36,6 +37,8 @@ def fit_feature(feature: Declared, chunks: Chunks, before: FittedFeature | None 
         return empty
     if feature.kind == "number":
         return _number(feature, empty, chunks)
+    if feature.kind == "vector":
+        return _vector(empty, chunks)
     same_codes = before is not None and not before.levels and before.buckets == empty.buckets
     return _vocabulary(feature, empty, chunks, before.values if before is not None and same_codes else ())
 
@@ -75,6 +78,30 @@ def _number(feature: Declared, empty: FittedFeature, chunks: Chunks) -> FittedFe
     elif len(edges) == 1:
         edges = np.array([edges[0], edges[0] + 1.0])
     return replace(empty, edges=tuple(edges.tolist()))
+
+
+def _vector(empty: FittedFeature, chunks: Chunks) -> FittedFeature:
+    """The first vector says how wide all are. They are centred, and get a mean square of 1 in each number."""
+    count, total, squares = 0, np.zeros(0), np.zeros(0)
+    for chunk in chunks:
+        if not count:
+            first = next((value for value in chunk if not is_missing(value)), None)
+            if first is None:
+                continue
+            if not isinstance(first, list | np.ndarray) or not 1 <= len(first) <= WIDEST:
+                raise FeatureError(empty.name, 0, plain(first), f"a list of 1 to {WIDEST} numbers, or missing")
+            empty = replace(empty, width=len(first), centre=(0.0,) * len(first))
+            total, squares = np.zeros(empty.width), np.zeros(empty.width)
+        vectors = empty.as_vectors(chunk)
+        vectors = vectors[~np.isnan(vectors).any(axis=1)]
+        count, total, squares = count + len(vectors), total + vectors.sum(0), squares + np.square(vectors).sum(0)
+    if not count:
+        raise _no_value()
+    centre = total / count
+    variance = float((squares / count - np.square(centre)).mean())
+    if variance <= 1e-12 * max(float((squares / count).mean()), 1e-300):
+        raise _constant("one vector")
+    return replace(empty, centre=tuple(centre.tolist()), deviation=variance**0.5)
 
 
 def _no_value() -> StepError:

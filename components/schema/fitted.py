@@ -2,9 +2,11 @@
 
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.errors import StepError
 from components.schema.challenge import CHALLENGE
@@ -42,8 +44,30 @@ def check_fit(encoder: Encoder, vocabulary: Vocabulary) -> None:
                 )
 
 
+def is_vectors(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and pa.types.is_floating(kind.value_type))
+
+
+def _vectors(column: pa.ChunkedArray) -> Column:
+    parts: list[Any] = []
+    for chunk in column.chunks:
+        flat = chunk.flatten().to_numpy(zero_copy_only=False)
+        lengths = pc.fill_null(pc.list_value_length(chunk), 0).to_numpy(zero_copy_only=False)
+        if not chunk.null_count and len(np.unique(lengths)) == 1 and lengths[0]:
+            parts.extend(flat.reshape(len(chunk), -1))
+        else:
+            several = np.split(flat, np.cumsum(lengths)[:-1])
+            valid = chunk.is_valid().to_numpy(zero_copy_only=False)
+            parts.extend(vector if there else None for vector, there in zip(several, valid, strict=True))
+    widths = {-1 if part is None else len(part) for part in parts}
+    return np.stack(parts) if len(widths) == 1 and min(widths) > 0 else parts
+
+
 def raw_column(column: pa.ChunkedArray) -> Column:
-    """A column of a table as the encoder takes it: numbers as an array where none is missing, else as a list."""
+    """A column of a table as the encoder takes it: an array of numbers or vectors if none is missing, else a list."""
+    if is_vectors(column.type):
+        return _vectors(column)
     if pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count):
         return np.asarray(column.to_numpy())
     return list(column.to_pylist())

@@ -85,13 +85,13 @@ def _body() -> dict[str, Any]:
 
 
 def _datatype(feature: FittedFeature) -> str:
-    if feature.kind == "number":
+    if feature.kind in ("number", "vector"):
         return "FP64"
     return "INT64" if feature.levels else "BYTES"
 
 
 def _dimensions(feature: FittedFeature) -> int:
-    return 2 if feature.kind == "categories" or feature.of == "event" else 1
+    return 2 if feature.kind in ("categories", "vector") or feature.of == "event" else 1
 
 
 def _table(request: InferRequest, values: dict[str, Column], features: Encoder) -> Table:

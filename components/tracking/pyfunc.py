@@ -97,6 +97,8 @@ def input_example(features: Encoder) -> Any:
 def _example(feature: FittedFeature, place: int) -> Any:
     if feature.levels:
         return (4, 0)[place]
+    if feature.kind == "vector":
+        return list(feature.centre)
     if feature.kind == "number":
         return feature.edges[place] if len(feature.edges) > place else feature.mean
     value = feature.values[place] if len(feature.values) > place else "none"

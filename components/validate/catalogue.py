@@ -75,13 +75,13 @@ def read_items(source: ContractFile, schema: Schema, max_item_id: int, measured:
     frames, tag_parts = [], []
     sizes = {feature.name: feature.levels for feature in schema.item if feature.levels}
     tagged = source.has(layout.TAGS)
-    columns = [layout.ITEM, layout.TITLE, *([layout.TAGS] if tagged else []), *sizes]
+    columns = [layout.ITEM, *schema.texts, *([layout.TAGS] if tagged else []), *sizes]
     for _, _, batch in source.batches(columns, batch_rows=16_384):
-        titles = batch.column(layout.TITLE)
         columns_of_items: dict[str, Any] = {
             layout.ITEM: source.integers(batch, layout.ITEM),
-            layout.TITLE: pc.fill_null(titles.cast(pa.large_string()), "").to_pylist(),
         }
+        if schema.texts:
+            columns_of_items[layout.TITLE] = _joined([batch.column(name) for name in schema.texts])
         if tagged:
             values, counts = source.lists(batch, layout.TAGS)
             columns_of_items |= {"tags": counts, "bad_tags": _bad_tags(values, counts)}
@@ -129,9 +129,22 @@ def _catalogue(
             measured.missing(column, f"item_feature.parquet has no column {layout.TAGS}")
     described = items[ids != 0]  # row 0, where there is one, is padding: no title, no tag, no picture
     measured.add("items", layout.ITEM, described.reset_index(drop=True))
-    whole["top_title_share"] = _top_share(described[layout.TITLE].to_numpy())
+    if layout.TITLE in described:
+        whole["top_title_share"] = _top_share(described[layout.TITLE].to_numpy())
+    else:
+        for column in ("items.item_title", "items_whole.top_title_share"):
+            measured.missing(column, "features.yaml declares no text of items")
     measured.add("items_whole", "of", [whole])
     return catalogue
+
+
+def _joined(texts: list[pa.Array]) -> list[str]:
+    """What the text encoder reads of each item."""
+    filled = [pc.fill_null(text.cast(pa.large_string()), "") for text in texts]
+    joined: list[str] = pc.utf8_trim_whitespace(
+        pc.binary_join_element_wise(*filled, pa.scalar(" ", pa.large_string()))
+    ).to_pylist()
+    return joined
 
 
 def _bad_tags(values: pa.Array, counts: Ints) -> Ints:

@@ -24,6 +24,7 @@ from components.validate.parquet import Bools, ContractFile, Ints
 from components.validate.rows import SplitRows
 
 _PRIOR_ROWS = 10.0  # a value's click rate starts at that of train, as if seen in this many rows
+_SIGNS = 4  # numbers of a given vector whose signs are counted
 _STANDARD_BINS = np.linspace(-3.0, 3.0, 13)  # a standardised number is counted in these, in standard deviations
 
 
@@ -42,7 +43,7 @@ class Counts:
         self.codes.update(dict(zip(*(part.tolist() for part in np.unique(codes, return_counts=True)), strict=True)))
         self.rows += len(codes)
         self.missing += int((codes == 0).all(axis=1).sum())
-        if feature.kind != "number" and not feature.levels:
+        if feature.kind in ("category", "categories") and not feature.levels:
             self.unknown += int(((codes > 0) & (codes <= feature.buckets)).any(axis=1).sum())
         return codes[:, 0]
 
@@ -117,12 +118,21 @@ class Features:
 def counted_codes(feature: FittedFeature, values: Column) -> Codes:
     """Codes [n, width] to count. A number counts as the piece that it lies in; 0 stands for a missing value."""
     encoded = feature.encode(values)
-    if encoded.ndim == 2:
+    if feature.codes:
         return np.asarray(encoded, np.int64)
+    if feature.kind == "vector":
+        return _signs(encoded)
     edges = np.arange(feature.bins + 1, dtype=np.float64) if feature.bins else _STANDARD_BINS
     missing = np.isnan(encoded)
     pieces = np.searchsorted(edges, np.nan_to_num(encoded), side="right").clip(1, len(edges) - 1)
     return np.where(missing, 0, pieces).astype(np.int64)[:, None]
+
+
+def _signs(vectors: Column) -> Codes:
+    """A code for the signs of the first numbers of each vector; 0 stands for a missing one."""
+    first = np.asarray(vectors)[:, :_SIGNS]
+    codes = 1 + (first > 0) @ (1 << np.arange(first.shape[1]))
+    return np.where(np.isnan(first).any(axis=1), 0, codes).astype(np.int64)[:, None]
 
 
 def label(feature: Declared | FittedFeature) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from components.schema.declared import read_schema
 from components.tracking.server import refuse_dead_server, tracking_uri
 from pipelines.cli.options import DataOption, PresetOption, RevisionOption, SetOption, WorkspaceOption, check_data
 from pipelines.cli.stopping import stoppable
@@ -36,10 +37,10 @@ def study_command(
     `mmctr study alignment --seeds 5 --arms "din raw linear,din l2 linear"`
     """
     base = resolve(preset_name, overrides)
-    chosen = study(name, base)
+    check_data(data, revision, workspace)
+    chosen = study(name, base, read_schema(data or Path("data")))
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
-    check_data(data, revision, workspace)
     refuse_dead_server(tracking_uri(workspace))
     from pipelines.cli.study_screen import StudyScreen
     from studies.engine import Order, StudyData  # loads torch

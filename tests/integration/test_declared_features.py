@@ -3,6 +3,7 @@
 import math
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning"),  # from MLflow, about its own types
 ]
 
-NO_PICTURES = ("--set", "embed.image_encoder=none", "--set", "embed.dimension=8")
+NARROW = ("--set", "embed.dimension=8")
 # The log says so little of a user's taste that a floor for the labels' signal would be met by chance alone.
 LITTLE_SIGNAL = ("--set", "validate.min_label_signal=0", "--set", "validate.min_coherence=0")
 
@@ -52,7 +53,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(workspace: Path, data: Path) -> "subprocess.CompletedProcess[str]":
-    done = walk(workspace, data, *NO_PICTURES, *LITTLE_SIGNAL)
+    done = walk(workspace, data, *NARROW, *LITTLE_SIGNAL)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -107,7 +108,7 @@ def test_lineage_holds_the_file(workspace: Path, run: "subprocess.CompletedProce
 def test_the_network_sees_every_feature(package: Path) -> None:
     ranker = load(package / "ranker.safetensors")
     assert [feature.name for feature in ranker.vocabulary.row] == ["device", "hour", "age"]
-    assert [feature.name for feature in ranker.vocabulary.item] == ["item_tags", "price", "brand", "materials"]
+    assert [feature.name for feature in ranker.vocabulary.item] == ["item_tags", "price", "brand", "materials", "look"]
     assert [feature.name for feature in ranker.vocabulary.event] == ["action", "time_gap"]
     for table in (*ranker.event.parameters(), *ranker.row.parameters(), *ranker.item_encoder.features.parameters()):
         assert table.abs().sum() > 0
@@ -184,6 +185,19 @@ def test_a_value_that_train_did_not_have_is_scored_and_a_wrong_one_refused(clien
         assert words in answer.json()["error"]
     without = {name: value for name, value in first.items() if name != "hour"}
     assert client.post("/score", json={"rows": [without]}).json()["error"] == "rows.0.hour: Field required"
+
+
+def test_a_study_asks_what_a_feature_is_worth(workspace: Path, data: Path, tmp_path: Path) -> None:
+    program = "from pipelines.cli import main; main()"
+    quick = ("--set", "train.max_epochs=1", "--arms", "without price", "--seeds", "1", "--rows", "500")
+    options = ("--data", data, "--workspace", workspace, "--out", tmp_path / "study", *NARROW, *LITTLE_SIGNAL, *quick)
+    command = [sys.executable, "-c", program, "study", "features", *map(str, options)]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = read_json(tmp_path / "study" / "results.json")
+    assert [arm["name"] for arm in results["arms"]] == ["all", "without price"]
+    assert results["comparisons"][0]["arm"] == "without price"
+    assert results["arms"][0]["parameters"] > results["arms"][1]["parameters"]
 
 
 def test_rows_without_a_declared_column_are_refused(

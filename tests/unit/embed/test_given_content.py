@@ -62,6 +62,26 @@ def test_a_bad_precomputed_vector_is_named(tmp_path: Path, tiny: EmbedConfig) ->
     assert manifest["imputed"]["text"] == [3, 5, 7]
 
 
+def test_declared_texts_are_joined_and_what_is_not_declared_is_not_looked_for(
+    tmp_path: Path, tiny: EmbedConfig
+) -> None:
+    """Texts of the same words give the same vectors, whatever the columns; without a declared image none is needed."""
+    titles = pa.array([f"a title {item}" for item in range(6)])
+    words = {"first": pa.array(["a"] * 6), "second": pa.array([f"title {item}" for item in range(6)])}
+    data = write_dataset(tmp_path / "data", items=6, columns=words)
+    table = pq.read_table(data / "item_feature.parquet")
+    place = table.schema.get_field_index("item_title")
+    pq.write_table(table.set_column(place, "item_title", titles), data / "item_feature.parquet")
+    written = []
+    for names in (["first", "second"], ["item_title"]):
+        parts = ", ".join(f"{{name: {name}, of: item, kind: text}}" for name in names)
+        (data / "features.yaml").write_text(f"features: [{parts}]")
+        manifest = embed(data, NOBODY, tiny, tmp_path / "cache", tmp_path / "out")
+        assert list(manifest["encoders"]) == ["text"]
+        written.append(pq.read_table(tmp_path / "out/item_info.parquet"))
+    assert written[0].equals(written[1])
+
+
 def test_tag_names_become_numbers_in_alphabetical_order(tmp_path: Path, tiny: EmbedConfig) -> None:
     tags = [["news", "cats"], [], None, ["a", "b", "c", "d", "e", "f"], ["cats"], ["cats"]]
     data = write_dataset(tmp_path / "data", items=6)

@@ -11,7 +11,13 @@ from model.items import ItemTable, distinct_items
 from model.ranker import Events, Ranker
 from tests.unit.model.builders import BASE, histories
 
-ROW = (Feature("device", codes=5), Feature("price", bins=3), Feature("colours", codes=6, width=2), Feature("rating"))
+ROW = (
+    Feature("device", codes=5),
+    Feature("price", bins=3),
+    Feature("colours", codes=6, width=2),
+    Feature("look", width=2),
+    Feature("rating"),
+)
 ITEM = (Feature("brand", codes=4), Feature("weight", place="target"), Feature("level", codes=3, place=None))
 
 
@@ -31,10 +37,15 @@ def model_of(**changes: object) -> Ranker:
 
 def inputs() -> list[torch.Tensor]:
     codes_BX = torch.tensor([[1, 2, 3], [4, 5, 0]])
-    return [histories([3, 2], 4), torch.tensor([5, 6]), codes_BX, torch.tensor([[0.5, -1.0], [2.5, 0.3]])]
+    return [
+        histories([3, 2], 4),
+        torch.tensor([5, 6]),
+        codes_BX,
+        torch.tensor([[0.5, -1.0, 0.2, 0.4], [2.5, 0.3, 0.1, -0.7]]),
+    ]
 
 
-@pytest.mark.parametrize(("block", "column"), [(2, 0), (2, 1), (2, 2), (3, 0), (3, 1)])
+@pytest.mark.parametrize(("block", "column"), [(2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2), (3, 3)])
 def test_every_feature_of_a_row_moves_its_logit_and_no_other(block: int, column: int) -> None:
     model, changed = model_of(), inputs()
     before_B = model(*inputs())
@@ -43,18 +54,36 @@ def test_every_feature_of_a_row_moves_its_logit_and_no_other(block: int, column:
     assert moved_B.tolist() == [True, False]
 
 
+def test_a_feature_that_is_left_out_moves_nothing() -> None:
+    model, changed = model_of(left_out=("device", "rating", "gap", "brand")), inputs()
+    changed[2][:, 0], changed[3][:, 3] = 3, 5.0
+    of_events = events()
+    later = of_events[0], of_events[1].clone()
+    later[1][..., 0] += 1
+    before_B = model(*inputs(), of_events)
+    assert torch.equal(model(*changed, later), before_B)
+    assert model.encode(torch.arange(3)).items_UD.shape[1] == BASE.embedding_dim * 2 + BASE.content_dim
+
+
 def test_a_missing_number_has_a_vector_of_its_own() -> None:
     for bins in (0, 3):
-        number = NumberEmbedding(bins, 4)
-        zero, missing, half = number(torch.tensor([0.0, float("nan"), 0.5]))
+        number = NumberEmbedding(bins, 1, 4)
+        zero, missing, half = number(torch.tensor([[0.0], [float("nan")], [0.5]]))
         assert torch.equal(zero, torch.zeros(4))
         assert torch.equal(missing, number.map.weight[:, -1])
         torch.testing.assert_close(half, 0.5 * number.map.weight[:, 0])
 
 
+def test_a_vector_with_a_missing_number_is_missing() -> None:
+    vector = NumberEmbedding(0, 2, 4)
+    missing, given = vector(torch.tensor([[float("nan"), 1.0], [1.0, -2.0]]))
+    assert torch.equal(missing, vector.map.weight[:, -1])
+    torch.testing.assert_close(given, vector.map.weight[:, 0] - 2 * vector.map.weight[:, 1])
+
+
 def test_a_number_beyond_the_edges_is_that_of_the_edge() -> None:
-    number = NumberEmbedding(3, 4)
-    low, high = number(torch.tensor([-7.0, 9.0]))
+    number = NumberEmbedding(3, 1, 4)
+    low, high = number(torch.tensor([[-7.0], [9.0]]))
     assert torch.equal(low, torch.zeros(4))
     torch.testing.assert_close(high, number.map.weight[:, :3].sum(1))
 

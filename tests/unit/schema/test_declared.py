@@ -21,7 +21,8 @@ def test_each_part_of_a_data_set_has_its_features(tmp_path: Path) -> None:
     schema = read_schema(write_shop(tmp_path))
     assert [feature.name for feature in schema.row] == ["device", "hour", "age"]
     assert [feature.name for feature in schema.event] == ["action", "time_gap"]
-    assert [feature.name for feature in schema.item] == ["price", "brand", "materials"]
+    assert [feature.name for feature in schema.item] == ["price", "brand", "materials", "look"]
+    assert schema.texts == ("headline", "description")
     check_footers(tmp_path)
 
 
@@ -90,6 +91,34 @@ WRONG = {
         "levels = 5; must be alone: levels have no vocabulary",
     ),
     "a wrong side": (one("name: brand, of: item, kind: category, place: left"), "must be one of both, history, target"),
+    "a text of a row": (
+        one("name: query, of: row, kind: text"),
+        "'query': of = 'row'; must be item, because it is a text",
+    ),
+    "an image of a user": (
+        one("name: face, of: user, kind: image"),
+        "'face': of = 'user'; must be item, because it is an image",
+    ),
+    "two images": (
+        "features: [{name: front, of: item, kind: image}, {name: back, of: item, kind: image}]",
+        "'back': kind = 'image'; must be declared once: 'front' is the picture in item_images already",
+    ),
+    "a text with a place": (
+        one("name: story, of: item, kind: text, place: target"),
+        "'story' has the field 'place'; a text of an item can have name, of, kind",
+    ),
+    "bins of a vector": (
+        one("name: look, of: item, kind: vector, bins: 4"),
+        "'look' has the field 'bins'; a vector of an item can have name, of, kind, place",
+    ),
+    "a vector of an event": (
+        one("name: look, of: event, kind: vector"),
+        "kind = 'vector'; must be one of category, number, because it is of an event",
+    ),
+    "a title that is a number": (
+        one("name: item_title, of: item, kind: number"),
+        "'item_title': name = 'item_title'; must be another column",
+    ),
     "several values at an event": (
         one("name: marks, of: event, kind: categories"),
         "'marks': kind = 'categories'; must be one of category, number, because it is of an event",
@@ -127,6 +156,10 @@ def test_a_wrong_file_is_refused_in_one_clear_line(case: str, tmp_path: Path) ->
             r"item_feature\.parquet lacks the column colour \(an integer or a text\)",
         ),
         ("name: device, of: row, kind: number", r"train\.parquet: device is string, must be a number"),
+        ("name: story, of: item, kind: text", r"item_feature\.parquet lacks the column story \(a text\)"),
+        ("name: price, of: item, kind: text", "price is double, must be a text"),
+        ("name: brand, of: item, kind: vector", "brand is string, must be a list of numbers"),
+        ("name: price, of: item, kind: number", r"item_feature\.parquet lacks the column item_title \(a text\)"),
         ("name: hour, of: event, kind: number", "hour is int64, must be a list of numbers"),
         (
             "name: time_gap, of: event, kind: category",

@@ -1,13 +1,16 @@
 """Raw values become the same codes wherever they come from, and a value that fits nothing is named."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from components.schema.challenge import CHALLENGE
 from components.schema.encoder import Encoder, FeatureError, FittedFeature
+from components.schema.fitted import raw_column
 
 DEVICE = FittedFeature("device", "category", values=("phone", "7"))
 SHARED = FittedFeature("brand", "category", values=("acme",), buckets=4)
@@ -15,7 +18,10 @@ COLOURS = FittedFeature("colours", "categories", values=("red", "blue"), width=2
 PRICE = FittedFeature("price", "number", encoding="piecewise", edges=(0.0, 10.0, 30.0))
 RATING = FittedFeature("rating", "number", encoding="standardised", mean=3.0, deviation=2.0)
 HOUR = FittedFeature("hour", "number", encoding="buckets", edges=(6.0, 12.0))
-SHOP = Encoder(row=(DEVICE, COLOURS, PRICE, HOUR), item=(SHARED, RATING))
+LOOK = FittedFeature("look", "vector", width=2, centre=(1.0, 0.0), deviation=2.0)
+ACTION = FittedFeature("action", "category", of="event", values=("buy",))
+GAP = FittedFeature("gap", "number", of="event", encoding="standardised")
+SHOP = Encoder(row=(DEVICE, COLOURS, PRICE, HOUR), item=(SHARED, RATING, LOOK), event=(ACTION, GAP))
 
 
 def test_levels_are_their_own_codes() -> None:
@@ -56,6 +62,57 @@ def test_features_stand_side_by_side_in_their_order() -> None:
     assert numbers.tolist() == [[0.5]]
 
 
+@pytest.mark.parametrize(
+    "values", [[[3, 0.0], [1.0, -4.0]], np.array([[3.0, 0.0], [1.0, -4.0]])], ids=["lists", "array"]
+)
+def test_a_vector_is_centred_and_scaled_as_a_whole(values: Any) -> None:
+    np.testing.assert_allclose(LOOK.encode(values), [[1, 0], [0, -2]])
+
+
+def test_a_missing_vector_is_missing_as_a_whole() -> None:
+    np.testing.assert_allclose(np.asarray(LOOK.encode([None, [1.0, 2.0]]), float), [[np.nan, np.nan], [0.0, 1.0]])
+    column = pa.chunked_array(
+        [pa.array([None, [1.0, 2.0]], pa.list_(pa.float32())), pa.array([[3.0, 0.0]], pa.list_(pa.float32()))]
+    )
+    found = np.asarray(LOOK.encode(raw_column(column)), float)
+    np.testing.assert_allclose(found, [[np.nan, np.nan], [0.0, 1.0], [1.0, 0.0]])
+    assert isinstance(raw_column(column.slice(1)), np.ndarray)
+
+
+def test_numbers_and_vectors_stand_side_by_side() -> None:
+    codes, numbers = SHOP.items({"brand": ["acme"], "rating": [3.0], "look": [[1.0, 4.0]]}, 1)
+    assert (codes.tolist(), numbers.tolist()) == ([[5]], [[0, 0, 2]])
+    assert [block.shape for block in SHOP.items({"brand": [], "rating": [], "look": []}, 0)] == [(0, 1), (0, 3)]
+
+
+def test_what_stands_beside_padding_is_no_event() -> None:
+    columns: dict[str, Any] = {
+        "action": [["?", "buy", None], None, ["sell"]],
+        "gap": [[math.inf, 1.0, None], [], [2.0]],
+    }
+    codes, numbers = SHOP.events(columns, [[0, 5, 6], [], [7]])
+    assert codes.tolist() == [[2], [0], [1]]
+    np.testing.assert_array_equal(numbers, [[1], [np.nan], [2]])
+
+
+@pytest.mark.parametrize(
+    ("action", "gap", "message"),
+    [
+        (
+            [["buy"], ["buy"]],
+            [[1.0], [2.0, 3.0]],
+            r"gap, row 1: \[2.0, 3.0\]; must be a list with a value for each of the 1",
+        ),
+        ([["buy"], "buy"], [[1.0], [2.0]], "action, row 1: 'buy'; must be a list with a value for each of the 1 items"),
+        ([["buy"], [0.5]], [[1.0], [2.0]], "action, row 1: 0.5; must be a text or a whole number, or missing"),
+        ([["buy"], None], [[1.0], [2.0]], "action, row 1: None; must be a list with a value for each of the 1 items"),
+    ],
+)
+def test_an_event_that_does_not_fit_is_named_by_its_row(action: Any, gap: Any, message: str) -> None:
+    with pytest.raises(FeatureError, match=message):
+        SHOP.events({"action": action, "gap": gap}, [[5], [6]])
+
+
 def test_what_was_saved_encodes_alike() -> None:
     assert Encoder.from_json(json.loads(json.dumps(SHOP.to_json()))) == SHOP
     with pytest.raises(ValueError, match="have format 9, this version reads 1"):
@@ -73,6 +130,11 @@ def test_what_was_saved_encodes_alike() -> None:
         (DEVICE, [["phone"]], r"device, row 0: \['phone'\]; must be a text or a whole number"),
         (COLOURS, ["red"], "colours, row 0: 'red'; must be a list of texts or whole numbers"),
         (COLOURS, [["red", 0.5]], "colours, row 0: 0.5; must be a text or a whole number"),
+        (LOOK, [[1.0, 2.0], [1.0]], r"look, row 1: \[1.0\]; must be a list of 2 finite numbers, or missing"),
+        (LOOK, [[1.0, "2"]], r"look, row 0: \[1.0, '2'\]; must be a list of 2 finite numbers"),
+        (LOOK, [[1.0, True]], r"look, row 0: \[1.0, True\]; must be a list of 2 finite numbers"),
+        (LOOK, ["long"], "look, row 0: 'long'; must be a list of 2 finite numbers"),
+        (LOOK, np.array([[1.0, np.inf]]), "look, row 0: .*inf.*; must be a list of 2 finite numbers"),
         (PRICE, ["dear"], "price, row 0: 'dear'; must be a number, or missing"),
         (PRICE, [1.0, float("inf")], "price, row 1: inf; must be a finite number, or missing"),
     ],

@@ -1,12 +1,14 @@
 """What a study may look like, and what the studies that ship compare."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import model.presets as rankers
 from components.run_config import RunConfig
+from components.schema.declared import read_schema
 from model.config import ModelConfig
 from pipelines.presets import preset
 from studies.grids import STUDIES, study
@@ -75,6 +77,28 @@ def test_the_studies_that_ship_are_whole_at_every_size(name: str, base: str) -> 
 
 def models(name: str) -> dict[str, ModelConfig]:
     return {arm.name: arm.config.model for arm in study(name, BASE).arms}
+
+
+def test_each_declared_feature_is_left_out_and_is_alone(tmp_path: Path) -> None:
+    places = {"price": "item", "a/b": "row", "gap": "event"}
+    declared = [f"{{name: {name}, of: {of}, kind: number}}" for name, of in places.items()]
+    (tmp_path / "features.yaml").write_text(f"features: [{', '.join(declared)}]")
+    of_data = study("features", BASE, read_schema(tmp_path))
+    left_out = {arm.name: set(arm.config.model.left_out) for arm in of_data.arms}
+    everything = {"price", "a/b", "gap"}
+    assert left_out == {
+        "all": set(),
+        "none": everything,
+        **{f"without {arm}": {name} for arm, name in (("price", "price"), ("a_b", "a/b"), ("gap", "gap"))},
+        **{f"{arm} alone": everything - {name} for arm, name in (("price", "price"), ("a_b", "a/b"), ("gap", "gap"))},
+    }
+    assert ("without gap", "all") in of_data.comparisons()
+    assert ("gap alone", "none") in of_data.comparisons()
+
+
+def test_of_two_features_each_one_alone_is_trained_once() -> None:
+    assert list(models("features")) == ["all", "none", "without likes_level", "without views_level"]
+    assert ("without likes_level", "none") in study("features", BASE).comparisons()
 
 
 def test_the_ablation_holds_the_papers_rows_and_figures() -> None:

@@ -1,6 +1,7 @@
 """Validation of declared features: what is fitted, what is measured, and which data is refused."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,10 @@ def test_features_are_fitted_on_train_alone(tmp_path: Path) -> None:
         ("train", "age", [float("inf"), *[30.0] * 1999], "features-usable", "a value is inf; must be a finite number"),
         ("valid", "age", [float("inf"), *[30.0] * 399], "features-usable", "a value is inf; must be a finite number"),
         ("item_feature", "price", [None] * 59, "features-usable", "has no value in train"),
+        ("item_feature", "look", [[1.0, 2.0, 3.0]] * 59, "features-usable", "holds 'one vector' and nothing else"),
+        ("item_feature", "look", [[1.0]] + [[1.0, 2.0]] * 58, "features-usable", "must be a list of 1 finite numbers"),
+        ("item_feature", "look", [[math.nan, 1.0]] * 59, "features-usable", "must be a list of 2 finite numbers"),
+        ("item_feature", "headline", [""] * 59, "titles-differ", "1.0"),
         ("train", "time_gap", [[1.0] * 8] * 2000, "features-usable", "holds 1.0 and nothing else"),
         ("train", "time_gap", [[1.0] * 7] * 2000, "features-usable", "7 values in row 0 of train, whose history has 8"),
         ("valid", "action", [None] * 400, "features-usable", "0 values in row 0 of valid, whose history has 8 items"),
