@@ -7,18 +7,23 @@ from torch import Tensor
 from model.ranker import Ranker
 
 
-def bce(logits_B: Tensor, label_B: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits_B, label_B.to(logits_B.dtype))
+def bce(logits_B: Tensor, label_B: Tensor, weight_B: Tensor | None = None) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits_B, label_B.to(logits_B.dtype), weight_B)
 
 
-def pairwise(logits_B: Tensor, label_B: Tensor, block: int = 4096) -> Tensor:
-    """log(1 + exp(negative - positive)), averaged over the pairs of a batch; zero where a batch has one class.
+def pairwise(logits_B: Tensor, label_B: Tensor, block: int = 4096, weight_B: Tensor | None = None) -> Tensor:
+    """log(1 + exp(negative - positive)), averaged over the pairs of a batch; zero where a batch has one class. A pair
+    weighs as much as the product of its rows.
 
     Pairs are formed within blocks of rows, since their number grows with the square of the block.
     """
     total, pairs = logits_B.new_zeros(()), logits_B.new_zeros(())
-    for scores, labels in zip(torch.split(logits_B, block), torch.split(label_B, block), strict=True):
-        opposed_BB = labels[:, None].to(scores.dtype) * (1.0 - labels[None, :].to(scores.dtype))
+    clicked_B, other_B = label_B.to(logits_B.dtype), 1.0 - label_B.to(logits_B.dtype)
+    if weight_B is not None:
+        clicked_B, other_B = clicked_B * weight_B, other_B * weight_B
+    columns = (torch.split(column, block) for column in (logits_B, clicked_B, other_B))
+    for scores, clicked, other in zip(*columns, strict=True):
+        opposed_BB = clicked[:, None] * other[None, :]
         total = total + (F.softplus(scores[None, :] - scores[:, None]) * opposed_BB).sum()
         pairs = pairs + opposed_BB.sum()
     return total / pairs.clamp(min=1.0)

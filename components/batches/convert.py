@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.dataset.footers import READ_ERRORS, first_line
-from components.dataset.layout import HISTORY, ITEM, LABEL, USER
+from components.dataset.layout import HISTORY, ITEM, LABEL, USER, WEIGHT
 from components.errors import StepError
 from components.process.progress import progress
 from components.schema.encoder import Encoder, FeatureError, FittedFeature
@@ -20,7 +20,7 @@ from components.storage.files import write_json
 
 Array = npt.NDArray[Any]
 
-FORMAT = 5  # part of the cache key: raise it when the layout below or the meaning of an id changes
+FORMAT = 6  # part of the cache key: raise it when the layout below or the meaning of an id changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
@@ -31,9 +31,10 @@ HISTORY_TYPE, USER_TYPE = np.dtype("<i4"), np.dtype("<i8")
 Fields = list[tuple[str, str] | tuple[str, str, tuple[int]]]
 
 
-def record_type(encoder: Encoder) -> Fields:
+def record_type(encoder: Encoder, weighted: bool = False) -> Fields:
     """A row as it is kept."""
-    return [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("label", "u1"), *feature_type(encoder.row)]
+    weight: Fields = [("weight", "<f4")] if weighted else []
+    return [("start", "<i8"), ("item", "<i4"), ("length", "u1"), ("label", "u1"), *weight, *feature_type(encoder.row)]
 
 
 def feature_type(features: Sequence[FittedFeature]) -> Fields:
@@ -47,24 +48,25 @@ def feature_type(features: Sequence[FittedFeature]) -> Fields:
 
 def convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> None:
     try:
-        max_item = _write_columns(parquet, folder, excluded, encoder)
+        found = _write_columns(parquet, folder, excluded, encoder)
         event = feature_type(encoder.event) if encoder.event else None
-        meta = {"max_item": max_item, "format": FORMAT, "record": record_type(encoder), "event": event}
-        write_json(folder / "meta.json", meta)
+        record = record_type(encoder, found["mean_weight"] is not None)
+        write_json(folder / "meta.json", {**found, "format": FORMAT, "record": record, "event": event})
     except OSError as error:
         raise StepError(
             f"{folder.parent}: the rows could not be written ({error}); free space or choose another cache"
         ) from error
 
 
-def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> int:
+def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> dict[str, Any]:
+    """The highest item, and the mean weight if the rows have weights."""
     file = pq.ParquetFile(parquet)
     required = [USER, ITEM, HISTORY, *(feature.name for feature in (*encoder.row, *encoder.event))]
     missing = [name for name in required if name not in file.schema_arrow.names]
     if missing:
         raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(required)}")
-    columns = [*required, *([LABEL] if LABEL in file.schema_arrow.names else [])]
-    max_item, end_of_history = 0, 1
+    columns = [*required, *(name for name in (LABEL, WEIGHT) if name in file.schema_arrow.names)]
+    max_item, end_of_history, rows, weight = 0, 1, 0, 0.0
     with (
         (folder / "records").open("wb") as records_file,
         (folder / "history").open("wb") as history_file,
@@ -83,11 +85,13 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encode
             _numbers(table, USER, parquet).astype(USER_TYPE).tofile(user_file)
             end_of_history += len(history)
             max_item = max(max_item, int(records["item"].max(initial=0)), int(history.max(initial=0)))
+            rows += len(records)
+            weight += float(records["weight"].sum(dtype=np.float64)) if WEIGHT in columns else 0.0
             bar.advance(table.num_rows)
         for written in (records_file, history_file, user_file, events_file):
             written.flush()
             os.fsync(written.fileno())
-    return max_item
+    return {"max_item": max_item, "mean_weight": weight / max(1, rows) if WEIGHT in columns else None}
 
 
 def _tables(
@@ -133,19 +137,30 @@ def _columns(
     lengths = np.diff(np.concatenate([[0], np.cumsum(real)])[ends])
     if lengths.max(initial=0) > LONGEST_HISTORY:
         raise StepError(f"{parquet}: a history of {lengths.max()} items; the contract allows 100")
-    records = np.zeros(table.num_rows, record_type(encoder))
+    records = np.zeros(table.num_rows, record_type(encoder, WEIGHT in table.column_names))
     records["start"] = end_of_history + np.cumsum(lengths) - lengths
     records["length"] = lengths
     records["label"] = NO_LABEL
     records["item"] = np.minimum(_numbers(table, ITEM, parquet, 2**63 - 1), LARGEST_ID)
     if LABEL in table.column_names:
         records["label"] = _numbers(table, LABEL, parquet, 1)
+    if WEIGHT in table.column_names:
+        records["weight"] = _weights(table, numbers, parquet)
     raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.row}
     try:
         records["codes"], records["numbers"] = encoder.rows(raw, table.num_rows)
     except FeatureError as error:
         raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
     return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(HISTORY_TYPE)
+
+
+def _weights(table: pa.Table, numbers: Array, parquet: Path) -> Array:
+    weights = np.asarray(table.column(WEIGHT).to_numpy(), np.float64)  # a null becomes NaN
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise StepError(f"{parquet}: {WEIGHT}, row {numbers[row]}: {weights[row]}; must be a number above 0")
+    return weights
 
 
 def _events(table: pa.Table, numbers: Array, events: int, parquet: Path, encoder: Encoder) -> Array:

@@ -32,6 +32,7 @@ class Batch:
     codes_BX: torch.Tensor
     numbers_BX: torch.Tensor
     label_B: torch.Tensor  # float32; 255 where the split has no labels
+    weight_B: torch.Tensor | None = None  # float32, 1 on average over the split; None: all rows count alike
     events: tuple[Events, ...] | None = None  # for each group; None: the data set declares no features of events
     stairs: Staircase | None = None  # where short histories leave features zero
 
@@ -47,6 +48,8 @@ class Batch:
 
         columns = ("distinct_U", "item_B", "codes_BX", "numbers_BX", "label_B")
         moved: dict[str, Any] = {name: move(getattr(self, name)) for name in columns}
+        if self.weight_B is not None:
+            moved["weight_B"] = move(self.weight_B)
         if self.events is not None:
             moved["events"] = tuple((move(codes), move(numbers)) for codes, numbers in self.events)
         return replace(self, histories=tuple(map(move, self.histories)), **moved)
@@ -93,6 +96,7 @@ class Collator:
         histories = [gather_history(flat, *group) for group in groups]
         distinct, position = self._distinct(histories, records["item"])
         codes_BX, numbers_BX = feature_tensors(records)
+        weight = None if self.store.mean_weight is None else records["weight"] / np.float32(self.store.mean_weight)
         return Batch(
             rows_B=rows[order],
             distinct_U=torch.from_numpy(distinct),
@@ -102,6 +106,7 @@ class Collator:
             numbers_BX=numbers_BX,
             label_B=torch.from_numpy(records["label"].astype(np.float32)),
             stairs=staircase(lengths, self.costs),
+            weight_B=None if weight is None else torch.from_numpy(weight),
             events=None
             if events is None
             else tuple(feature_tensors(gather_history(events, *group)) for group in groups),

@@ -41,6 +41,7 @@ class RowStore:
     user: Array
     max_item: int
     events: Array | None = None  # None: the data set declares no features of events
+    mean_weight: float | None = None  # None: the split has no weights
 
     @classmethod
     def build(
@@ -67,7 +68,7 @@ class RowStore:
         records = _map(folder / "records", _dtype(meta["record"]))
         history, user = _map(folder / "history", HISTORY_TYPE), _map(folder / "user", USER_TYPE)
         events = _map(folder / "events", _dtype(meta["event"])) if meta["event"] else None
-        return cls(folder, records, history, user, meta["max_item"], events)
+        return cls(folder, records, history, user, meta["max_item"], events, meta["mean_weight"])
 
     def __len__(self) -> int:
         return len(self.records)

@@ -53,6 +53,7 @@ _KINDS: dict[str, Callable[[pa.DataType], bool]] = {
 }
 ROW = {layout.USER: "an integer", layout.ITEM: "an integer", layout.HISTORY: "a list of integers"}
 _LABEL = {layout.LABEL: "an integer"}
+_OF_ROWS = {layout.TIME: "an integer", layout.WEIGHT: "a number"}
 _TAGS = {layout.TAGS: "a list of integers or texts"}
 
 
@@ -68,15 +69,14 @@ class FileContract:
 def contracts(schema: Schema) -> dict[str, FileContract]:
     """The files that every data set has: `train`, `valid`, `test`, `item_feature`."""
     split = {**ROW, **feature_columns((*schema.row, *schema.event))}
-    timed = {layout.TIME: "an integer"}
     vectors = {layout.TEXT_EMBEDDING: "a list of floats", layout.IMAGE_EMBEDDING: "a list of floats"}
     tags_required, tags_optional = ({}, _TAGS) if schema.from_file else (_TAGS, {})
     texts = dict.fromkeys(schema.texts, "a text")
     item = {layout.ITEM: "an integer", **texts, **tags_required, **feature_columns(schema.item)}
     return {
-        "train": FileContract("train.parquet", {**split, **_LABEL}, timed),
-        "valid": FileContract("valid.parquet", {**split, **_LABEL}, timed),
-        "test": FileContract("test.parquet", split, {**_LABEL, **timed}),  # the public challenge's test has no label
+        "train": FileContract("train.parquet", {**split, **_LABEL}, _OF_ROWS),
+        "valid": FileContract("valid.parquet", {**split, **_LABEL}, _OF_ROWS),
+        "test": FileContract("test.parquet", split, {**_LABEL, **_OF_ROWS}),  # the public challenge's test has no label
         "item_feature": FileContract("item_feature.parquet", item, {**tags_optional, **vectors}),
     }
 

@@ -127,6 +127,7 @@ def origin_view(evidence: Evidence) -> list[tuple[str, Json]]:
         ("Seed", summary["seed"], True),
         ("Trainable weights", count(summary["parameters"]), False),
         ("Rows learned from", count(summary["rows"]["train"]), False),
+        ("In the loss a row counts", "by its weight" if summary.get("weighted") else None, False),
         ("Trained on", f"{summary['device']}, {summary['ranks']} process(es), torch {summary['torch']}", False),
     ]
     return [(name, {"text": str(value), "code": code}) for name, value, code in lines if value not in (None, "")]

@@ -19,6 +19,7 @@ FILE = "features.yaml"
 Of = Literal["row", "user", "item", "event"]
 TITLE = "item_title"
 RESERVED = ("user_id", "item_id", "item_seq", "label", TITLE, TAGS, "item_emb_d128")
+_OF_ROWS = ("time", "weight")  # optional columns of the splits
 _CHOICES = {
     "of": ("row", "user", "item", "event"),
     "kind": ("category", "categories", "number", "vector", "text", "image"),
@@ -162,6 +163,8 @@ def _declared(number: int, entry: Any) -> Declared:
         raise _wrong(name, "name", name, "another column: every data set has this one, and the model reads it already")
     for field in ("of", "kind"):
         _check_choice(name, field, entry.get(field))
+    if name in _OF_ROWS and entry["of"] != "item":
+        raise _wrong(name, "name", name, f"another column: in the splits this is the {name} of each row")
     content = entry["kind"] in _CONTENT
     if content and entry["of"] != "item":
         raise _wrong(

@@ -37,9 +37,10 @@ class Objective(nn.Module):
         """
         logits = self._everyones(score_batch(self.ranker, batch).float(), sizes)
         labels = self._everyones(batch.label_B, sizes)
-        loss: Tensor = losses.bce(logits, labels)
+        weights = None if batch.weight_B is None else self._everyones(batch.weight_B, sizes)
+        loss: Tensor = losses.bce(logits, labels, weights)
         if share := self.config.pairwise_weight:
-            loss = (1 - share) * loss + share * losses.pairwise(logits, labels)
+            loss = (1 - share) * loss + share * losses.pairwise(logits, labels, weight_B=weights)
         return loss, self._regularisation(ids_U) if ids_U is not None else logits.new_zeros(())
 
     def _regularisation(self, ids_U: Tensor) -> Tensor:

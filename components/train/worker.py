@@ -74,7 +74,7 @@ def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None
             signal.signal(signal.SIGTERM, lambda *_: setattr(watch, "leaving", True))
         fit(state, data, optimiser, job.recipe.train, watch)
         if ranks.first:
-            _publish(job, state, snapshots, ranks, len(train_rows), valid_rows)
+            _publish(job, state, snapshots, ranks, train_rows, valid_rows)
             snapshots.clear()
             job.discard_best()
 
@@ -126,7 +126,7 @@ def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
     return Data(sampler, collate, ahead=ranks.device.type == "cuda")
 
 
-def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, train_rows: int, valid: RowStore) -> None:
+def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, train: RowStore, valid: RowStore) -> None:
     best = state.plateau.best_epoch
     if not job.holds_best(best, state.best_sha256):
         snapshots.clear()
@@ -146,10 +146,11 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
         "steps": state.total_steps,
         "stopped_by": "patience" if state.plateau.stale_epochs >= config.patience else "max_epochs",
         "calibration": {"method": found.method, "log_loss": losses, "negatives_kept": config.negatives_kept},
-        "rows": {"train": train_rows, "valid": len(valid)},
+        "rows": {"train": len(train), "valid": len(valid)},
+        "weighted": train.mean_weight is not None,
         "parameters": sum(parameter.numel() for parameter in state.ranker.parameters()),
         "seconds": round(state.seconds, 3),
-        "samples_per_second": round(train_rows * state.epoch / max(state.seconds, 1e-9), 1),
+        "samples_per_second": round(len(train) * state.epoch / max(state.seconds, 1e-9), 1),
         "seed": config.seed,
         "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),

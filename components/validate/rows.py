@@ -121,13 +121,13 @@ def read_split(
 ) -> SplitRows:
     labelled = source.has(layout.LABEL)
     sizes = {feature.name: feature.levels for feature in schema.row if feature.levels}
-    timed = source.has(layout.TIME)
-    columns = [layout.USER, layout.ITEM, layout.HISTORY, *sizes, *([layout.TIME] if timed else [])]
+    given = [name for name in (layout.LABEL, layout.TIME, layout.WEIGHT) if source.has(name)]
+    columns = [layout.USER, layout.ITEM, layout.HISTORY, *sizes, *given]
     kept = _allocate(source.name, source.rows, labelled, sizes)
-    kept.times = np.zeros(source.rows, np.int64) if timed else None
     kept.levels_as_of_click = source.levels_as_of_click
+    kept.times = np.zeros(source.rows, np.int64) if layout.TIME in given else None
     read = 0
-    for group, start, batch in source.batches([*columns, layout.LABEL] if labelled else columns):
+    for group, start, batch in source.batches(columns):
         part = slice(start, start + batch.num_rows)
         kept.users[part] = users = source.integers(batch, layout.USER)
         kept.items[part] = items = source.integers(batch, layout.ITEM)
@@ -143,6 +143,9 @@ def read_split(
         if sizes:
             outside = [(levels[name] < 0) | (levels[name] >= size) for name, size in sizes.items()]
             wrong["level_out_of_range"] = np.logical_or.reduce(outside)
+        if layout.WEIGHT in given:
+            weights = np.asarray(batch.column(layout.WEIGHT).to_numpy(zero_copy_only=False), np.float64)
+            wrong["weight_not_positive"] = ~(np.isfinite(weights) & (weights > 0))
         if kept.labels is not None:
             labels = source.integers(batch, layout.LABEL)
             wrong["label_not_binary"] = (labels != 0) & (labels != 1)

@@ -61,10 +61,14 @@ def measure_splits(
         if train is not None and name != "train":
             line["rows_of_train"] = rows.rows / max(1, train.rows)
             line["label_rate_gap"] = abs(_rate(rows.labels) - _rate(train.labels))
+            if rows.times is not None and train.times is not None and train.rows and rows.rows:
+                line["before_train_ends"] = float((rows.times < train.times.max()).mean())
         lines.append(line)
     if not any(rows.levels for rows in splits.values()):
         for column in ("splits.level_values", "rows.level_out_of_range"):
             measured.missing(column, "no feature of the rows has levels")
+    measured.missing("splits.before_train_ends", "train and the other splits do not say the time of each row")
+    measured.missing("rows.weight_not_positive", "the rows have no weights")
     measured.missing("splits.level_agreement", "the files do not say that their levels are as of each click")
     measured.missing("splits.level_mismatch_share", "the files say that their levels are as of each click")
     measured.add("splits", "split", lines)

@@ -52,6 +52,14 @@ ROWS = (
         "Longer ones are cut at serving, so training would see what serving does not.",
     ),
     Rule(
+        "weights-positive",
+        "rows",
+        none("weight_not_positive"),
+        "stop",
+        "every row's weight is a number above 0",
+        "The loss multiplies each row by it.",
+    ),
+    Rule(
         "levels-range",
         "rows",
         none("level_out_of_range"),
@@ -130,6 +138,14 @@ ROWS = (
         "stop",
         "train and the other splits have about the same share of clicks",
         "Splits made by different samplings cannot be compared: calibration and log loss would mislead.",
+    ),
+    Rule(
+        "splits-in-time-order",
+        "splits",
+        Between("before_train_ends", high=0),
+        "warn",
+        "no row of valid or test is earlier than the last row of train",
+        "A model that learned from later rows knows trends that it would not know when it serves.",
     ),
     Rule(
         "levels-agree",

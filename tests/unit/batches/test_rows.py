@@ -7,6 +7,7 @@ import pytest
 
 from components.batches import convert as convert_module
 from components.batches import rows as rows_module
+from components.batches.loader import Collator
 from components.batches.rows import RowStore, gather_history, known_histories
 from components.errors import StepError
 from tests.tiny_training import write_rows
@@ -202,3 +203,33 @@ def test_items_that_a_model_does_not_know_are_left_out_of_each_history_apart(tmp
         np.testing.assert_array_equal(records["item"], np.array([1, 0, 2])[chosen])
         assert flat.max() < 4
     assert store.history_flat.max() == 9, "the store itself is untouched"
+
+
+def weighted(folder: Path, weights: list[float | None]) -> Path:
+    columns = {
+        "user_id": [1, 2, 3],
+        "item_id": [1, 2, 3],
+        "item_seq": [[2], [3, 1], [1]],
+        "likes_level": [1, 1, 1],
+        "views_level": [1, 1, 1],
+        "label": [1, 0, 1],
+        "weight": pa.array(weights, pa.float64()),
+    }
+    pq.write_table(pa.table(columns), folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def test_weights_reach_the_batch_with_a_mean_of_one(tmp_path: Path) -> None:
+    store = RowStore.build(weighted(tmp_path, [1.0, 2.0, 6.0]), tmp_path / "cache")
+    batch = Collator(store, 12, 4)(np.array([0, 1, 2]))
+    assert batch.weight_B is not None
+    assert dict(zip(batch.rows_B.tolist(), batch.weight_B.tolist(), strict=True)) == pytest.approx(
+        {0: 1 / 3, 1: 2 / 3, 2: 2.0}
+    )
+    assert RowStore.open(store.folder).mean_weight == 3.0
+
+
+@pytest.mark.parametrize("wrong", [0.0, None, float("inf")])
+def test_a_weight_that_is_not_positive_is_named(wrong: float | None, tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"weight, row 1: .*; must be a number above 0"):
+        RowStore.build(weighted(tmp_path, [1.0, wrong, 6.0]), tmp_path / "cache")

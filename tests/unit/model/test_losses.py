@@ -63,3 +63,12 @@ def test_touched_l2_leaves_other_items_alone() -> None:
     gradient = model.item_encoder.id.weight.grad
     assert gradient is not None
     assert gradient.abs().sum(1).nonzero().flatten().tolist() == [2, 4]
+
+
+def test_a_row_of_weight_two_counts_as_two_rows() -> None:
+    logits_B, label_B = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([1.0, 0.0, 0.0])
+    weight_B, twice = torch.tensor([2.0, 1.0, 1.0]), torch.tensor([0, 0, 1, 2])
+    plain = losses.bce(logits_B[twice], label_B[twice])
+    torch.testing.assert_close(losses.bce(logits_B, label_B, weight_B * 3 / 4), plain)
+    plain = losses.pairwise(logits_B[twice], label_B[twice])
+    torch.testing.assert_close(losses.pairwise(logits_B, label_B, weight_B=weight_B), plain)

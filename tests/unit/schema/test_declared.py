@@ -91,6 +91,10 @@ WRONG = {
         "levels = 5; must be alone: levels have no vocabulary",
     ),
     "a wrong side": (one("name: brand, of: item, kind: category, place: left"), "must be one of both, history, target"),
+    "the time as a feature": (
+        one("name: time, of: row, kind: number"),
+        "'time': name = 'time'; must be another column: in the splits this is the time of each row",
+    ),
     "a text of a row": (
         one("name: query, of: row, kind: text"),
         "'query': of = 'row'; must be item, because it is a text",

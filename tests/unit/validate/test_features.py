@@ -95,6 +95,27 @@ def test_a_feature_that_can_not_be_learned_stops_the_run(
     assert not (tmp_path / "out" / "features.json").exists()
 
 
+def added(dataset: Path, split: str, name: str, values: Any) -> None:
+    path = dataset / f"{split}.parquet"
+    pq.write_table(pq.read_table(path).append_column(name, pa.array(values)), path)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, None])
+def test_a_weight_that_is_not_positive_stops_the_run(wrong: float | None, tmp_path: Path) -> None:
+    dataset = write_shop(tmp_path / "data")
+    added(dataset, "train", "weight", [wrong, *[1.5] * 1999])
+    with pytest.raises(StepError, match="weights-positive"):
+        validated(tmp_path, dataset)
+
+
+def test_rows_that_are_earlier_than_the_end_of_train_warn(tmp_path: Path) -> None:
+    dataset = write_shop(tmp_path / "data")
+    for split, rows, first in (("train", 2000, 0), ("valid", 400, 1900), ("test", 400, 3000)):
+        added(dataset, split, "time", range(first, first + rows))
+    order = rule(validated(tmp_path, dataset), "splits-in-time-order")
+    assert (order["passed"], order["observed"]) == (False, pytest.approx(99 / 400))
+
+
 def test_a_feature_that_is_the_label_in_disguise_stops_the_run(tmp_path: Path) -> None:
     dataset = write_shop(tmp_path / "data")
     for split in ("train", "valid"):
