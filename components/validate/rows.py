@@ -225,6 +225,9 @@ def _example(measured: Measured, split: str, column: str, numbers: Ints, start: 
 def readable(batch: object, row: int) -> Line:
     """One row as a person wants to see it: padding cut to a count."""
     values: Line = {name: batch.column(name)[row].as_py() for name in batch.schema.names}  # type: ignore[attr-defined]
+    weight = values.get(layout.WEIGHT)
+    if isinstance(weight, float) and not np.isfinite(weight):  # JSON has no such numbers
+        values[layout.WEIGHT] = str(weight)
     history = values.get(layout.HISTORY)
     if isinstance(history, list):
         values[layout.HISTORY] = shortened(history)
