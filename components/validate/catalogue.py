@@ -141,9 +141,7 @@ def _catalogue(
 def _joined(texts: list[pa.Array]) -> list[str]:
     """What the text encoder reads of each item."""
     filled = [pc.fill_null(text.cast(pa.large_string()), "") for text in texts]
-    joined: list[str] = pc.utf8_trim_whitespace(
-        pc.binary_join_element_wise(*filled, pa.scalar(" ", pa.large_string()))
-    ).to_pylist()
+    joined: list[str] = pc.binary_join_element_wise(*filled, pa.scalar(" ", pa.large_string())).to_pylist()
     return joined
 
 
