@@ -94,6 +94,10 @@ def feature(source: Source, declared: Declared, column: str, engine: Engine) -> 
         number = _number(source, column)
         source.refuse(engine, column, f"{cell} IS NOT NULL AND {number} IS NULL", "a number, or nothing")
         return number
+    if declared.kind == "text":
+        return f"coalesce(CAST({cell} AS VARCHAR), '')"
+    if declared.kind == "vector":
+        return _vector(source, column, engine)
     if declared.kind == "categories":
         if kind == "VARCHAR":  # a CSV has no lists
             return f"list_filter(list_transform(string_split({cell}, '|'), lambda x: trim(x)), lambda x: x <> '')"
@@ -113,6 +117,18 @@ def feature(source: Source, declared: Declared, column: str, engine: Engine) -> 
     if not _is(kind, (*_WHOLE, "VARCHAR", "BOOLEAN")):
         raise StepError(f"{source.path}: {column} is of type {kind}; must be texts or whole numbers")
     return cell
+
+
+def _vector(source: Source, column: str, engine: Engine) -> str:
+    kind, cell = source.types[column], name(column)
+    if kind.endswith("]"):
+        return f"CAST({cell} AS FLOAT[])"
+    if kind != "VARCHAR":
+        raise StepError(f"{source.path}: {column} is of type {kind}; must be lists of numbers")
+    numbers = f"try_cast({cell} AS FLOAT[])"
+    wrong = f"{cell} IS NOT NULL AND {numbers} IS NULL"
+    source.refuse(engine, column, wrong, "numbers such as [0.5, 1.25], or nothing")
+    return numbers
 
 
 def _number(source: Source, column: str) -> str:

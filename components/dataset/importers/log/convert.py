@@ -14,7 +14,7 @@ from components.dataset.importers.log.engine import Engine, name
 from components.dataset.importers.log.negatives import POLICIES
 from components.dataset.importers.log.rows import EVENTS_AT_ONCE, Plan, Written, read_pools, write_splits
 from components.dataset.importers.log.source import Source, open_source
-from components.dataset.importers.log.tables import Loaded, load
+from components.dataset.importers.log.tables import Loaded, load, of_items
 from components.dataset.importers.report import ImportReport
 from components.dataset.layout import IMPORTED, ITEM, ITEM_IDS, MAX_HISTORY, SPLITS, USER_IDS, item_feature_path
 from components.errors import StepError
@@ -149,7 +149,7 @@ def _write_items(engine: Engine, listed: bool, schema: Schema, path: Path) -> No
     columns = [name("item_title")]
     if schema.log is not None and schema.log.tags:
         columns.append("item_tags")
-    columns += [name(feature.name) for feature in schema.item]
+    columns += [name(feature.name) for feature in of_items(schema)]
     query = f"SELECT id AS {ITEM}, {', '.join(columns)} FROM item_ids JOIN items USING (raw) ORDER BY id"
     _write(engine, query, path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from components.dataset.importers.log import cells
 from components.dataset.importers.log.engine import Engine, name, text
 from components.dataset.importers.log.source import Source
-from components.dataset.layout import ITEM_IDS, MAX_TAGS, USER_IDS
+from components.dataset.layout import ITEM_IDS, MAX_TAGS, TITLE, USER_IDS
 from components.errors import StepError
 from components.schema.declared import Declared, Schema
 from components.schema.log import LogColumns
@@ -103,9 +103,10 @@ def _column_of(log: Source, feature: Declared) -> str:
 def _load_items(engine: Engine, items: Source | None, schema: Schema, columns: LogColumns) -> None:
     """`items`: each item of the item table once, with its title, tags and features."""
     if items is None:
-        if schema.item:
+        declared = of_items(schema)
+        if declared:
             raise StepError(
-                f"features.yaml declares {schema.item[0].name!r} of an item, and no item table is given: name it with "
+                f"features.yaml declares {declared[0].name!r} of an item, and no item table is given: name it with "
                 "--items"
             )
         return
@@ -124,12 +125,18 @@ def _load_items(engine: Engine, items: Source | None, schema: Schema, columns: L
         selected.append(f"coalesce({tags}, [])[:{MAX_TAGS}] AS item_tags")
     if columns.cover:
         selected.append(f"CAST({name(columns.cover)} AS VARCHAR) AS cover")
-    for feature in schema.item:
+    for feature in of_items(schema):
         selected.append(f"{cells.feature(items, feature, feature.name, engine)} AS {name(feature.name)}")
     engine.run(f"CREATE TABLE items AS SELECT {', '.join(selected)} FROM {items.relation}")
     twice = engine.rows("SELECT raw, count(*) FROM items GROUP BY raw HAVING count(*) > 1 ORDER BY raw LIMIT 1")
     if twice:
         raise StepError(f"{items.path}: {item_id} {twice[0][0]!r} stands there {twice[0][1]} times; keep one")
+
+
+def of_items(schema: Schema) -> list[Declared]:
+    """What is read of the item table under its own name."""
+    texts = [part for part in schema.content if part.kind == "text" and part.name != TITLE]
+    return [*schema.item, *texts]
 
 
 def _number_users(engine: Engine, previous: Path | None) -> None:

@@ -63,13 +63,15 @@ def _guess(table: Table, column: Column, of: str) -> Guess:
         return left_out("it has one value in all rows, and a constant says nothing")
     if column.filled < (1 - _MISSING) * table.rows:
         return left_out(f"{1 - column.filled / table.rows:.0%} of it is missing")
+    if column.kind == "vector" and of != "user":
+        return Guess(column.name, of, "vector", "")
     if column.kind in ("time", "other", "vector"):
         return left_out(f"it holds {'times' if column.kind == 'time' else 'values of another kind'}", suspicious=False)
     if column.kind == "several":
         return Guess(column.name, of, "categories", "")
     many = column.distinct > _IDS * column.filled and column.filled > FEW
     if column.kind == "text" and many and column.length > _TITLE_LENGTH:
-        return left_out("it holds long texts", suspicious=False)
+        return Guess(column.name, of, "text", "") if of == "item" else left_out("it holds long texts", suspicious=False)
     if many and column.kind == "text":
         return left_out(f"{column.distinct:,} of {column.filled:,} values are different: it looks like an id")
     if column.kind == "text":

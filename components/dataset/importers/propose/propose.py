@@ -39,7 +39,7 @@ def propose(paths: list[Path]) -> Proposal:
                 raise StepError(f"{found[0]} has no rows")
             roles = find_roles(engine, filled, bool(folders))
             guesses = guess_features(engine, roles)
-            document = _document(roles, guesses)
+            document = _document(roles, guesses, bool(folders))
             rows, problem = _preview(engine, roles, document, Path(folder))
         finally:
             engine.close()
@@ -89,7 +89,7 @@ def _doubtful(guess: Guess) -> bool:
     return (bool(guess.why) and not guess.why[0].isdigit()) or "order counts" in guess.why
 
 
-def _document(roles: Roles, guesses: list[Guess]) -> str:
+def _document(roles: Roles, guesses: list[Guess], covers: bool) -> str:
     lines = [
         '# Proposed by `mmctr init`. Read it before you use it: docs, "Features of your own".',
         "# A line that begins with # is left out.",
@@ -104,6 +104,10 @@ def _document(roles: Roles, guesses: list[Guess]) -> str:
         kind = guess.kind or "category"
         entry = f"{{name: {_quoted(guess.column)}, of: {guess.of}, kind: {kind}}}"
         lines.append(f"  - {entry}{comment}" if guess.kind else f"  # - {entry}{comment}")
+    if any(guess.kind == "text" for guess in guesses):  # then no other text and no picture is read unless it is named
+        lines.append("  - {name: item_title, of: item, kind: text}  # the title, or the id where there is none")
+        if covers:
+            lines.append("  - {name: covers, of: item, kind: image}")
     lines.append("  # - {name: hour_of_day, of: row, kind: number, encoding: buckets}  # made of the time, in UTC")
     lines.append("  # - {name: day_of_week, of: row, kind: category}  # 1 is Monday")
     return "\n".join(lines) + "\n"

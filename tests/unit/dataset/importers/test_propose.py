@@ -117,6 +117,22 @@ def test_the_item_table_may_call_its_id_otherwise(shop: Path, tmp_path: Path) ->
     assert proposal.problem == ""
 
 
+def test_long_texts_are_content_beside_the_title_and_the_covers(shop: Path, tmp_path: Path) -> None:
+    for file in ("clicks.csv", "covers"):
+        (tmp_path / file).symlink_to(shop / file)
+    lines = (shop / "items.csv").read_text().splitlines()
+    said = [f"{line},Thing number {k} is described here at some length and {k * k}" for k, line in enumerate(lines[1:])]
+    (tmp_path / "items.csv").write_text("\n".join([f"{lines[0]},description", *said]))
+    proposal = propose([tmp_path])
+    assert proposal.problem == ""
+    declared = yaml.safe_load(proposal.text)["features"]
+    assert [(one["name"], one["kind"]) for one in declared if one["kind"] in ("text", "image")] == [
+        ("description", "text"),
+        ("item_title", "text"),
+        ("covers", "image"),
+    ]
+
+
 WRONG = {
     "nothing there": (None, "is not there: give the folder or the files"),
     "no table": ("", "holds no Parquet and no CSV file"),

@@ -251,3 +251,23 @@ def test_events_of_a_history_carry_what_the_log_says_of_them(raw: Path) -> None:
         for item, device, gap in carried:
             assert gap > 0
             assert (users[row["user_id"]], items[item], row["time"] - gap, device or "") in clicks
+
+
+def test_texts_and_vectors_of_items_come_along(raw: Path) -> None:
+    lines = (raw / "items.csv").read_text().splitlines()
+    more = [f'{line},"What thing {k} is","[{k}, 0.5]"' for k, line in enumerate(lines[1:])]
+    (raw / "items.csv").write_text("\n".join([f"{lines[0]},description,given", *more]))
+    write_features(
+        raw,
+        "features: [{name: description, of: item, kind: text}, {name: given, of: item, kind: vector}]\n" + COLUMNS,
+    )
+    import_log(settings(raw))
+    check_footers(raw / "out")
+    items = raw_ids(raw / "out", "item")
+    for item in pq.read_table(item_feature_path(raw / "out")).to_pylist():
+        number = int(items[item["item_id"]].removeprefix("sku-"))
+        assert item["description"] == f"What thing {number} is"
+        assert item["given"] == [number, 0.5]
+    (raw / "items.csv").write_text((raw / "items.csv").read_text().replace("[7, 0.5]", "seven"))
+    with pytest.raises(StepError, match=r"row 8: given = 'seven' must be numbers such as \[0\.5, 1\.25\], or nothing"):
+        import_log(settings(raw))
