@@ -6,7 +6,7 @@ READY := .venv/.ready
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: bench chaos help mutants run test test-browser test-slow check picture images services s3 check-infra test-containers test-gpu-image docs lock clean
+.PHONY: bench chaos help load mutants run test test-browser test-slow check picture images services s3 check-infra test-containers test-gpu-image docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: $(READY) .mmctr/fuxictr/bin/fuxictr ## Measure training and its data path
 	$(BIN)/python -m benchmarks.scaling rows
 	$(BIN)/python -m benchmarks.scaling batch
 	$(BIN)/python -m benchmarks.tables
+
+load: $(READY) ## An hour of mixed requests at 80% of a server's capacity (ARGS="--minutes 15")
+	$(BIN)/python -m benchmarks.load $(ARGS)
 
 # FuxiCTR, with which the benchmarks compare, has a virtual environment of its own.
 .mmctr/fuxictr/bin/fuxictr:

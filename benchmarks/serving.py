@@ -11,6 +11,7 @@ difference from the registered call. The registered call takes turns with them; 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -26,9 +27,12 @@ import torch
 from benchmarks.machine import machine
 from benchmarks.served import ITEMS, LEVELS, Served, build, catalogue, rankers, served
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
-from components.packages.format import CONFIG, MANIFEST, PROGRAM
+from components.packages.format import CONFIG, ENCODER, MANIFEST, PROGRAM
 from components.predict.engines import EngineName
 from components.register.export import export
+from components.schema import encoder
+from components.schema.challenge import CHALLENGE
+from components.schema.fitted import FEATURES
 from components.serve.tensors import HEADER_LENGTH
 from components.storage.files import write_json
 from components.tracking.pyfunc import load_model, write_model
@@ -47,6 +51,8 @@ def registered_model(ranker: Ranker) -> Any:
         export(ranker, package / PROGRAM)
         write_json(package / CONFIG, {"model": {"history_length": ranker.config.history_length}})
         write_json(package / MANIFEST, {})
+        write_json(package / FEATURES, CHALLENGE.to_json())
+        shutil.copyfile(encoder.__file__, package / ENCODER)
         write_model(package, Path(scratch) / "model")
         return load_model(Path(scratch) / "model")
 
