@@ -1,6 +1,6 @@
 """How often the canary's report recommends a challenger that is no better, and how soon one that is.
 
-    python -m benchmarks.canary --out benchmarks/results/canary.json
+    python -m benchmarks.canary --out benchmarks/results/canary.json [--only split]
 
 Each run is one made-up trial that is looked at 20 times, as on 20 mornings, and ends at the first `promote`. In the A/A
 runs the two versions are equally good: every promotion is false. `once_a_look` is what the gate's test for one look
@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine
-from components.canary.report import EFFECT, judged, rate_difference
+from components.canary.report import EFFECT, enough, judged, rate_difference
 from components.statistics.intervals import difference_by_user, p_better, wilson
-from components.statistics.sequential import FEWEST
+from components.statistics.sequential import FEWEST, FEWEST_CLICKS
 
 LOOKS, ALPHA = 20, 0.05
-Estimates = Iterator[tuple[float, float]]  # a value and its error, at each look
+Estimates = Iterator[tuple[float, float] | None]  # a value and its error, at each look; None: too few
 
 
 def shadow(random: np.random.Generator, users: int, intercept: float, gain: float) -> Estimates:
@@ -57,7 +57,8 @@ def split(random: np.random.Generator, users: int, rate: float, share: float, ga
     tried = tried_users[user]
     for seen in looks(users):
         part = slice(0, int(requests[:seen].sum()))
-        yield rate_difference(clicks[part], tried[part], user[part])
+        seen_of = clicks[part], tried[part], user[part]
+        yield rate_difference(*seen_of) if enough(*seen_of) else None
 
 
 def looks(users: int) -> list[int]:
@@ -69,10 +70,10 @@ def measure(name: str, runs: int, users: int, effect: float, make: Callable[[Any
     for run in range(runs):
         random = np.random.default_rng([run, zlib.crc32(name.encode())])
         estimates = list(make(random))
-        verdicts = [judged(*estimate, effect, ALPHA, 0.0)["verdict"] for estimate in estimates]
-        naive += any(p_better(*estimate) < ALPHA for estimate in estimates)
+        verdicts = [judged(*each, effect, ALPHA, 0.0)["verdict"] if each else "open" for each in estimates]
+        naive += any(p_better(*each) < ALPHA for each in estimates if each)
         worse += "worse" in verdicts
-        values.append(estimates[-1][0])
+        values += [estimate[0] for estimate in estimates[-1:] if estimate]
         if "promote" in verdicts:
             promoted += 1
             at.append(looks(users)[verdicts.index("promote")])
@@ -91,19 +92,19 @@ def measure(name: str, runs: int, users: int, effect: float, make: Callable[[Any
     }
 
 
-def cases(runs: int, power_runs: int) -> Iterator[dict[str, Any]]:
+def cases(runs: int, power_runs: int) -> Iterator[tuple[str, int, int, float, Callable[[Any], Estimates]]]:
     for click, intercept in (("a quarter clicked", -1.4), ("3% clicked", -4.2)):
         make = partial(shadow, users=4000, intercept=intercept, gain=0.0)
-        yield measure(f"A/A, shadow, {click}", runs, 4000, EFFECT["shadow"], make)
+        yield f"A/A, shadow, {click}", runs, 4000, EFFECT["shadow"], make
     for rate, share in ((0.3, 0.5), (0.3, 0.1), (0.02, 0.1)):
         make = partial(split, users=20_000, rate=rate, share=share, gain=0.0)
-        yield measure(f"A/A, split, rate {rate}, share {share}", runs, 20_000, EFFECT["split"], make)
+        yield f"A/A, split, rate {rate}, share {share}", runs, 20_000, EFFECT["split"], make
     for gain in (0.03, 0.06, 0.12):
         make = partial(shadow, users=12_000, intercept=-1.4, gain=gain)
-        yield measure(f"noise × {1 - gain:.2f}, shadow", power_runs, 12_000, EFFECT["shadow"], make)
+        yield f"better, shadow, noise × {1 - gain:.2f}", power_runs, 12_000, EFFECT["shadow"], make
     for gain in (0.01, 0.02, 0.04):
         make = partial(split, users=20_000, rate=0.3, share=0.5, gain=gain)
-        yield measure(f"{gain} clicks more, split, rate 0.3, share 0.5", power_runs, 20_000, EFFECT["split"], make)
+        yield f"better, split, rate 0.3, share 0.5, {gain} more", power_runs, 20_000, EFFECT["split"], make
 
 
 def main() -> None:
@@ -111,13 +112,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--power-runs", type=int, default=100)
+    parser.add_argument("--only", default="", help="Measure the cases with this in their name; keep the others.")
     given = parser.parse_args()
-    results = []
-    for result in cases(given.runs, given.power_runs):
-        results.append(result)
-        print(json.dumps(result, ensure_ascii=False), flush=True)
-    report = {**machine(), "alpha": ALPHA, "fewest_users": FEWEST, "results": results}
-    given.out.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    results = (
+        {each["case"]: each for each in json.loads(given.out.read_text())["results"]} if given.out.exists() else {}
+    )
+    here = machine()
+    for case in cases(given.runs, given.power_runs):
+        if given.only in case[0]:
+            results[case[0]] = {**measure(*case), "commit": here["commit"]}
+            print(json.dumps(results[case[0]], ensure_ascii=False), flush=True)
+    ordered = [results[name] for name, *_ in cases(1, 1) if name in results]
+    limits = {"alpha": ALPHA, "fewest_users": FEWEST, "fewest_clicks": FEWEST_CLICKS}
+    given.out.write_text(json.dumps({**here, **limits, "results": ordered}, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ import pandas as pd
 from components.canary.clicks import ITEM, LABEL, REQUEST, Clicks, read_clicks
 from components.errors import StepError
 from components.request_log.read import Period, read_log
+from components.statistics.auc import Floats, Ints
 from components.statistics.intervals import difference_by_user
-from components.statistics.sequential import FEWEST, always_valid
+from components.statistics.sequential import FEWEST, FEWEST_CLICKS, always_valid
 from components.storage.objects import Store
 from model.checks import at_least, between, one_of
 
 Mode = Literal["shadow", "split"]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 EFFECT = {"shadow": 0.005, "split": 0.01}  # AUC; clicks for each request
 _COLUMNS = (REQUEST, "at", "user", "arm", "version", "shadow", ITEM, "logit", "shadow_logit")
 
@@ -70,7 +72,7 @@ def report(store: Store, period: Period, clicks_file: Path, question: Question) 
         "effect": question.effect or EFFECT[mode],
     }
     if "error" not in found:
-        why = f"fewer than {FEWEST} users in a group, or no click, or nothing but clicks"
+        why = f"fewer than {FEWEST} users, or too few for {FEWEST_CLICKS} clicks, in a group"
         return {**facts, **found, "verdict": "open", "why": why}
     verdict = judged(found["value"], found["error"], facts["effect"], question.alpha, question.margin)
     return {**facts, **found, **verdict}
@@ -101,7 +103,7 @@ def _shadow(log: pd.DataFrame, clicks: Clicks, question: Question) -> dict[str, 
         "rows": len(rows),
         "clicks": int(labels.sum()),
     }
-    if found["users"] < FEWEST or not 0 < found["clicks"] < len(rows):
+    if found["users"] < FEWEST or min(found["clicks"], len(rows) - found["clicks"]) < FEWEST_CLICKS:
         return found
     difference = difference_by_user(labels, rows["shadow_logit"].to_numpy(), rows["logit"].to_numpy(), units, 0.9)
     return found | {"value": difference.value, "error": difference.error}
@@ -128,15 +130,19 @@ def _split(log: pd.DataFrame, clicks: Clicks, question: Question) -> dict[str, A
         "stood_in": int((tried & (requests["version"] == question.champion)).sum()),
         "clicks": int(counted.sum()),
     }
-    if min(users) < FEWEST or not found["clicks"]:
+    if not enough(counted, tried, units):
         return found
     value, error = rate_difference(counted, tried, units)
     return found | {"value": value, "error": error, "rate": float(counted[~tried].mean())}
 
 
-def rate_difference(
-    counted: np.ndarray[Any, Any], tried: np.ndarray[Any, Any], units: np.ndarray[Any, Any]
-) -> tuple[float, float]:
+def enough(counted: Floats, tried: Mask, units: Ints) -> bool:
+    """Whether both groups have enough users, and could have enough clicks: those that they had must not decide it."""
+    users = min(len(np.unique(units[of])) for of in (tried, ~tried))
+    return users >= FEWEST and bool(counted.mean() * min(tried.sum(), (~tried).sum()) >= FEWEST_CLICKS)
+
+
+def rate_difference(counted: Floats, tried: Mask, units: Ints) -> tuple[float, float]:
     """The mean of the tried requests less that of the others, and its standard error, users being independent."""
     influence = np.zeros(len(counted))
     means = []
