@@ -32,6 +32,7 @@ ROOMS = (
     "docs/how-to/own-data.md",
     "docs/how-to/review.md",
     "docs/how-to/serve.md",
+    "docs/how-to/canary.md",
     "docs/explanation/embeddings.md",
     "docs/explanation/evaluation.md",
 )
