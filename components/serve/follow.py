@@ -18,6 +18,7 @@ from components.tracking.models import Models
 from components.tracking.tags import PACKAGE_HASH
 
 _LONGEST_WAIT = 600.0  # seconds between two attempts at a version that can't be loaded
+_loading = threading.Lock()  # torch.export.load fails when two threads are in it, as for champion and challenger
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +80,8 @@ class Follower:
         if time.monotonic() < again_at:
             return
         try:
-            loaded = load_version(self.models, version, self.cache, self.engine)
+            with _loading:
+                loaded = load_version(self.models, version, self.cache, self.engine)
         except Exception:
             self.failures += 1
             wait = min(_LONGEST_WAIT, self.every * 2**attempts)

@@ -45,10 +45,12 @@ def serve(models: Models, cache: Path, config: ServeConfig, ready: Callable[[str
     with listening(app, config) as (server, bound):
         follower.start()
         trial.start()
-        ready("http://{}:{}".format(*bound.getsockname()[:2]))
-        server.run([bound])
-    follower.stop()
-    trial.stop()
+        try:
+            ready("http://{}:{}".format(*bound.getsockname()[:2]))
+            server.run([bound])
+        finally:  # when it is done, uvicorn raises the signal that ended it once more
+            follower.stop()
+            trial.stop()
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from components.request_log.read import Period, read_log
+from components.storage.objects import LocalStore
 from components.tracking.models import Models
 from components.tracking.server import connect
 from tests.services.candidate import make_candidate
@@ -56,10 +58,16 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     command = "import sys; from pipelines.cli import main; sys.argv[0] = 'mmctr'; main()"
     with said.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", command, "serve", "--port", "0", "--workspace", str(tmp_path), "--every", "1"],
+            [
+                *(sys.executable, "-c", command, "serve", "--port", "0", "--workspace", str(tmp_path), "--every", "1"),
+                *("--log", str(tmp_path / "requests"), "--canary", "0.5"),
+            ],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
+            env={
+                **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
+                "MMCTR_LOG_SALT": "a salt of the tests",
+            },
             start_new_session=True,
         )
     try:
@@ -138,6 +146,9 @@ def test_it_answers_and_after_sigterm_it_ends_what_has_begun(serving: Serving) -
     answer = connection.getresponse()
     assert answer.status == 200
     assert json.loads(answer.read())["scores"] == scores
+    last = answer.headers["X-Request-Id"]
     connection.close()
     assert serving.process.wait(60) == 128 + signal.SIGTERM
+    logged = read_log(LocalStore(serving.said.parent / "requests"), Period())
+    assert logged.loc[logged["request_id"] == last, "item_id"].tolist() == RANK["item_id"]
     assert "Traceback" not in serving.said.read_text()
