@@ -138,7 +138,7 @@ def _split(log: pd.DataFrame, clicks: Clicks, question: Question) -> dict[str, A
 
 def enough(counted: Floats, tried: Mask, units: Ints) -> bool:
     """Whether both groups have enough users, and could have enough clicks: those that they had must not decide it."""
-    users = min(np.count_nonzero(np.bincount(units[of])) for of in (tried, ~tried))
+    users = min(int(np.count_nonzero(np.bincount(units[of]))) for of in (tried, ~tried))
     return users >= FEWEST and bool(counted.mean() * min(tried.sum(), (~tried).sum()) >= FEWEST_CLICKS)
 
 
