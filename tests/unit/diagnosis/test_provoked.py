@@ -1,6 +1,6 @@
 """Each sign of failure is provoked in a ranker that is really trained, and named; good runs raise none.
 
-benchmarks/results/diagnosis.json holds the long form of the last test: 20 seeds of two rankers on the generated sample.
+benchmarks/results/diagnosis.json holds the long form: many seeds of the preset `sample` on the generated sample.
 """
 
 from dataclasses import replace
