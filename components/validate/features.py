@@ -99,6 +99,21 @@ class Reader:
     def of_split(self, split: str, feature: Declared) -> Iterator[Column]:
         return self.events(split, feature.name) if feature.of == "event" else self.rows(split, feature.name)
 
+    def of_targets(self, feature: FittedFeature) -> dict[str, Codes]:
+        """Of an item's feature the code of each row's target; 0 where nothing is known of it."""
+        ids, codes = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]  # item 0 is padding
+        for _, _, batch in self.sources["item_feature"].batches([layout.ITEM, feature.name]):
+            ids.append(batch.column(layout.ITEM).to_numpy(zero_copy_only=False))
+            codes.append(counted_codes(feature, raw_column(pa.chunked_array([batch.column(feature.name)])))[:, 0])
+        known, first = np.unique(np.concatenate(ids), return_index=True)
+        code = np.concatenate(codes)[first]
+        found = {}
+        for split, rows in self.splits.items():
+            items = np.delete(rows.items, self.flagged.of(split)) if split == "train" else rows.items
+            place = np.searchsorted(known, items).clip(max=len(known) - 1)
+            found[split] = np.where(known[place] == items, code[place], 0)
+        return found
+
     def train(self, feature: Declared) -> Iterator[Column]:
         return self.items(feature.name, True) if feature.of == "item" else self.of_split("train", feature)
 
@@ -184,6 +199,7 @@ def _measure(
     if feature.of == "item":
         later = [_count(fitted, reader.items(feature.name, False))[0]]
         train, _ = _count(fitted, reader.items(feature.name, True))
+        area = _alone(reader, reader.of_targets(fitted))
     else:
         counts = {split: _count(fitted, reader.of_split(split, feature)) for split in reader.splits}
         later = [counts[split][0] for split in counts if split != "train"]
@@ -192,8 +208,8 @@ def _measure(
         if feature.of != "event":
             found.codes[name] = codes["train"]
         area = None if feature.of == "event" else _alone(reader, codes)
-        if area is not None:
-            line["auc"] = found.alone[name] = area
+    if area is not None:
+        line["auc"] = found.alone[name] = area
     line |= {"distinct": len(train.codes.keys() - {0}), "missing": train.share(train.missing)}
     later = [each for each in later if each.rows]
     if later:

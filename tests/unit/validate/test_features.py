@@ -95,6 +95,20 @@ def test_a_feature_that_can_not_be_learned_stops_the_run(
     assert not (tmp_path / "out" / "features.json").exists()
 
 
+def test_an_item_feature_that_tells_the_labels_stops_the_run(tmp_path: Path) -> None:
+    """Such as one that was made of later clicks: here the items that train and valid show as clicked."""
+    dataset = write_shop(tmp_path / "data")
+    assert {line["feature"] for line in validated(tmp_path, dataset)["features"] if "auc" in line} >= {"price (item)"}
+    for split in ("train", "valid"):
+        items = pq.read_table(dataset / f"{split}.parquet")["item_id"].to_pylist()
+        changed(dataset, split, "label", [int(item % 2 == 0) for item in items])
+    brands = ["liked" if item % 2 == 0 else "not liked" for item in range(1, 60)]
+    changed(dataset, "item_feature", "brand", brands)
+    with pytest.raises(StepError, match="no-giveaway"):
+        validated(tmp_path, dataset)
+    assert "brand (item)" in json.dumps(rule(read_json(tmp_path / "out" / "verdict.json"), "no-giveaway"))
+
+
 def added(dataset: Path, split: str, name: str, values: Any) -> None:
     path = dataset / f"{split}.parquet"
     pq.write_table(pq.read_table(path).append_column(name, pa.array(values)), path)
