@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from components.serve.asked import OneUser
-from components.serve.bodies import Ranked, RankRequest, Scored, ScoreRequest
+from components.serve.bodies import Ranked, RankRequest, Scored, ScoreRequest, examples
 from components.serve.exchange import Identified
 from components.serve.follow import Follower
 from components.serve.limits import BoundedBodies, BusyError, OverdueError, Queue
@@ -33,6 +33,7 @@ def make_app(name: str, follower: Follower, queue: Queue, trial: Trial | None = 
     _add_scores(app, service)
     add_protocol(app, service)
     _add_health(app, service)
+    _add_examples(app, service)
     return app
 
 
@@ -48,6 +49,20 @@ def _add_scores(app: FastAPI, service: Service) -> None:
     async def score(request: ScoreRequest) -> Response:
         """Scores of rows that each bring their own history."""
         return as_json(service.answer(*await service.scores(rows_of(request))))
+
+
+def _add_examples(app: FastAPI, service: Service) -> None:
+    """The page's examples hold the features that the served version reads."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        page = make()
+        if service.follower.current is not None:
+            for body, example in examples(service.served().scorer.features).items():
+                page["components"]["schemas"][body]["examples"] = [example]
+        return page
+
+    app.openapi = openapi  # type: ignore[method-assign] # the way that FastAPI's documentation gives
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

@@ -1,12 +1,16 @@
 """What is asked and answered, with ranges and examples. The OpenAPI page at /docs is made of it.
 
 The features are fields that these models do not name: the version that answers says which ones it reads, and checks
-them. The examples are those of the public challenge.
+them. Until a version is loaded, the examples are those of the public challenge.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from components.dataset.layout import ITEM
+from components.schema.encoder import Encoder
+from components.tracking.pyfunc import example_columns
 
 MOST = 2000  # candidates or rows in one request
 LONGEST = 10_000  # items of a history; the ranker reads the newest of them
@@ -65,6 +69,17 @@ class Scored(BaseModel):
 
 class Ranked(Scored):
     order: list[int] = Field(description="Positions of the candidates in the request, best first.")
+
+
+def examples(features: Encoder) -> dict[str, dict[str, Any]]:
+    """A request for each of the two bodies, with the features that a version reads."""
+    columns = example_columns(features)
+    first = {name: values[0] for name, values in columns.items()}
+    of_row = [ITEM, *(feature.name for feature in features.row if feature.of == "row")]
+    return {
+        RankRequest.__name__: {**first, **{name: columns[name] for name in of_row}},
+        ScoreRequest.__name__: {"rows": [first]},
+    }
 
 
 class Problem(BaseModel):

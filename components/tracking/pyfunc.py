@@ -86,12 +86,16 @@ def delete_others(run: TrackedRun, key: str, source: str) -> None:
 
 
 def input_example(features: Encoder) -> Any:
-    """Two rows: a user with a history and one without, with values that the features know."""
     import pandas as pd
 
+    return pd.DataFrame(example_columns(features))
+
+
+def example_columns(features: Encoder) -> dict[str, list[Any]]:
+    """Two rows: a user with a history and one without, with values that the features know."""
     columns = {feature.name: [_example(feature, place) for place in (0, 1)] for feature in features.row}
     columns |= {feature.name: [[_example(feature, place) for place in (0, 1, 0)], []] for feature in features.event}
-    return pd.DataFrame({HISTORY: [[3, 1, 2], []], ITEM: [1, 2], **columns})
+    return {HISTORY: [[3, 1, 2], []], ITEM: [1, 2], **columns}
 
 
 def _example(feature: FittedFeature, place: int) -> Any:

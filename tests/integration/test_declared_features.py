@@ -149,6 +149,14 @@ def test_one_users_candidates_share_what_is_the_users(client: TestClient, record
     )
 
 
+def test_the_examples_of_the_openapi_page_are_of_the_served_features(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for route, body in (("/rank", "RankRequest"), ("/score", "ScoreRequest")):
+        (example,) = schemas[body]["examples"]
+        assert {"device", "action", "age"} <= set(example if route == "/rank" else example["rows"][0])
+        assert client.post(route, json=example).status_code == 200
+
+
 def tensors(records: Any) -> list[dict[str, Any]]:
     kinds = {"item_id": "INT64", "device": "BYTES", "hour": "INT64", "age": "FP64"}
     columns = [
