@@ -1,7 +1,8 @@
 """How often the diagnosis warns of good runs, and what it costs: `python -m benchmarks.diagnosis`.
 
 Each seed decides a generated sample and a training of its own. Two rankers: the preset `sample`, and the paper's
-transformer on normalised content, whose attention learns to tell items apart.
+transformer on normalised content. The CPU seconds are those of a process that has evaluated before: a fresh one loads
+scikit-learn as well, see benchmarks/README.md.
 """
 
 import argparse
