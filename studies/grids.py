@@ -343,8 +343,12 @@ STUDIES: dict[str, Callable[[RunConfig], Study]] = {
 }
 
 
-def study(name: str, base: RunConfig, schema: Schema = CHALLENGE_SCHEMA) -> Study:
-    """`schema` is that of the data, which the study of the features asks about."""
+def check_name(name: str) -> None:
     if name not in STUDIES:
         raise ValueError(f"study = {name!r}: must be one of {', '.join(STUDIES)}")
+
+
+def study(name: str, base: RunConfig, schema: Schema = CHALLENGE_SCHEMA) -> Study:
+    """`schema` is that of the data, which the study of the features asks about."""
+    check_name(name)
     return features(base, schema) if name == "features" else STUDIES[name](base)

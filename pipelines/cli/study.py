@@ -11,7 +11,7 @@ from pipelines.cli.options import DataOption, PresetOption, RevisionOption, SetO
 from pipelines.cli.stopping import stoppable
 from pipelines.presets import resolve
 from pipelines.workspace import temporary_files_in, usable
-from studies.grids import STUDIES, study
+from studies.grids import STUDIES, check_name, study
 
 
 def study_command(
@@ -37,6 +37,11 @@ def study_command(
     `mmctr study alignment --seeds 5 --arms "din raw linear,din l2 linear"`
     """
     base = resolve(preset_name, overrides)
+    check_name(name)
+    if name == "features" and revision is not None:
+        raise ValueError(
+            "--revision: this study reads the features.yaml of the checkout; check the revision out instead"
+        )
     check_data(data, revision, workspace)
     chosen = study(name, base, read_schema(data or Path("data")))
     if arms is not None:

@@ -29,6 +29,9 @@ def _refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
         pytest.param(["run", "--data", "nowhere"], "--data nowhere: no such folder", id="no-such-data"),
         pytest.param(["run", "--data", ".", "--revision", "HEAD"], "--data and --revision: give one", id="two-sources"),
         pytest.param(["study", "msk"], "mask", id="no-such-study"),
+        pytest.param(
+            ["study", "features", "--revision", "HEAD~1"], "features.yaml of the checkout", id="other-features"
+        ),
         pytest.param(["ui"], "no registry here: there is no", id="ui-without-a-registry"),
     ],
 )
