@@ -1,12 +1,11 @@
 """The studies by name. Each takes the run that its arms vary, and changes only the fields it asks about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import model.presets as rankers
 from components.run_config import RunConfig
-from components.schema.declared import CHALLENGE_SCHEMA, Schema
 from studies.plan import NOT_IN_NAMES, Arm, Study
 
 
@@ -19,6 +18,7 @@ def varied(base: RunConfig, **fields: Any) -> RunConfig:
 
 _DIN: dict[str, Any] = {"interest": "din", "cross": "none", "head_widths": ()}  # as in model.presets.din
 _PAPERS_K = 16
+CHALLENGE_FEATURES = ("likes_level", "views_level")  # of data that bring no features.yaml
 _KS = (1, 4, 8, _PAPERS_K, 32)
 
 
@@ -295,9 +295,9 @@ def presets(base: RunConfig) -> Study:
     )
 
 
-def features(base: RunConfig, schema: Schema = CHALLENGE_SCHEMA) -> Study:
+def features(base: RunConfig, declared: Sequence[str] = CHALLENGE_FEATURES) -> Study:
     """Each declared feature left out, and each alone. A name that rows and items share is one feature."""
-    names = list(dict.fromkeys(feature.name for feature in schema.features))
+    names = list(dict.fromkeys(declared))
     if not names:
         raise ValueError("study = 'features': the data set declares no features")
 
@@ -348,7 +348,7 @@ def check_name(name: str) -> None:
         raise ValueError(f"study = {name!r}: must be one of {', '.join(STUDIES)}")
 
 
-def study(name: str, base: RunConfig, schema: Schema = CHALLENGE_SCHEMA) -> Study:
-    """`schema` is that of the data, which the study of the features asks about."""
+def study(name: str, base: RunConfig, declared: Sequence[str] = CHALLENGE_FEATURES) -> Study:
+    """`declared` names the features of the data, which the study of the features asks about."""
     check_name(name)
-    return features(base, schema) if name == "features" else STUDIES[name](base)
+    return features(base, declared) if name == "features" else STUDIES[name](base)

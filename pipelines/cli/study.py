@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from components.schema.declared import read_schema
 from components.tracking.server import refuse_dead_server, tracking_uri
 from pipelines.cli.options import DataOption, PresetOption, RevisionOption, SetOption, WorkspaceOption, check_data
 from pipelines.cli.stopping import stoppable
@@ -43,7 +42,7 @@ def study_command(
             "--revision: this study reads the features.yaml of the checkout; check the revision out instead"
         )
     check_data(data, revision, workspace)
-    chosen = study(name, base, read_schema(data or Path("data")))
+    chosen = study(name, base, _declared(data or Path("data"))) if name == "features" else study(name, base)
     if arms is not None:
         chosen = chosen.only([arm.strip() for arm in arms.split(",") if arm.strip()])
     refuse_dead_server(tracking_uri(workspace))
@@ -64,3 +63,9 @@ def study_command(
     screen.conclude(order.out, outcome.failed)
     if outcome.failed:
         raise SystemExit(1)
+
+
+def _declared(data: Path) -> list[str]:
+    from components.schema.declared import read_schema  # loads numpy
+
+    return [feature.name for feature in read_schema(data).features]

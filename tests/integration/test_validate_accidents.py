@@ -37,12 +37,14 @@ def test_good_data_passes_with_no_warning_and_every_rule_measured(good: Good, tm
     assert verdict["quarantined"] == {"train": 0, "valid": 0, "test": 0}
     assert [rule["name"] for rule in verdict["rules"] if not rule["passed"] or rule["count"]] == []
     # No rule may pass because it was not measured. The sample's levels are those of its items, not of the moment of the
-    # click, so `levels-follow` does not apply; its splits share no user, so `future-apart` has nothing to look at; and
-    # it declares no features of its own.
+    # click, so `levels-follow` does not apply; its splits share no user, so `future-apart` has nothing to look at;
+    # and it declares no features of its own, and has neither weights nor times.
     declared = {name for name in BY_NAME if name.startswith("features-")}
     assert {rule["name"] for rule in verdict["rules"] if rule["not_measured"]} == {
         "levels-follow",
         "future-apart",
+        "weights-positive",
+        "splits-in-time-order",
         *declared,
     }
 

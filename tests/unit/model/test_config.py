@@ -43,6 +43,7 @@ OTHERS = {
     "max_pool": True,
     "attention_widths": (512, 256),
     "block_products": False,
+    "left_out": (),
     "mask": "right",
     "cross": "full",
     "deep_widths": (1024, 512, 256),

@@ -78,7 +78,6 @@ def test_features_are_fitted_on_train_alone(tmp_path: Path) -> None:
         ("item_feature", "look", [[1.0, 2.0, 3.0]] * 59, "features-usable", "holds 'one vector' and nothing else"),
         ("item_feature", "look", [[1.0]] + [[1.0, 2.0]] * 58, "features-usable", "must be a list of 1 finite numbers"),
         ("item_feature", "look", [[math.nan, 1.0]] * 59, "features-usable", "must be a list of 2 finite numbers"),
-        ("item_feature", "headline", [""] * 59, "titles-differ", "1.0"),
         ("train", "time_gap", [[1.0] * 8] * 2000, "features-usable", "holds 1.0 and nothing else"),
         ("train", "time_gap", [[1.0] * 7] * 2000, "features-usable", "7 values in row 0 of train, whose history has 8"),
         ("valid", "action", [None] * 400, "features-usable", "0 values in row 0 of valid, whose history has 8 items"),
@@ -93,6 +92,14 @@ def test_a_feature_that_can_not_be_learned_stops_the_run(
         validated(tmp_path, dataset)
     assert words in json.dumps(rule(read_json(tmp_path / "out" / "verdict.json"), failed))
     assert not (tmp_path / "out" / "features.json").exists()
+
+
+def test_items_without_any_text_stop_the_run(tmp_path: Path) -> None:
+    """Their other text, the description, is empty for some of them."""
+    dataset = write_shop(tmp_path / "data")
+    changed(dataset, "item_feature", "headline", [""] * 59)
+    with pytest.raises(StepError, match="titles-filled: expected that items have a title, but 6 of 59 do not"):
+        validated(tmp_path, dataset)
 
 
 def test_an_item_feature_that_tells_the_labels_stops_the_run(tmp_path: Path) -> None:
