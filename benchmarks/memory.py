@@ -78,7 +78,13 @@ def of_items(items: int, id_optimizer: str = "adam") -> dict[str, Any]:
             collate = Collator(store, config.model.history_length, state.ranker.vocabulary.items)
             for _ in range(2):
                 optimiser.step([collate(np.arange(BATCH))], [[BATCH]])
-    return {"items": items, "id_optimizer": id_optimizer, "table_mb": round(table_mb, 1), "peak_mb": megabytes()}
+        return {
+            "items": items,
+            "id_optimizer": id_optimizer,
+            "table_mb": round(table_mb, 1),
+            "peak_mb": megabytes(),
+            "copied_mb": {name: _copied(value) for name, value in state.ranker.table.state_dict().items()},
+        }
 
 
 def _write_table(folder: Path, items: int) -> None:
@@ -118,6 +124,21 @@ def _peak() -> Iterator[Callable[[], float]]:
         most[0] = max(most[0], _anonymous())
         stop.set()
         watcher.join()
+
+
+def _copied(tensor: torch.Tensor) -> float:
+    """How much of a tensor's file this process holds as a copy of its own: all of it, if no mapped file lies behind."""
+    address, size = tensor.data_ptr(), 0
+    inside = mapped = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if not first.endswith(":"):
+            start, end = (int(part, 16) for part in first.split("-"))
+            inside = start <= address < end
+            mapped = mapped or (inside and rest[-1].endswith(".npy"))
+        elif inside and first == "Anonymous:":
+            size = int(rest[0])
+    return round(size / 1024, 1) if mapped else round(tensor.nbytes / MB, 1)
 
 
 def _anonymous() -> float:

@@ -10,17 +10,16 @@ from benchmarks import memory
 
 
 def test_the_order_of_an_epoch_takes_eight_bytes_a_row() -> None:
-    few, many = memory.alone("rows", 100_000), memory.alone("rows", 4_000_000)
-    assert many["peak_mb"] - few["peak_mb"] > 20, "the order of 4 million rows takes 31 MB"
+    few, many = memory.alone("rows", 100_000), memory.alone("rows", 20_000_000)
+    assert many["peak_mb"] - few["peak_mb"] > 100, "the order of 20 million rows takes 153 MB"
 
 
 def test_the_item_table_is_mapped_and_not_copied() -> None:
-    memory.of_items(1000, "rowwise")  # torch keeps some memory from its first step on
-    few, many = memory.of_items(1000, "rowwise"), memory.of_items(200_000, "rowwise")
-    assert many["table_mb"] > 100
-    # An item takes memory for its id embedding, the gradient and work space: 50 to 95 MB in all. A copy of the table
-    # would come on top of that.
-    assert many["peak_mb"] - few["peak_mb"] < many["table_mb"] * 1.2
+    found = memory.of_items(200_000, "rowwise")
+    assert found["table_mb"] > 100
+    # The kernel says it of each mapped file. The peak of the whole process differs by tens of MB from run to run.
+    assert found["copied_mb"]["content_NC"] == 0
+    assert found["copied_mb"]["codes_NX"] == 0
 
 
 def test_each_size_is_measured_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
