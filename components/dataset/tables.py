@@ -6,21 +6,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.dataset.layout import HISTORY, ITEM, LABEL, LIKES, TAGS, TITLE, USER, VIEWS
+from components.dataset.layout import HISTORY, ITEM, LABEL, LIKES, TAGS, TIME, TITLE, USER, VIEWS
 
 Ints = npt.NDArray[np.int64]
 
 
-def rows_schema(labelled: bool = True) -> pa.Schema:
+def rows_schema(labelled: bool = True, timed: bool = False) -> pa.Schema:
     fields = [(USER, pa.int64()), (ITEM, pa.int64()), (HISTORY, pa.list_(pa.int64()))]
     fields += [(LIKES, pa.int64()), (VIEWS, pa.int64())] + ([(LABEL, pa.int64())] if labelled else [])
+    fields += [(TIME, pa.int64())] if timed else []
     return pa.schema(fields)
 
 
-def rows_table(user: Ints, item: Ints, history: Ints, likes: Ints, views: Ints, label: Ints | None) -> pa.Table:
+def rows_table(
+    user: Ints, item: Ints, history: Ints, likes: Ints, views: Ints, label: Ints | None, time: Ints | None = None
+) -> pa.Table:
     """`history` is [rows, width], padded with 0 on the left; the levels are those of each row's item."""
-    columns = [user, item, vectors(history), likes, views] + ([] if label is None else [label])
-    return pa.table(columns, schema=rows_schema(label is not None))
+    columns = [user, item, vectors(history), likes, views, *(c for c in (label, time) if c is not None)]
+    return pa.table(columns, schema=rows_schema(label is not None, time is not None))
 
 
 def items_table(item: Ints, titles: list[str], tags: list[list[int]], likes: Ints, views: Ints) -> pa.Table:

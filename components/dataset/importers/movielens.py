@@ -165,6 +165,7 @@ def _write_splits(
             likes[rows],
             views[rows],
             examples.label[rows],
+            clicks.time[click],
         ).replace_schema_metadata(LEVELS_AS_OF_CLICK)
         with atomic_path(split_path(out, split)) as scratch:
             pq.write_table(table, scratch, compression="zstd", row_group_size=16_384)

@@ -67,36 +67,37 @@ def draw_rows(world: World, spec: SampleSpec, split: str) -> Iterator[Rows]:
     """Yields the rows of one split. Splits have their own users, their own pool and their own stream of randomness."""
     rng = np.random.default_rng([spec.seed, _STREAM[split]])
     users = spec.rows(split) // (1 + NEGATIVES)
-    lengths = rng.permutation(_history_lengths(users, world.items))
+    lengths = rng.permutation(history_lengths(users, world.items))
+    available = np.ones(world.items, dtype=bool) if split == "test" else ~world.new
     known = Catalogue(world, ~world.new)
-    open_to_click = Catalogue(world, np.ones(world.items, dtype=bool)) if split == "test" else known
-    pool = _pool(world, spec, split, rng)
+    open_to_click = Catalogue(world, available) if split == "test" else known
+    share = spec.train_pool if split == "train" else spec.test_pool
+    pool = draw_pool(world, available, share, spec.pool_popularity, rng)
     for start in range(0, users, USERS_A_CHUNK):
         count = min(USERS_A_CHUNK, users - start)
-        yield _draw_chunk(
+        yield draw_chunk(
             rng, world, known, open_to_click, pool, _FIRST_USER[split] + start, lengths[start : start + count]
         )
 
 
-def _history_lengths(users: int, items: int) -> Ints:
+def history_lengths(users: int, items: int) -> Ints:
     """Like the challenge's: at least 3, quartiles 4, 6 and 9, at most 100, and a long tail between."""
     normal = NormalDist(np.log(4.0), 0.93)
     lengths = [2 + round(float(np.exp(normal.inv_cdf((k + 0.5) / users)))) for k in range(users)]
     return np.clip(np.array(lengths, dtype=np.int64), 3, min(MAX_HISTORY, items // 3))
 
 
-def _pool(world: World, spec: SampleSpec, split: str, rng: np.random.Generator) -> Mask:
-    """The items that negatives are drawn from, all with the same probability."""
-    candidates = np.flatnonzero(~world.new if split != "test" else np.ones(world.items, dtype=bool))
-    share = spec.train_pool if split == "train" else spec.test_pool
-    weight = world.popularity[candidates] ** spec.pool_popularity
+def draw_pool(world: World, available: Mask, share: float, power: float, rng: np.random.Generator) -> Mask:
+    """The items that negatives are drawn from, all with the same probability: a share of the available ones."""
+    candidates = np.flatnonzero(available)
+    weight = world.popularity[candidates] ** power
     size = max(round(share * len(candidates)), NEGATIVES + 2 + min(MAX_HISTORY, world.items // 3))
     pool = np.zeros(world.items, dtype=bool)
     pool[rng.choice(candidates, min(size, len(candidates)), replace=False, p=weight / weight.sum())] = True
     return pool
 
 
-def _draw_chunk(
+def draw_chunk(
     rng: np.random.Generator,
     world: World,
     known: Catalogue,

@@ -35,11 +35,11 @@ class Truth:
             "positive_share": round(float(label.mean()), 6),
             "unseen_item_share": round(float((train_clicks[item] == 0).mean()), 6),
             "auc": {
-                "oracle": _auc(label, probability),
-                "oracle_blind_to_pools": _auc(label, taste),
-                "content_and_popularity": _auc(label, _standardised(likeness) + _standardised(popularity)),
-                "content": _auc(label, likeness),
-                "popularity": _auc(label, popularity),
+                "oracle": auc_of(label, probability),
+                "oracle_blind_to_pools": auc_of(label, taste),
+                "content_and_popularity": auc_of(label, _standardised(likeness) + _standardised(popularity)),
+                "content": auc_of(label, likeness),
+                "popularity": auc_of(label, popularity),
             },
         }
 
@@ -52,7 +52,7 @@ def _standardised(values: Any) -> Any:
     return (values - values.mean()) / (values.std() + 1e-12)
 
 
-def _auc(label: Any, score: Any) -> float:
+def auc_of(label: Any, score: Any) -> float:
     """The chance that a click scores above a row without one, ties counting half."""
     _, place, count = np.unique(score, return_inverse=True, return_counts=True)
     rank = (np.cumsum(count) - (count - 1) / 2)[place]

@@ -53,7 +53,7 @@ def write_sample(out: Path, spec: SampleSpec) -> None:
                     writer.write_table(_rows_table(world, rows, labelled))
                     truth.add(split, rows)
                     bar.advance(len(rows.item))
-    _write_items(out, world, spec)
+    write_items(out, world, spec)
     write_json(out / "truth.json", {"spec": dataclasses.asdict(spec), "splits": truth.summary()})
 
 
@@ -62,7 +62,7 @@ def _rows_table(world: World, rows: Rows, labelled: bool) -> pa.Table:
     return rows_table(rows.user, rows.item, rows.history, likes, views, rows.label if labelled else None)
 
 
-def _write_items(out: Path, world: World, spec: SampleSpec) -> None:
+def write_items(out: Path, world: World, spec: SampleSpec) -> None:
     table = items_table(np.arange(1, world.items + 1), world.titles, world.tags, world.likes, world.views)
     rng = np.random.default_rng([spec.seed, 4])
     if spec.content == "columns":
