@@ -37,8 +37,9 @@ def make_examples(clicks: Clicks, rng: np.random.Generator) -> Examples:
     """Each click, and two items not clicked by that user so far: one uniform over those seen, one recently popular.
 
     "So far" and "seen" mean strictly before the click's timestamp, and by the same user at that moment: no row knows
-    anything later, and no item is both clicked and not clicked. A click without a history makes no rows. If too few
-    items were seen before a click to draw a negative, that row is left out.
+    anything later, and no item is both clicked and not clicked. A click without a history makes no rows, nor does the
+    first click of an item: it could not have been drawn as a negative before, so all rows of an item that nobody had
+    clicked yet would be clicks. If too few items were seen before a click to draw a negative, that row is left out.
     """
     click: list[int] = []
     item: list[int] = []
@@ -55,7 +56,7 @@ def make_examples(clicks: Clicks, rng: np.random.Generator) -> Examples:
                 taken.setdefault(user, set(past.get(user, []))).add(clicked)
             for k, (user, clicked) in enumerate(zip(users, items, strict=True), start=start):
                 recent = past.get(user, [])[-HISTORY:]
-                if not recent:
+                if not recent or clicked not in seen:
                     continue
                 history[k, MAX_HISTORY - len(recent) :] = recent
                 drawn = _draw(candidates, taken[user], rng)

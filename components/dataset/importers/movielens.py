@@ -51,7 +51,7 @@ def movielens(source: Path, out: Path, seed: int = 1) -> ImportReport:
     if dropped:
         lines.append(f"{dropped} ratings left out: their items are not in items.csv")
     first = len(clicks.item) - int(examples.label.sum())
-    lines.append(f"{first} clicks left out: nothing is known of their user before them")
+    lines.append(f"{first} clicks left out: the first of their user or of their item")
     _write_items(out, items, likes, views)
     lines += _write_splits(out, clicks, examples, bounds, *row_levels)
     _copy_posters(source / "posters.tar", out)

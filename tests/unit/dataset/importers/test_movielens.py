@@ -53,14 +53,19 @@ def _rows(out: Path, split: str) -> Any:
     return pq.read_table(split_path(out, split)).to_pandas()
 
 
-def test_splits_are_stretches_of_time_and_hold_every_click_with_a_history(converted: tuple[Path, Path]) -> None:
-    source, out = converted  # each of the 20 users has one click that nothing is known before
-    log = _log(source).set_index(["user_id", "item_id"]).timestamp
+def test_splits_are_stretches_of_time_and_hold_every_click_with_a_past(converted: tuple[Path, Path]) -> None:
+    source, out = converted
+    log = _log(source)
+    without_past = log.timestamp == log.groupby("user_id").timestamp.transform("min")
+    without_past |= log.timestamp == log.groupby("item_id").timestamp.transform("min")
+    train = int((~without_past[log.timestamp < 1_160]).sum())
+    log = log.set_index(["user_id", "item_id"]).timestamp
     times = []
     for split in SPLITS:
         clicked = _rows(out, split).query("label == 1")
         times.append(log.loc[list(zip(clicked.user_id, clicked.item_id, strict=True))].to_numpy())
-    assert [len(t) for t in times] == [300, 40, 40]
+    assert [len(t) for t in times] == [train, 40, 40]
+    assert train == 273
     assert times[0].max() < times[1].min()
     assert times[1].max() < times[2].min()
 
@@ -75,7 +80,7 @@ def test_a_history_is_the_users_clicks_at_strictly_earlier_moments(converted: tu
             assert row.item_seq.tolist() == [0] * (100 - len(before)) + before
 
 
-def test_negatives_were_seen_by_then_and_not_clicked_by_the_user(converted: tuple[Path, Path]) -> None:
+def test_items_were_clicked_before_and_negatives_not_by_the_user(converted: tuple[Path, Path]) -> None:
     source, out = converted
     log = _log(source)
     first_seen = log.groupby("item_id").timestamp.min()
@@ -86,8 +91,8 @@ def test_negatives_were_seen_by_then_and_not_clicked_by_the_user(converted: tupl
             if row.label:
                 now = clicked_at.loc[(row.user_id, row.item_id)]
             else:
-                assert first_seen.loc[row.item_id] < now
                 assert row.item_id not in row.item_seq
+            assert first_seen.loc[row.item_id] < now  # or a level of "never clicked" would give the label away
 
 
 def test_no_item_is_both_clicked_and_not_clicked_at_the_same_moment(tmp_path: Path) -> None:
