@@ -1,7 +1,6 @@
 """A ranker arranged to score one user's candidates. It computes once what a part of the request decides alone:
 
 - for each item of the table: its vectors, and what the first layers of the networks make of it as a target;
-- for each value of a feature of the row: what the first layers make of it;
 - for each user: the pooled history and all that the networks make of it, and the projections of the history;
 - for each candidate: the rest.
 
@@ -62,8 +61,7 @@ class CandidateScorer(nn.Module):
         )
         self.register_buffer("bias_X", bias_X)
         self.user, self.target = _Part(user_XF), _Part(target_XD)
-        self.rest = _Part(torch.cat([interest_XF, similar_XF], dim=1))
-        self.row = ranker.row.through(row_XF)
+        self.rest = _Part(torch.cat([interest_XF, row_XF, similar_XF], dim=1))
         self.head = _layers(ranker.head)
 
     def forward(self, request: Candidates) -> Tensor:
@@ -76,11 +74,9 @@ class CandidateScorer(nn.Module):
             similar = [block_products(found[0], target_BD, ranker.item_encoder.blocks), *similar]
         row = ranker.row(request.codes_BX, request.numbers_BX)
         varying_BF = torch.cat([*interests, *row, target_BD, *similar], dim=1)
-        first_BX = request.first_BX + (self.bias_X if pooled_1F is None else self.user(pooled_1F) + self.bias_X)
-        for part_BX in self.row(request.codes_BX, request.numbers_BX):
-            first_BX = first_BX + part_BX
-        if interests or similar:
-            first_BX = first_BX + self.rest(torch.cat([*interests, *similar], dim=1))
+        bias_X = self.bias_X if pooled_1F is None else self.user(pooled_1F)[0] + self.bias_X
+        rest_BF = torch.cat([*interests, *row, *similar], dim=1)
+        first_BX = F.linear(rest_BF, self.rest.weight_XF, bias_X).add_(request.first_BX)
         logits_B = self._interact(pooled_1F, varying_BF, first_BX)
         return logits_B if ranker.calibration is None else ranker.calibration(logits_B)
 

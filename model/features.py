@@ -1,8 +1,6 @@
 """Features as vectors of one width: the codes of a category, of several, a number, or a given vector."""
 
-import copy
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -64,18 +62,6 @@ class FeatureEmbeddings(nn.ModuleList):
             else:
                 parts.append(mean_embedding(module, codes_XK[:, columns]))
         return parts
-
-    def through(self, weight_XF: Tensor) -> Self:
-        """The same features, each seen through its columns of a linear map: together they sum to the map's output."""
-        mapped = copy.deepcopy(self)
-        for place, module in enumerate(mapped):
-            size = weight_XF.shape[1] // len(self)
-            columns_XE = weight_XF[:, place * size : (place + 1) * size]
-            if isinstance(module, NumberEmbedding):
-                module.map.weight = nn.Parameter(columns_XE @ module.map.weight, requires_grad=False)
-            elif isinstance(module, nn.Embedding):
-                module.weight = nn.Parameter(module.weight @ columns_XE.T, requires_grad=False)
-        return mapped
 
     def rows(self, codes_XK: Tensor) -> list[Tensor]:
         """The rows of each embedding that these codes name, each once."""

@@ -82,6 +82,8 @@ class FittedFeature:
         if self.kind == "vector":
             return np.asarray((self.as_vectors(values) - np.asarray(self.centre)) / self.deviation, np.float32)
         if self.kind == "category":
+            if isinstance(values, list) and set(map(type, values)) == {int}:
+                values = np.asarray(values)  # of Python's own numbers, where one is too large for a type of numpy
             if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":  # each distinct number is looked up once
                 distinct, first, place = np.unique(values, return_index=True, return_inverse=True)
                 return self._codes_of(zip(distinct, first.tolist(), strict=True))[place]
