@@ -65,7 +65,7 @@ def wait_for_step(
     workspace: Path,
     name: str,
     alive: Callable[[], bool] = lambda: True,
-    seconds: float = 300.0,
+    seconds: float = 900.0,
     earlier: Collection[Path] = (),
 ) -> Path:
     """Returns the events file of a new run once the step has begun in it; `earlier` are those of runs before it."""
@@ -91,7 +91,7 @@ def processes_of(events: Path) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"

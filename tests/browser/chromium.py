@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-READY_SECONDS = 30
+READY_SECONDS = 300
 INSTALL = "install it (Debian and Ubuntu: apt-get install chromium chromium-driver), then run `make test-browser` again"
 BROWSERS, DRIVER = ("chromium", "chromium-browser", "google-chrome"), "chromedriver"
 FLAGS = (
@@ -50,7 +50,7 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.session + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{method} {path}: {json.load(error)['value']['message']}") from None
@@ -106,7 +106,7 @@ def chromium() -> Iterator[Browser]:
                 browser.command("DELETE", "")
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _port(log: Path, process: "subprocess.Popen[bytes]") -> int:

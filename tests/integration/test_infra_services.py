@@ -33,7 +33,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     command = [sys.executable, "-m", "infra.local.up", "--folder", str(folder), "--mlflow-port", "0"]
     with (tmp_path_factory.mktemp("up") / "log").open("w+b") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 300
         while not (folder / "services.env").exists() or not (folder / "services.env").read_text():
             log.seek(0)
             assert process.poll() is None, log.read().decode()
@@ -42,7 +42,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     text = (folder / "services.env").read_text()
     yield {**dict(re.findall(r"export (\w+)=(\S+)", text)), "folder": str(folder)}
     os.kill(process.pid, signal.SIGINT)
-    process.wait(60)
+    process.wait(300)
     subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
@@ -190,7 +190,7 @@ def test_the_documented_server_command_admits_the_documented_hosts(
 ) -> None:
     request = urllib.request.Request(mlflow_pod + path, headers={"Host": host})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             found = answer.status
     except urllib.error.HTTPError as error:
         found = error.code
@@ -204,7 +204,7 @@ def ask(server: str, user: str, path: str, body: dict[str, str]) -> int:
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {pair}", "Host": "mlflow:5000"}
     request = urllib.request.Request(f"{server}/api/{path}", json.dumps(body).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -269,7 +269,7 @@ def test_the_migration_makes_all_tables_and_the_servers_wait_for_them(tmp_path: 
                 subprocess.run([sys.executable, *program], env=environment, check=True, capture_output=True)
                 if container["name"] == "runs-and-models" and attempt == 0:
                     assert waiting.poll() is None, "the accounts' tables are not there yet"
-        assert waiting.wait(60) == 0
+        assert waiting.wait(300) == 0
     finally:
         waiting.kill()
         waiting.wait()

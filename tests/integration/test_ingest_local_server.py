@@ -41,7 +41,7 @@ def printed(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     yield "".join(lines), process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(300)
     process.stdout.close()
 
 
@@ -75,7 +75,7 @@ def test_it_ends_on_ctrl_c_and_leaves_nothing(printed: tuple[str, "subprocess.Po
     _, process = printed
     assert list(tmp_path.glob("mmctr-s3-*"))
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(300) == 0
     assert process.stdout is not None
     assert "stopped" in process.stdout.read()
     assert not list(tmp_path.glob("mmctr-s3-*"))

@@ -167,7 +167,7 @@ def _killed_within_an_object(pushed: Path, s3: S3Server, monkeypatch: pytest.Mon
 
 
 def _start_after(s3: S3Server, killed: threading.Event) -> None:
-    killed.wait(30)
+    killed.wait(300)
     s3.start()
 
 

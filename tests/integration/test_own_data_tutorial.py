@@ -67,7 +67,7 @@ def test_the_page_leads_from_two_files_to_a_model_that_answers(tmp_path: Path) -
     finally:
         if server is not None:
             server.terminate()
-            server.wait(60)
+            server.wait(300)
     assert "gate       pass" in answers[4]
     scored = pq.read_table(folder / "scores.parquet")
     assert scored.num_rows == pq.read_metadata(folder / "shop-data/test.parquet").num_rows

@@ -40,7 +40,7 @@ def test_whatever_ends_the_command_ends_every_step(
     events = wait_for_step(tmp_path, step)
     wait_until(lambda: len(processes_of(events)) >= 3)
     process.send_signal(sign)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == status
     assert "Traceback" not in errors
     wait_until(lambda: not processes_of(events))

@@ -113,7 +113,7 @@ def test_with_its_requirements_alone_it_scores_as_training_does(registered: Mode
 
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         decoded: dict[str, Any] = json.loads(answer.read())
     return decoded
 

@@ -44,7 +44,7 @@ def request(models: Models, method: str, path: str, **body: str) -> None:
     asked = urllib.request.Request(
         address, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
     )
-    with urllib.request.urlopen(asked, timeout=30) as answer:
+    with urllib.request.urlopen(asked, timeout=300) as answer:
         assert answer.status == 200
 
 

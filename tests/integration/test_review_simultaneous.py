@@ -60,7 +60,7 @@ class Person:
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
-        self.process.wait(30)
+        self.process.wait(300)
 
 
 @pytest.fixture(scope="module")

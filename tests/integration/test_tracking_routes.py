@@ -47,7 +47,7 @@ class Client:
     account: str | None
 
     def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(self.uri).netloc, timeout=60)
+        self.connection = http.client.HTTPConnection(urlsplit(self.uri).netloc, timeout=300)
 
     def __enter__(self) -> "Client":
         return self

@@ -32,7 +32,7 @@ def _file(form: str, width: int, height: int) -> bytes:
 
 # Pillow warns of damaged metadata beside pixels that it can still read.
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.sampled_from(FORMS), st.integers(1, 40), st.integers(1, 40))
 def test_a_mangled_picture_has_pixels_or_a_cause(data: st.DataObject, form: str, width: int, height: int) -> None:
     whole = bytearray(_file(form, width, height))
@@ -45,7 +45,7 @@ def test_a_mangled_picture_has_pixels_or_a_cause(data: st.DataObject, form: str,
         assert read.pixels.dtype == np.uint8
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_any_bytes_have_a_cause(data: bytes) -> None:
     assert read_picture(data, 8, 10_000).cause in (
@@ -60,7 +60,7 @@ TITLES = st.one_of(st.none(), st.text(max_size=30))
 TAG_LISTS = st.one_of(st.none(), st.lists(st.one_of(st.none(), st.integers(0, 9)), max_size=8))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 12), TITLES, TAG_LISTS), min_size=1, max_size=12))
 def test_items_are_one_a_id_in_order_whatever_the_table(
     rows: list[tuple[int, str | None, list[int | None] | None]],
@@ -85,7 +85,7 @@ def test_items_are_one_a_id_in_order_whatever_the_table(
         assert padded == sorted(padded, key=bool)  # zeros on the left
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=8), min_size=1, max_size=5))
 def test_however_vectors_were_put_each_key_finds_its_own(puts: list[list[int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ def test_however_vectors_were_put_each_key_finds_its_own(puts: list[list[int]]) 
     assert into[:, 0].tolist() == known
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 40), st.integers(1, 12), st.integers(1, 9), st.integers(1, 20), st.integers(0, 10**6))
 def test_a_projection_does_not_depend_on_how_rows_are_cut(
     rows: int, width: int, block: int, out: int, seed: int

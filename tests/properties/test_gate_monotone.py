@@ -62,7 +62,7 @@ def _upper_tail(z: float) -> float:
     return float(norm.sf(z))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(candidates(), policies, st.integers(0, 3), st.integers(0, 3))
 def test_better_never_fails_where_worse_passed(pair: Any, policy: GatePolicy, status: int, improvement: int) -> None:
     metrics, better = pair
@@ -73,7 +73,7 @@ def test_better_never_fails_where_worse_passed(pair: Any, policy: GatePolicy, st
     assert better_verdict["passed"] or not worse_verdict["passed"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(candidates(), policies, st.floats(0, 1), st.floats(0, 1))
 def test_a_stricter_policy_never_passes_more(pair: Any, policy: GatePolicy, share: float, more: float) -> None:
     metrics, _ = pair

@@ -63,19 +63,19 @@ def _convert(ratings: bytes, items: bytes, posters: bytes) -> None:
         assert made == [not refusal] * len(SPLITS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_csv(), _csv(), st.binary(max_size=50))
 def test_movielens_of_any_files(ratings: bytes, items: bytes, posters: bytes) -> None:
     _convert(ratings, items, posters)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_mostly_good_ratings(), st.binary(max_size=50))
 def test_movielens_of_plausible_files(ratings: bytes, posters: bytes) -> None:
     _convert(ratings, _GOOD_ITEMS, posters)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_microlens_of_any_files(rows: bytes, items: bytes) -> None:
     with TemporaryDirectory() as name:
@@ -84,7 +84,7 @@ def test_microlens_of_any_files(rows: bytes, items: bytes) -> None:
         assert microlens(Path(name)).problems
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=2_000), st.integers(0, 2_000), st.binary(min_size=1, max_size=20))
 def test_the_reader_of_images_of_any_shard(data: bytes, place: int, junk: bytes) -> None:
     with TemporaryDirectory() as name:

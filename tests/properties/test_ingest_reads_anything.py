@@ -5,7 +5,7 @@ import json
 from pathlib import PurePosixPath
 
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.errors import StepError
@@ -37,7 +37,6 @@ _pointer = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @example(b"[" * 100_000)
 @given(st.binary(max_size=300) | _json.map(lambda value: json.dumps(value).encode()))
 def test_any_manifest(data: bytes) -> None:
@@ -47,7 +46,6 @@ def test_any_manifest(data: bytes) -> None:
             assert ".." not in PurePosixPath(entry.path).parts
 
 
-@settings(deadline=None)
 @example(b"[" * 1_500)
 @given(st.binary(max_size=300) | _pointer.map(lambda value: yaml.safe_dump(value).encode()))
 def test_any_pointer(data: bytes) -> None:
@@ -57,7 +55,6 @@ def test_any_pointer(data: bytes) -> None:
         assert size >= 0
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5})?\.[a-z]{3}", fullmatch=True), _md5, max_size=6))
 def test_a_manifest_is_named_by_its_content_and_not_by_its_order(files: dict[str, str]) -> None:
     entries = [ListedFile(path, md5) for path, md5 in files.items()]

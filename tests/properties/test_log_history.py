@@ -60,7 +60,7 @@ def before(log: list[Event], user: str, time: int, history: int) -> Counter[str]
     return Counter(item for _, item in earlier[len(earlier) - min(history, len(earlier)) :])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_events, st.sampled_from([1, 3, 50]), st.integers(1, 7))
 def test_each_event_has_the_clicks_of_strictly_earlier_moments(log: list[Event], history: int, at_once: int) -> None:
     whole = [*log, *_FILL]
@@ -77,7 +77,7 @@ def test_each_event_has_the_clicks_of_strictly_earlier_moments(log: list[Event],
             assert Counter(seen) == before(whole, user, time, history)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_events, st.integers(0, 5), st.integers(1, 7))
 def test_negatives_had_occurred_and_were_not_clicked(log: list[Event], seed: int, at_once: int) -> None:
     whole = [(user, item, time, 1) for user, item, time, _ in [*log, *_FILL]]

@@ -17,7 +17,7 @@ from model.ranker import Ranker
 from model.target_attention import DinAttention
 from tests.unit.model.builders import BASE, histories, item_table, targets
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 seeds = st.integers(0, 1000)
 
 

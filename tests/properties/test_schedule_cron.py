@@ -46,7 +46,7 @@ def admits(field: str, value: int, low_of_range: int = 0) -> bool:
     return False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(expressions)
 def test_every_time_is_one_that_the_fields_admit(text: str) -> None:
     try:

@@ -12,7 +12,7 @@ from components.statistics.auc import auc, aucs_of_users
 from components.statistics.calibration import expected_calibration_error, reliability_curve
 from components.statistics.intervals import auc_by_row, difference_by_row
 
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=100)
 row = st.tuples(st.integers(0, 1), st.integers(-3, 3), st.integers(0, 3))
 
 

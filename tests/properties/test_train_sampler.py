@@ -3,7 +3,7 @@
 from unittest import mock
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.train import sampler as sampler_module
@@ -11,7 +11,6 @@ from components.train.permutation import Permutation
 from components.train.sampler import Sampler
 
 
-@settings(deadline=None)  # a machine that does other work as well is no failure
 @given(
     batch_size=st.integers(16, 64),
     rows=st.integers(16, 500),
@@ -47,7 +46,6 @@ def test_a_global_batch_is_the_same_however_many_share_it(rows: int, ranks: int,
         assert set(shared) == set(alone.share(order, step)[0])
 
 
-@settings(deadline=None)
 @given(rows=st.integers(1, 3000), seed=st.integers(0, 2**31))
 def test_a_permutation_without_memory_holds_each_row_once(rows: int, seed: int) -> None:
     permutation = Permutation.seeded(rows, [seed, 0])

@@ -28,7 +28,7 @@ def test_undamaged_pictures_have_no_problem(kind: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow remarks on odd metadata and goes on
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(kind=st.sampled_from(sorted(WHOLE)), place=st.floats(0, 1, exclude_max=True), junk=st.binary(max_size=32))
 def test_damaged_pictures_never_crash(kind: str, place: float, junk: bytes) -> None:
     at = int(len(WHOLE[kind]) * place)
@@ -36,7 +36,7 @@ def test_damaged_pictures_never_crash(kind: str, place: float, junk: bytes) -> N
         assert isinstance(_problem(content), str)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(place=st.floats(0, 0.98))
 def test_a_jpeg_cut_short_is_always_noticed(place: float) -> None:
     assert _problem(WHOLE["JPEG"][: int(len(WHOLE["JPEG"]) * place)])

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import StepError
@@ -21,11 +21,6 @@ from components.validate.step import validate
 from tests.unit.validate.good_data import Good, tables_judged_once, write_all
 
 FILES = ["train.parquet", "valid.parquet", "test.parquet", "item_feature.parquet", "item_info.parquet"]
-
-
-def examples(number: int) -> settings:
-    """Reproducible, so that a red build is red again; files make an example slow."""
-    return settings(max_examples=number, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,7 +39,7 @@ def read(data: Path, champion: Path) -> Reading:
         return measure(data, champion, ValidatePolicy(), frozenset({"duplicate", "target_in_history"}), bar)
 
 
-@examples(80)
+@settings(max_examples=80)
 @given(
     file=st.sampled_from([*FILES, "item_images-00000.tar"]),
     place=st.floats(0, 1, exclude_max=True),
@@ -131,7 +126,7 @@ def all_columns(rows: int, seed: int, low: int, high: int) -> pa.Table:
     return pa.table(columns)
 
 
-@examples(40)
+@settings(max_examples=40)
 @given(frame=frames(), files=st.lists(st.sampled_from(FILES), min_size=1, unique=True))
 def test_no_frame_crashes_the_reader(good: Good, frame: pa.Table, files: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +136,7 @@ def test_no_frame_crashes_the_reader(good: Good, frame: pa.Table, files: list[st
         read(data, good.no_champion)
 
 
-@examples(12)
+@settings(max_examples=12)
 @given(
     rows=st.integers(0, 30),
     seed=st.integers(0, 99),

@@ -42,7 +42,7 @@ class FaultyProxy:
         """No more faults; what was delayed has reached the server, whether or not its client still waits."""
         self.rules.clear()
         while self._delayed:
-            assert self._delayed.pop().wait(60)
+            assert self._delayed.pop().wait(300)
         self.requests.clear()
 
     @contextmanager
@@ -87,7 +87,7 @@ def faulty_proxy(target: str) -> Iterator[FaultyProxy]:
 
         def ask_target(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
-            with closing(http.client.HTTPConnection(urlsplit(proxy.target).netloc, timeout=60)) as connection:
+            with closing(http.client.HTTPConnection(urlsplit(proxy.target).netloc, timeout=300)) as connection:
                 connection.request(self.command, self.path, body, headers)
                 answer = connection.getresponse()
                 kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP}

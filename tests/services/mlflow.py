@@ -20,7 +20,7 @@ import pytest
 from infra.local.postgres import find_program
 from infra.local.s3 import S3Server
 
-READY_SECONDS = 90  # a loaded machine of two cores takes 20
+READY_SECONDS = 300  # a loaded machine of two cores takes 20, and more if every core is busy
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def running_postgres() -> Iterator[str]:
 
     def run(program: str, *arguments: str) -> None:
         command = [*become, find_program(program), *arguments]
-        subprocess.run(command, cwd="/", check=True, capture_output=True, timeout=60)
+        subprocess.run(command, cwd="/", check=True, capture_output=True, timeout=300)
 
     data, address = str(folder / "data"), ("-h", "127.0.0.1", "-p", str(port), "-U", "mmctr")
     quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"

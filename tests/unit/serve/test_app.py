@@ -241,7 +241,7 @@ class Slow(OnlineScorer):
 
     def logits(self, *request: Any) -> Any:
         self.begun.set()
-        assert self.go_on.wait(60)
+        assert self.go_on.wait(300)
         return super().logits(*request)
 
 
@@ -253,7 +253,7 @@ def test_a_full_queue_is_said_at_once_and_the_waiting_are_answered() -> None:
             for _ in range(2)  # one is scored, one waits
         ]
         asking[0].start()
-        assert slow.begun.wait(60)
+        assert slow.begun.wait(300)
         asking[1].start()
         while "mmctr_queue 2.0" not in client.get("/metrics").text:
             pass
