@@ -177,9 +177,10 @@ def train(
     dataset: dsl.Input[dsl.Dataset],
     validation: dsl.Input[dsl.Artifact],
     embeddings: dsl.Input[dsl.Dataset],
+    champion: dsl.Input[dsl.Model],
     training: dsl.Output[dsl.Model],
 ) -> None:
-    """Trains the ranker. After a kill it continues from its last checkpoint."""
+    """Trains the ranker, from scratch or from the champion. After a kill it continues from its last checkpoint."""
     from pathlib import Path
 
     from components.artifacts import Artifacts
@@ -187,7 +188,7 @@ def train(
     from components.train.step import train as work
 
     with step("train", pipeline_run, config, training.path) as this:
-        made = Artifacts.of(dataset=dataset, validation=validation, embeddings=embeddings)
+        made = Artifacts.of(dataset=dataset, validation=validation, embeddings=embeddings, champion=champion)
         cache = Path(workspace) / "cache" / "training"
         this.record(work(made, this.config.recipe, cache, this.out, on_metrics=this.run.log_curve))
 

@@ -6,7 +6,7 @@
 4. decide          whether to train: a run started by hand always trains; a scheduled run may train only after a change
 5. encode-shard    encodes titles and covers as vectors, cached by their content; several shards at the same time
 6. embed           joins the vectors in one table and projects them
-7. train           trains the ranker; after a kill it goes on from the last checkpoint
+7. train           trains the ranker, from scratch or from the champion; goes on from its last checkpoint after a kill
 8. evaluate        measures candidate and champion on the same rows
 9. gate            checks the metrics by the policy and writes the report
 10. register       only when the gate passed: registers the candidate as challenger, which waits for a review
@@ -72,9 +72,9 @@ def training_pipeline(
                 images=images,
                 champion=champion,
             )
-            made = {"validation": validation, "embeddings": embed.output}
+            made = {"validation": validation, "embeddings": embed.output, "champion": champion}
             training = ops.train(config=config, pipeline_run=run, workspace=workspace, dataset=dataset, **made).output
-            made |= {"training": training, "champion": champion}
+            made |= {"training": training}
             evaluation = ops.evaluate(config=config, pipeline_run=run, dataset=dataset, **made).output
             made |= {"evaluation": evaluation, "lineage": lineage}
             gate = ops.gate(config=config, pipeline_run=run, **made)

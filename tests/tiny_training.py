@@ -34,12 +34,12 @@ def recipe(model: ModelConfig = MODEL, **train: object) -> Recipe:
     return Recipe(preset="tiny", model=model, train=replace(TRAIN, **train))  # type: ignore[arg-type]
 
 
-def write_rows(path: Path, rows: int, seed: int = 0, longest: int = 12) -> None:
+def write_rows(path: Path, rows: int, seed: int = 0, longest: int = 12, items: int = ITEMS) -> None:
     rng = np.random.default_rng(seed)
     lengths = rng.integers(0, longest + 1, rows)
     history = np.zeros((rows, longest), dtype=np.int64)
-    history[np.arange(longest) >= longest - lengths[:, None]] = rng.integers(1, ITEMS, lengths.sum())
-    item = rng.integers(1, ITEMS, rows)
+    history[np.arange(longest) >= longest - lengths[:, None]] = rng.integers(1, items, lengths.sum())
+    item = rng.integers(1, items, rows)
     label = (rng.random(rows) < np.where(item % 2, 0.7, 0.15)).astype(np.int64)
     columns = {
         "user_id": rng.integers(1, 10**12, rows),

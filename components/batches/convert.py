@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.dataset.footers import READ_ERRORS, first_line
-from components.dataset.layout import HISTORY, ITEM, LABEL, USER, WEIGHT
+from components.dataset.layout import HISTORY, ITEM, LABEL, TIME, USER, WEIGHT
 from components.errors import StepError
 from components.process.progress import progress
 from components.schema.encoder import Encoder, FeatureError, FittedFeature
@@ -20,13 +20,13 @@ from components.storage.files import write_json
 
 Array = npt.NDArray[Any]
 
-FORMAT = 6  # part of the cache key: raise it when the layout below or the meaning of an id changes
+FORMAT = 7  # part of the cache key: raise it when the layout below or the meaning of an id changes
 ROWS_A_READ = 65_536  # rows decoded at once: bounds the memory of a conversion, whatever the parquet's row groups
 NO_LABEL = 255
 LONGEST_HISTORY = 255  # of a row: its length is kept in one byte
 LARGEST_ID = 2**31 - 1  # stands for all larger ids as well, which four bytes can't hold: none of them is known
 
-HISTORY_TYPE, USER_TYPE = np.dtype("<i4"), np.dtype("<i8")
+HISTORY_TYPE, USER_TYPE, TIME_TYPE = np.dtype("<i4"), np.dtype("<i8"), np.dtype("<i8")
 
 Fields = list[tuple[str, str] | tuple[str, str, tuple[int]]]
 
@@ -59,18 +59,19 @@ def convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> N
 
 
 def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> dict[str, Any]:
-    """The highest item, and the mean weight if the rows have weights."""
+    """The highest item, the mean weight if the rows have weights, and whether they have times."""
     file = pq.ParquetFile(parquet)
     required = [USER, ITEM, HISTORY, *(feature.name for feature in (*encoder.row, *encoder.event))]
     missing = [name for name in required if name not in file.schema_arrow.names]
     if missing:
         raise StepError(f"{parquet} has no column {missing[0]!r}: it must hold {', '.join(required)}")
-    columns = [*required, *(name for name in (LABEL, WEIGHT) if name in file.schema_arrow.names)]
+    columns = [*required, *(name for name in (LABEL, WEIGHT, TIME) if name in file.schema_arrow.names)]
     max_item, end_of_history, rows, weight = 0, 1, 0, 0.0
     with (
         (folder / "records").open("wb") as records_file,
         (folder / "history").open("wb") as history_file,
         (folder / "user").open("wb") as user_file,
+        (folder / "time").open("wb") as time_file,
         (folder / "events").open("wb") as events_file,
         progress(f"convert {parquet.name}", file.metadata.num_rows, "rows") as bar,
     ):
@@ -83,15 +84,21 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encode
             if encoder.event:
                 _events(table, numbers, len(history), parquet, encoder).tofile(events_file)
             _numbers(table, USER, parquet).astype(USER_TYPE).tofile(user_file)
+            if TIME in columns:
+                _numbers(table, TIME, parquet).astype(TIME_TYPE).tofile(time_file)
             end_of_history += len(history)
             max_item = max(max_item, int(records["item"].max(initial=0)), int(history.max(initial=0)))
             rows += len(records)
             weight += float(records["weight"].sum(dtype=np.float64)) if WEIGHT in columns else 0.0
             bar.advance(table.num_rows)
-        for written in (records_file, history_file, user_file, events_file):
+        for written in (records_file, history_file, user_file, time_file, events_file):
             written.flush()
             os.fsync(written.fileno())
-    return {"max_item": max_item, "mean_weight": weight / max(1, rows) if WEIGHT in columns else None}
+    return {
+        "max_item": max_item,
+        "mean_weight": weight / max(1, rows) if WEIGHT in columns else None,
+        "timed": TIME in columns,
+    }
 
 
 def _tables(

@@ -4,6 +4,7 @@
     history   all histories one after another, newest item last, without padding
     events    the features of each item in `history`, if the data set declares features of events
     user      in a file of its own, because training never reads it
+    time      if the split has the column: when each row happened, in seconds since 1970
 
 Position 0 of `history` holds the padding id: a gather that reaches before the start of a row's history is sent there.
 """
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.batches.convert import FORMAT, HISTORY_TYPE, NO_LABEL, USER_TYPE, convert
+from components.batches.convert import FORMAT, HISTORY_TYPE, NO_LABEL, TIME_TYPE, USER_TYPE, convert
 from components.dataset.layout import LABEL
 from components.errors import StepError
 from components.schema.challenge import CHALLENGE
@@ -29,7 +30,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class RowStore:
-    """Columns of a split. `records`, `history_flat`, `events` and `user` are read-only maps of files.
+    """Columns of a split. `records`, `history_flat`, `events`, `user` and `time` are read-only maps of files.
 
     A record holds the codes and the numbers of the row's features, as `Encoder.rows` made them. An entry of `events`
     holds those of the entry of `history_flat` at the same place.
@@ -42,6 +43,7 @@ class RowStore:
     max_item: int
     events: Array | None = None  # None: the data set declares no features of events
     mean_weight: float | None = None  # None: the split has no weights
+    time: Array | None = None  # None: the split has no times
 
     @classmethod
     def build(
@@ -68,7 +70,8 @@ class RowStore:
         records = _map(folder / "records", _dtype(meta["record"]))
         history, user = _map(folder / "history", HISTORY_TYPE), _map(folder / "user", USER_TYPE)
         events = _map(folder / "events", _dtype(meta["event"])) if meta["event"] else None
-        return cls(folder, records, history, user, meta["max_item"], events, meta["mean_weight"])
+        time = _map(folder / "time", TIME_TYPE) if meta["timed"] else None
+        return cls(folder, records, history, user, meta["max_item"], events, meta["mean_weight"], time)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -11,6 +11,7 @@ Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 IdOptimizer = Literal["adam", "rowwise"]
 Calibration = Literal["auto", "none", "platt", "isotonic"]
+Start = Literal["scratch", "champion"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class TrainConfig:
     align_weight: float = 0.0  # weight of the contrastive loss, if model.content holds `align`
     distil_weight: float = 0.0  # weight of the relational distillation, if model.content holds `distil`
 
+    # Where it starts
+    start: Start = "scratch"  # `champion` continues from the champion's weights, on the rows that are newer than it
+    replay_share: float = 0.5  # share of older rows, drawn by chance, among the rows of a start from the champion
+    pull_to_champion: float = 0.0  # how strongly each step pulls the weights back to those of the champion
+    max_chain: int = 30  # after this many starts from a champion in a row, a training starts from scratch again
+
     # Where and how
     launcher: Launcher = "inline"  # start the processes here, with torchrun, or as a TrainJob on the cluster
     processes: int = 1  # per machine
@@ -61,6 +68,8 @@ class TrainConfig:
             "embedding_l2",
             "align_weight",
             "distil_weight",
+            "pull_to_champion",
+            "max_chain",
             "checkpoint_minutes",
             "checkpoint_steps",
             "restarts",
@@ -70,12 +79,14 @@ class TrainConfig:
         at_least("train.silence_minutes", self.silence_minutes, 0.1)
         between("train.learning_rate_decay", self.learning_rate_decay, 0.0, 1.0)
         between("train.average_decay", self.average_decay, 0.0, 0.9999)
+        between("train.replay_share", self.replay_share, 0.0, 0.99)
         between("train.pairwise_weight", self.pairwise_weight, 0.0, 1.0)
         if self.pairwise_weight and self.accumulate > 1:
             raise ValueError(
                 f"train.pairwise_weight = {self.pairwise_weight} with train.accumulate = {self.accumulate}: pairs are "
                 "formed over a whole batch, which accumulation cuts into parts; set one to 0 or the other to 1"
             )
+        one_of("train.start", self.start, get_args(Start))
         one_of("train.launcher", self.launcher, get_args(Launcher))
         one_of("train.precision", self.precision, get_args(Precision))
         one_of("train.id_optimizer", self.id_optimizer, get_args(IdOptimizer))

@@ -7,9 +7,9 @@
     results/        model.safetensors, curves.json, summary.json: there when the training is finished, and only then
 
 The folder is named by a hash of everything that decides the weights, so the same training is never done twice, and a
-worker on another machine needs only the folder that holds it, and the rows and items next to it. Those are written once
-for all trainings that use them. In this folder the item table is only in the results: it is as large as the catalogue,
-and training does not change it.
+worker on another machine needs only the folder that holds it, and the rows, items and champions next to it. Those are
+written once for all trainings that use them. In this folder the item table is only in the results: it is as large as
+the catalogue, and training does not change it.
 """
 
 import dataclasses
@@ -33,6 +33,7 @@ from components.batches.rows import RowStore
 from components.dataset.layout import item_info_path, split_path
 from components.dataset.splits import stopping_left_out
 from components.errors import StepError
+from components.packages.format import RANKER
 from components.schema.encoder import Encoder
 from components.schema.fitted import FEATURES, read_features
 from components.settings import from_dict, to_dict
@@ -40,6 +41,7 @@ from components.storage.files import atomic_path, link_or_copy, read_json, sha25
 from components.storage.sources import code_key
 from components.storage.verified import made_once, require
 from components.train.config import Recipe
+from components.train.start import Start, decide_start
 from model import checkpoint
 from model.ranker import Ranker
 
@@ -54,6 +56,7 @@ WITHOUT_EFFECT_ON_WEIGHTS = (
     "runtime",
     "queue",
 )
+OF_A_WARM_START = ("start", "replay_share", "pull_to_champion", "max_chain")  # without effect on a start from scratch
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Job:
     train_rows: str
     valid_rows: str
     item_table: str
+    start: Start
 
     @property
     def key(self) -> str:
@@ -102,14 +106,21 @@ class Job:
         folder = self._item_folder()
         return {path.stem: np.load(path, mmap_mode="c") for path in sorted(folder.glob("*.npy"))}
 
+    def champion(self) -> Ranker:
+        """The ranker that the training starts from."""
+        folder = self.start.folder(self.folder.parent)
+        require(folder, "run the command again; it copies the champion anew")
+        return checkpoint.load(folder / RANKER)
+
     def write(self) -> None:
         """What a worker reads. Called with the lock held: another run's recipe may name another launcher."""
         self.folder.mkdir(parents=True, exist_ok=True)
         names = {"train_rows": self.train_rows, "valid_rows": self.valid_rows, "item_table": self.item_table}
-        write_json(self.folder / "job.json", {"recipe": to_dict(self.recipe), **names})
+        saved = {"recipe": to_dict(self.recipe), **names, "start": dataclasses.asdict(self.start)}
+        write_json(self.folder / "job.json", saved)
 
     def best(self, epoch: int) -> Path:
-        return self.folder / f"best-{epoch:06d}.safetensors"
+        return self.folder / f"best-{epoch + 1:06d}.safetensors"  # epoch -1: as it was before the first
 
     def save_best(self, ranker: Ranker, epoch: int) -> str:
         """Keeps the weights of the best epoch so far, and returns the file's sha256."""
@@ -172,7 +183,8 @@ def load_weights(ranker: Ranker, weights: dict[str, torch.Tensor]) -> None:
 def open_job(folder: Path) -> Job:
     saved = read_json(folder / "job.json")
     recipe = from_dict(Recipe, saved["recipe"])
-    return Job(folder, recipe, saved["train_rows"], saved["valid_rows"], saved["item_table"])
+    start = Start(**saved["start"])
+    return Job(folder, recipe, saved["train_rows"], saved["valid_rows"], saved["item_table"], start)
 
 
 def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
@@ -194,7 +206,9 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
     arrays["seen"] = seen_items(train_rows, len(arrays["codes"]))
     items = sha256_json([_hash(arrays), encoder.to_json()])[:32]
     made_once(work / "items" / items, lambda scratch: _write_items(scratch, arrays, encoder))
-    settings = {k: v for k, v in to_dict(recipe.train).items() if k not in WITHOUT_EFFECT_ON_WEIGHTS}
+    start = decide_start(made, recipe, arrays, encoder, work)
+    without_effect = (*WITHOUT_EFFECT_ON_WEIGHTS, *(() if start.champion else OF_A_WARM_START))
+    settings = {k: v for k, v in to_dict(recipe.train).items() if k not in without_effect}
     identity = {
         "code": code_key(CODE),
         "torch": torch.__version__,
@@ -202,8 +216,10 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
         "items": items,
         "model": dataclasses.asdict(recipe.model),
         "train": settings,
+        "champion": start.champion,
     }
-    return Job(work / sha256_json(identity)[:32], recipe, train_rows.folder.name, valid_rows.folder.name, items)
+    folder = work / sha256_json(identity)[:32]
+    return Job(folder, recipe, train_rows.folder.name, valid_rows.folder.name, items, start)
 
 
 def _write_items(folder: Path, arrays: dict[str, npt.NDArray[Any]], encoder: Encoder) -> None:

@@ -1,5 +1,6 @@
 """The loss of a global batch, and one step of the optimizers down it."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -87,14 +88,34 @@ def _average_each(ranks: int, bucket: dist.GradBucket) -> torch.futures.Future[T
     return torch.futures.collect_all(sums).then(lambda _: bucket.buffer())
 
 
+class Pull:
+    """Draws the weights back to where they were when it was made, as AdamW's weight decay draws them to zero.
+
+    It is applied to the weights and not to the loss: Adam would divide its gradient by the size of the others, and so
+    pull hardest at the weights that the rows say least about.
+    """
+
+    def __init__(self, weights: Sequence[nn.Parameter], strength: float) -> None:
+        self.weights: list[Tensor] = list(weights)
+        self.strength = strength
+        self.start = [weight.detach().clone() for weight in weights]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        torch._foreach_lerp_(self.weights, self.start, min(1.0, learning_rate * self.strength))
+
+
 class Optimiser:
     """Turns the batches of one step into one update of the weights."""
 
-    def __init__(self, objective: Objective, optimizers: list[torch.optim.Optimizer]) -> None:
+    def __init__(
+        self, objective: Objective, optimizers: list[torch.optim.Optimizer], pull_to_start: float = 0.0
+    ) -> None:
         self.config, self.ranks, self.distinct_items = objective.config, objective.ranks, objective.distinct_items
         self.optimizers = optimizers
         self.parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         self.objective: nn.Module = objective
+        self.pull = Pull(self.parameters, pull_to_start) if pull_to_start else None
         if self.ranks.count > 1:
             # Buffers are the item table, the same everywhere, and statistics, which are shared before each validation.
             self.objective = DistributedDataParallel(
@@ -123,6 +144,8 @@ class Optimiser:
         clip_gradients(self.parameters, self.config.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
+        if self.pull is not None:
+            self.pull.step(self.optimizers[0].param_groups[0]["lr"])
         return total
 
     def _clear_gradients(self) -> None:

@@ -28,6 +28,7 @@ class Sampler:
     rank: int = 0
     ranks: int = 1
     accumulate: int = 1
+    chosen: Rows | None = None  # numbers of the rows that take part, `rows` of them; None: all rows of the split
 
     def __post_init__(self) -> None:
         smallest = self.rows // self.steps if self.rows else 0
@@ -55,6 +56,8 @@ class Sampler:
         Batches are even (sizes differ by one at most), so no step is a tiny rest with a noisy gradient.
         """
         batch = order[step * self.rows // self.steps : (step + 1) * self.rows // self.steps]
+        if self.chosen is not None:
+            batch = self.chosen[batch]
         parts = self.ranks * self.accumulate
         return [batch[self.rank + self.ranks * part :: parts] for part in range(self.accumulate)]
 

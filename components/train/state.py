@@ -14,6 +14,7 @@ from components.train.ranks import Ranks
 from model.ranker import Ranker
 
 PLAIN = ("epoch", "step", "total_steps", "rows", "seconds", "best_sha256", "reported", "curves")
+BEFORE_THE_FIRST = -1  # the epoch of the weights that a training starts from
 LOWEST_RATE = 1e-6  # the plateau schedule stops here
 
 
@@ -22,7 +23,7 @@ class Plateau:
     """The paper's schedule: after each epoch without a better AUC the rate falls, after `patience` of them it ends."""
 
     best: float = float("-inf")
-    best_epoch: int = -1
+    best_epoch: int = BEFORE_THE_FIRST
     stale_epochs: int = 0
 
     def update(self, auc: float, epoch: int) -> bool:

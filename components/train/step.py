@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts import Artifacts
-from components.storage.files import read_json
+from components.storage.files import read_json, write_json
 from components.storage.locks import alone
 from components.storage.verified import intact
 from components.train.config import Recipe
@@ -34,5 +34,7 @@ def train(
             job.write()
             LAUNCHERS[recipe.train.launcher](job, on_metrics)
         job.copy_results(out)
-    summary: dict[str, Any] = read_json(out / "summary.json")
+    # Two trainings of one content may have started from scratch for different reasons, so the step tells its own.
+    summary: dict[str, Any] = {**read_json(out / "summary.json"), "start": job.start.told()}
+    write_json(out / "summary.json", summary)
     return summary

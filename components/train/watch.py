@@ -19,7 +19,7 @@ from components.statistics.calibration import log_loss
 from components.train.job import Job
 from components.train.ranks import Ranks
 from components.train.snapshots import Snapshots
-from components.train.state import TrainState
+from components.train.state import BEFORE_THE_FIRST, TrainState
 
 OnMetrics = Callable[[int, dict[str, float]], None]
 
@@ -89,6 +89,20 @@ class TrainingWatch:
         if not np.isfinite(probabilities).all():
             raise StepError(f"epoch {state.epoch}: the model gives scores that are not finite; {_REMEDY}")
         return {"auc": auc(labels, probabilities), "log_loss": log_loss(labels, probabilities)}
+
+    def champion_validated(self, state: TrainState) -> None:
+        """Before the first epoch of a start from the champion: its own AUC on valid is the first to beat.
+
+        So a training that makes it worse keeps the weights that it started from.
+        """
+        if "champion" in state.curves:
+            return  # continued from a checkpoint
+        valid = self.validate(state)
+        state.plateau.update(valid["auc"], BEFORE_THE_FIRST)
+        state.curves["champion"] = [{f"valid_{name}": value for name, value in valid.items()}]
+        if self.ranks.first:
+            with state.with_kept_weights():
+                state.best_sha256 = self.job.save_best(state.ranker, BEFORE_THE_FIRST)
 
     def epoch_ended(self, state: TrainState, better: bool) -> None:
         row = state.curves["epochs"][-1]

@@ -33,12 +33,14 @@ from components.storage.files import write_json
 from components.train import arithmetic
 from components.train.average import Average
 from components.train.config import TrainConfig
+from components.train.inherit import inherit, rows_to_learn
 from components.train.job import Job, open_job, written_or_reason
 from components.train.loop import Data, fit
 from components.train.objective import Objective, Optimiser
 from components.train.ranks import Ranks, is_lost_contact, joined
 from components.train.sampler import Sampler
 from components.train.snapshots import Snapshots
+from components.train.start import CHAIN, NEWEST
 from components.train.state import TrainState
 from components.train.watch import VALID_BATCH, OnMetrics, TrainingWatch
 from model.calibration import LogitMap
@@ -68,13 +70,15 @@ def run(job: Job, on_metrics: OnMetrics, leave_on_sigterm: bool = False) -> None
         state, optimiser = build(job, ranks)
         snapshots = Snapshots(job.folder / "snapshots")
         data = data_of(job, ranks, train_rows, state.ranker)
-        watch = TrainingWatch(job, ranks, len(train_rows), data.sampler.steps, valid_rows, snapshots, on_metrics)
+        watch = TrainingWatch(job, ranks, data.sampler.rows, data.sampler.steps, valid_rows, snapshots, on_metrics)
         _resume(job, state, snapshots, ranks)
         if leave_on_sigterm:
             signal.signal(signal.SIGTERM, lambda *_: setattr(watch, "leaving", True))
+        if job.start.champion:
+            watch.champion_validated(state)
         fit(state, data, optimiser, job.recipe.train, watch)
         if ranks.first:
-            _publish(job, state, snapshots, ranks, train_rows, valid_rows)
+            _publish(job, state, snapshots, ranks, data.sampler, train_rows, valid_rows)
             snapshots.clear()
             job.discard_best()
 
@@ -109,10 +113,12 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     torch.manual_seed(config.seed)  # the same first weights on every rank
     vocabulary = vocabulary_of(arrays, job.features())
     ranker = Ranker(job.recipe.model, vocabulary, table_from(arrays)).to(ranks.device)
+    if job.start.champion:
+        inherit(ranker, job.champion())
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
     objective = Objective(ranker, config, ranks).train()
     optimizers = arithmetic.optimizers_for(ranker, config)
-    optimiser = Optimiser(objective, optimizers)
+    optimiser = Optimiser(objective, optimizers, config.pull_to_champion if job.start.champion else 0.0)
     average = Average(ranker, config.average_decay) if config.average_decay else None
     loss_sum = torch.zeros((), dtype=torch.float64, device=ranks.device)
     return TrainState(ranker, optimizers, loss_sum, average), optimiser
@@ -120,13 +126,23 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
 
 def data_of(job: Job, ranks: Ranks, rows: RowStore, ranker: Ranker) -> Data:
     config = job.recipe.train
-    sampler = Sampler(len(rows), config.batch_size, config.seed, ranks.rank, ranks.count, config.accumulate)
+    chosen = rows_to_learn(rows.time, job.start.newest_time, config.replay_share, config.seed)
+    learned = len(rows) if chosen is None else len(chosen)
+    sampler = Sampler(learned, config.batch_size, config.seed, ranks.rank, ranks.count, config.accumulate, chosen)
     costs = group_costs(ranker, ranks.device.type)
     collate = Collator(rows, job.recipe.model.history_length, ranker.vocabulary.items, costs)
     return Data(sampler, collate, ahead=ranks.device.type == "cuda")
 
 
-def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, train: RowStore, valid: RowStore) -> None:
+def _publish(
+    job: Job,
+    state: TrainState,
+    snapshots: Snapshots,
+    ranks: Ranks,
+    sampler: Sampler,
+    train: RowStore,
+    valid: RowStore,
+) -> None:
     best = state.plateau.best_epoch
     if not job.holds_best(best, state.best_sha256):
         snapshots.clear()
@@ -146,11 +162,11 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
         "steps": state.total_steps,
         "stopped_by": "patience" if state.plateau.stale_epochs >= config.patience else "max_epochs",
         "calibration": {"method": found.method, "log_loss": losses, "negatives_kept": config.negatives_kept},
-        "rows": {"train": len(train), "valid": len(valid)},
+        "rows": {"train": sampler.rows, "valid": len(valid), **_of_warm_start(job, sampler, train)},
         "weighted": train.mean_weight is not None,
         "parameters": sum(parameter.numel() for parameter in state.ranker.parameters()),
         "seconds": round(state.seconds, 3),
-        "samples_per_second": round(len(train) * state.epoch / max(state.seconds, 1e-9), 1),
+        "samples_per_second": round(sampler.rows * state.epoch / max(state.seconds, 1e-9), 1),
         "seed": config.seed,
         "device": torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
@@ -165,8 +181,18 @@ def _publish(job: Job, state: TrainState, snapshots: Snapshots, ranks: Ranks, tr
         "preset": job.recipe.preset,
         "epoch": str(best),
         "valid_auc": f"{state.plateau.best:.6f}",
+        CHAIN: str(job.start.chain),
     }
+    if train.time is not None:
+        about[NEWEST] = str(train.time.max())
     job.publish(state.ranker, about, {"curves.json": state.curves, "summary.json": summary})
+
+
+def _of_warm_start(job: Job, sampler: Sampler, train: RowStore) -> dict[str, int]:
+    if sampler.chosen is None or train.time is None:
+        return {}
+    new = int((train.time[sampler.chosen] > job.start.newest_time).sum())
+    return {"new": new, "replayed": sampler.rows - new, "left_out": len(train) - sampler.rows}
 
 
 def _calibration(

@@ -25,6 +25,7 @@ from components.train.state import TrainState
 from components.train.watch import TrainingWatch
 from tests.forked_ranks import results_of, run_ranks
 from tests.tiny_training import MODEL, recipe, write_inputs, written_job
+from tests.two_nights import two_nights
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +35,12 @@ STEPS = 22  # 2 epochs of 11
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """The data of a second night, with the champion of the first."""
+    return two_nights(tmp_path_factory.mktemp("nights")).second
 
 
 def make_job(
@@ -69,6 +76,24 @@ def test_killed_at_random_steps_ends_bit_identical(
             assert 0 not in codes, "a rank outlived the one that was killed"
             kills += 1
     assert kills == 5
+    assert results_of(broken) == results_of(whole)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_start_from_the_champion_that_is_killed_ends_bit_identical(
+    nights: Artifacts, tmp_path: Path, ranks: int
+) -> None:
+    settings = {"start": "champion", "pull_to_champion": 1.0, "processes": ranks, "launcher": "torchrun"}
+    config = recipe(MODEL, checkpoint_steps=2, average_decay=0.9, **settings)
+    whole, broken = (written_job(nights, config, tmp_path / name) for name in ("whole", "broken"))
+    assert run_ranks(whole, ranks) == [0] * ranks
+    kills = 0
+    while not broken.finished:
+        # Before the first checkpoint, then in the middle of an epoch, then after the first one.
+        codes = run_ranks(broken, ranks, kill_at=(1, 4, 3)[kills] if kills < 3 else None)
+        kills += not broken.finished
+        assert broken.finished or codes[-1] == -signal.SIGKILL
+    assert kills == 3
     assert results_of(broken) == results_of(whole)
 
 

@@ -21,6 +21,9 @@ NUMBERS: dict[str, Row] = {
     "embedding_l2": (0.0, 0.0, None),
     "align_weight": (0.0, 0.0, None),
     "distil_weight": (0.0, 0.0, None),
+    "replay_share": (0.5, 0.0, 0.99),
+    "pull_to_champion": (0.0, 0.0, None),
+    "max_chain": (30, 0, None),
     "processes": (1, 1, None),
     "nodes": (1, 1, None),
     "checkpoint_minutes": (10.0, 0.0, None),
@@ -31,6 +34,7 @@ NUMBERS: dict[str, Row] = {
 OTHERS = {
     "id_optimizer": "adam",
     "calibration": "auto",
+    "start": "scratch",
     "launcher": "inline",
     "runtime": "mmctr",
     "queue": "mmctr-training",
@@ -44,7 +48,7 @@ def test_each_number_has_its_default_and_its_range() -> None:
     assert_other_defaults(TrainConfig(), NUMBERS, OTHERS)
 
 
-@pytest.mark.parametrize("field", ["launcher", "precision", "id_optimizer", "device"])
+@pytest.mark.parametrize("field", ["launcher", "precision", "id_optimizer", "device", "start"])
 def test_a_choice_that_is_none_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match=rf"train\.{field} = 'another': must be one of"):
         TrainConfig(**{field: "another"})  # type: ignore[arg-type]

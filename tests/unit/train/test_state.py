@@ -1,5 +1,6 @@
 """The state of a training: the learning rate at its limits, the curves, and that a saved state comes back complete."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class StoppingWatch(TrainingWatch):
 def trained(job: Job, snapshots: Path, *, stop: bool) -> TrainState:
     """From the newest snapshot, if there is one; 2 epochs of 11 steps, a snapshot every 3."""
     config = recipe(checkpoint_steps=3).train
-    job = Job(job.folder, recipe(MODEL, checkpoint_steps=3), job.train_rows, job.valid_rows, job.item_table)
+    job = replace(job, recipe=recipe(MODEL, checkpoint_steps=3))
     rows, valid = job.rows()
     state, optimiser = worker.build(job, ONE)
     data = worker.data_of(job, ONE, rows, state.ranker)

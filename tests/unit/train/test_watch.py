@@ -33,7 +33,7 @@ def job(shared_job: Job) -> Job:
 
 
 def watched(job: Job, folder: Path, steps_an_epoch: int = 11, **config: Any) -> tuple[TrainState, Any, Reports]:
-    job = Job(job.folder, recipe(**config), job.train_rows, job.valid_rows, job.item_table)
+    job = Job(job.folder, recipe(**config), job.train_rows, job.valid_rows, job.item_table, job.start)
     state, _ = worker.build(job, ONE)
     reports: Reports = []
     train, valid = job.rows()
@@ -158,7 +158,7 @@ def test_only_a_better_epoch_replaces_the_best_weights(job: Job, tmp_path: Path)
     step(state, watch)
     watch.epoch_ended(state, state.end_epoch({"auc": 0.9}, job.recipe.train))
     kept = sorted(path.name for path in job.folder.glob("best-*"))
-    assert kept == ["best-000002.safetensors", "best-000003.safetensors"], "the two that the checkpoints name"
+    assert kept == ["best-000003.safetensors", "best-000004.safetensors"], "the two that the checkpoints name"
 
 
 def test_an_epoch_goes_on_with_the_step_it_was_at() -> None:
