@@ -33,6 +33,7 @@ from components.storage.verified import made_once
 from components.train.job import Job
 from components.train.ranks import Ranks
 from components.train.sampler import Sampler
+from components.train.start import Start
 from components.train.worker import build
 
 RESULT = Path("benchmarks/results/memory.json")
@@ -64,7 +65,7 @@ def of_items(items: int, id_optimizer: str = "adam") -> dict[str, Any]:
     """The item table as a worker opens it, a ranker of small dims, its gradients and the state of its optimizers."""
     config = config_for("small", BATCH, id_optimizer=id_optimizer)
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(Path(folder, "job"), config, "", "", "table")
+        job = Job(Path(folder, "job"), config, "", "", "table", Start("a benchmark"))
         table = Path(folder, "items", job.item_table)
         made_once(table, lambda scratch: _write_table(scratch, items))
         table_mb = sum(path.stat().st_size for path in table.glob("*.npy")) / MB
