@@ -1,6 +1,6 @@
 """A server of made-up weights in a process of its own on one core, for what measures serving over HTTP.
 
-    python -m benchmarks.served "best, small" openvino
+    python -m benchmarks.served "best, small" openvino 1 0 shadow
 
 Time does not depend on the weights, as long as they tell one score from another, nor on the catalogue.
 """
@@ -9,20 +9,26 @@ import http.client
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 
 from components.predict.engines import EngineName
 from components.predict.online import OnlineScorer
+from components.request_log.writer import LogConfig, RequestLog
 from components.serve.app import make_app
 from components.serve.follow import Follower
 from components.serve.limits import Queue
 from components.serve.run import ServeConfig, listening
+from components.serve.shadow import Shadow
+from components.serve.trial import Trial, checked
 from components.serve.version import ServedVersion
+from components.storage.objects import open_store
 from model.config import ModelConfig
 from model.items import ItemTable
 from model.older_files import challenge_vocabulary
@@ -30,6 +36,7 @@ from model.presets import PRESETS, din
 from model.ranker import Ranker
 
 ITEMS, TAGS, LEVELS, CONTENT = 91_718, 11_740, 11, 128  # the challenge's
+Beside = Literal["nothing", "log", "shadow"]  # what else a server does with a request
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -83,8 +90,10 @@ class Served:
 
 
 @contextmanager
-def served(ranker: str, engine: EngineName, seed: int = 1, core: int = 0) -> Iterator[Served]:
-    command = [sys.executable, "-m", "benchmarks.served", ranker, engine, str(seed), str(core)]
+def served(
+    ranker: str, engine: EngineName, seed: int = 1, core: int = 0, beside: Beside = "nothing"
+) -> Iterator[Served]:
+    command = [sys.executable, "-m", "benchmarks.served", ranker, engine, str(seed), str(core), beside]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -95,17 +104,28 @@ def served(ranker: str, engine: EngineName, seed: int = 1, core: int = 0) -> Ite
             process.terminate()
 
 
-def main(ranker: str, engine: EngineName, seed: int, core: int) -> None:
+def main(ranker: str, engine: EngineName, seed: int, core: int, beside: Beside) -> None:
     os.sched_setaffinity(0, {core})
     torch.set_num_threads(1)
     scorer = OnlineScorer(build(rankers()[ranker], catalogue(seed)), np.arange(ITEMS) > 0, engine=engine)
-    follower = Follower(None, "champion", None, 1.0, current=ServedVersion(1, "", scorer))  # type: ignore[arg-type]
-    app = make_app("mmctr", follower, Queue(32, 60.0))
-    with listening(app, ServeConfig(port=0)) as (server, bound):
-        print("http://{}:{}".format(*bound.getsockname()[:2]), flush=True)
-        server.run([bound])
+    champion, challenger = (
+        Follower(None, alias, None, 1.0, current=ServedVersion(number, "", scorer))  # type: ignore[arg-type]
+        for number, alias in ((1, "champion"), (2, "challenger"))
+    )
+    requests = Queue(32, 60.0)
+    with tempfile.TemporaryDirectory() as folder:
+        log = RequestLog(open_store(folder), b"made up for the benchmark", LogConfig(file_seconds=5.0))
+        shadow = Shadow(1.0, log, busy=lambda: requests.inside > 0, ask=checked)
+        trials = {"nothing": Trial(), "log": Trial(log=log), "shadow": Trial(challenger, shadow=shadow, log=log)}
+        trial = trials[beside]
+        for part in (trial.log, trial.shadow):
+            if part is not None:
+                part.start()
+        with listening(make_app("mmctr", champion, requests, trial), ServeConfig(port=0)) as (server, bound):
+            print("http://{}:{}".format(*bound.getsockname()[:2]), flush=True)
+            server.run([bound])
 
 
 if __name__ == "__main__":
-    name, engine, seed, core = sys.argv[1:]
-    main(name, engine, int(seed), int(core))  # type: ignore[arg-type]
+    name, engine, seed, core, beside = sys.argv[1:]
+    main(name, engine, int(seed), int(core), beside)  # type: ignore[arg-type]

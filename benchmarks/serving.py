@@ -6,6 +6,7 @@ The server has a process and a core of its own and one thread; the client asks o
 JSON (`/rank`) and in the Open Inference Protocol's binary form. For each engine and form the results hold the server's
 CPU time of a request, the median and the 99th percentile of the seconds that the client waits, and the largest
 difference from the registered call. The registered call takes turns with them; its CPU time is the median of its calls.
+At last come the costs of the request log and of a shadow, which scores each request once more.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import pandas as pd
 import torch
 
 from benchmarks.machine import machine
-from benchmarks.served import ITEMS, LEVELS, Served, build, catalogue, rankers, served
+from benchmarks.served import ITEMS, LEVELS, Beside, Served, build, catalogue, rankers, served
 from components.dataset.layout import HISTORY, ITEM, LIKES, VIEWS
 from components.packages.format import CONFIG, ENCODER, MANIFEST, PROGRAM
 from components.predict.engines import EngineName
@@ -146,6 +147,17 @@ def measure(name: str, table: Any, given: argparse.Namespace) -> list[dict[str, 
     return results
 
 
+def costs(name: str, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """What the request log and a shadow add to each request, at rate and share 1."""
+    results = []
+    for beside in get_args(Beside):
+        with served(name, "eager", given.seed, beside=beside) as server:
+            figures, _ = over_http(server, "json", columns(50), given.requests)
+        results.append({"ranker": name, "beside": beside, **figures})
+        print(json.dumps(results[-1]), flush=True)
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -158,8 +170,9 @@ def main() -> None:
     os.sched_setaffinity(0, {1})  # the server has core 0
     table = catalogue(given.seed)
     results = [result for name in given.rankers for result in measure(name, table, given)]
+    beside = costs("best, small", given)
     settings = {"threads": 1, "seed": given.seed, "requests": given.requests, "candidates": CANDIDATES}
-    write_json(given.out, {**machine(), **settings, "results": results})
+    write_json(given.out, {**machine(), **settings, "results": results, "beside": beside})
 
 
 if __name__ == "__main__":

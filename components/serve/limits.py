@@ -17,6 +17,7 @@ T = TypeVar("T")
 BODY_BYTES = 1_000_000  # 2,000 candidates with their levels are 60 kB
 READ_AND_DROPPED = 32 * BODY_BYTES  # of a longer body: a client that is still sending does not read an answer
 BODY_SECONDS = 10.0
+TOO_LONG = f"the body is longer than {BODY_BYTES:,} bytes; send fewer candidates at once"
 
 
 class BusyError(Exception):
@@ -59,6 +60,10 @@ class BoundedBodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = dict(scope["headers"])
+        if b"expect" in headers and int(headers.get(b"content-length", 0)) > BODY_BYTES:
+            await refuse(send, 413, TOO_LONG)  # the client has sent nothing yet, and asks whether it may
+            return
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read(receive)
@@ -66,7 +71,7 @@ class BoundedBodies:
             await refuse(send, 408, f"the body did not arrive within {BODY_SECONDS:.0f} s")
             return
         if body is None:
-            await refuse(send, 413, f"the body is longer than {BODY_BYTES:,} bytes; send fewer candidates at once")
+            await refuse(send, 413, TOO_LONG)
             return
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 

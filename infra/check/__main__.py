@@ -1,4 +1,4 @@
-"""`make check-infra`: builds every overlay and says everything that is wrong with it.
+"""`make check-infra`: builds every overlay, and every optional part, and says everything that is wrong with it.
 
 python -m infra.check
 """
@@ -7,7 +7,7 @@ import sys
 
 import yaml
 
-from infra.check.build import K8S, OVERLAYS, Manifest, build, title
+from infra.check.build import COMPONENTS, K8S, OVERLAYS, Manifest, build, build_with, title
 from infra.check.neighbours import neighbour_errors
 from infra.check.policies import policy_errors
 from infra.check.schemas import schema_errors
@@ -23,8 +23,9 @@ def errors_of(manifests: list[Manifest]) -> list[str]:
 def main() -> int:
     failed = False
     overlays = [(name, build(K8S / "overlays" / name)) for name in OVERLAYS]
+    optional = [(f"prod with {name}", build_with(name)) for name in COMPONENTS]
     by_hand = [(path, [yaml.safe_load((K8S / path).read_text())]) for path in BY_HAND]
-    for name, manifests in [*overlays, *by_hand]:
+    for name, manifests in [*overlays, *optional, *by_hand]:
         errors = errors_of(manifests)
         print(f"{name}: {len(manifests)} objects, {len(errors) or 'no'} errors")
         for error in errors:

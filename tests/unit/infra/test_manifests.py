@@ -1,5 +1,6 @@
 """The overlays are what a cluster would take, and fit what runs in the pods and what the documents say of them."""
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +9,15 @@ import pytest
 import typer
 import yaml
 
+from components.serve.follow import Follower
+from components.serve.limits import Queue
+from components.serve.metrics import Metrics
+from components.serve.run import ServeConfig
 from components.train.config import TrainConfig
 from infra.check.__main__ import errors_of
-from infra.check.build import K8S, OVERLAYS, title
+from infra.check.build import K8S, OVERLAYS, build_with, title
 from infra.check.policies import containers
+from infra.check.schemas import schema_errors
 from pipelines.cli.predict import predict
 from pipelines.cli.serve import serve
 from pipelines.environment import load_environment
@@ -182,6 +188,23 @@ def test_serving_pins_a_version_keeps_its_pods_and_is_measured(built: dict[str, 
     assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
     assert annotations["prometheus.io/port"] == str(port["containerPort"])
     assert annotations["prometheus.io/path"] == endpoint["path"]
+
+
+def test_serving_can_scale_by_the_requests_that_wait() -> None:
+    """KServe makes a ScaledObject of `autoScaling` for this class alone, takes an external target's `value` as the
+    threshold, and leaves KEDA's metric type, which is the average of the pods (pkg/controller/v1beta1/inferenceservice/
+    reconcilers/keda/keda_reconciler.go)."""
+    served = Metrics(Follower(None, "champion", None, 1.0), Queue(32, 60.0)).text().decode()  # type: ignore[arg-type]
+    (service,) = [manifest for manifest in build_with("scale-by-queue") if manifest["kind"] == "InferenceService"]
+    assert schema_errors(service) == []
+    assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "keda"
+    predictor = service["spec"]["predictor"]
+    assert not {"scaleTarget", "scaleMetric"} & set(predictor)
+    (external,) = [metric["external"] for metric in predictor["autoScaling"]["metrics"] if metric["type"] == "External"]
+    (name,) = re.findall(r"sum\((\w+)\{", external["metric"]["query"])
+    assert f"\n{name} 0.0" in served
+    assert service["metadata"]["namespace"] in external["metric"]["query"]
+    assert 1 < int(external["target"]["value"]) < ServeConfig().waiting
 
 
 def test_serving_cannot_be_reached_from_outside_the_cluster(built: dict[str, Objects]) -> None:

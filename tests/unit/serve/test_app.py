@@ -10,6 +10,7 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
+from benchmarks.refusals import WRONG
 from components.predict.online import OnlineScorer
 from components.serve.app import make_app
 from components.serve.follow import Follower
@@ -102,66 +103,6 @@ def test_the_open_inference_protocol_gives_the_same_scores(client: TestClient) -
     assert client.get("/v2").json()["name"] == "mmctr"
 
 
-def changed(**changes: Any) -> bytes:
-    return json.dumps({**RANK, **changes}).encode()
-
-
-WRONG: dict[str, tuple[str, bytes, int, str]] = {
-    "no body": ("/rank", b"", 422, "the body: Field required"),
-    "broken JSON": ("/rank", changed()[:-5], 400, "the body is no JSON"),
-    "no text": ("/rank", b"\xff\xfe\x00", 400, "parsing the body"),
-    "a list": ("/rank", b"[1, 2]", 422, "the body: "),
-    "a number": ("/rank", b"5", 422, "the body: "),
-    "null": ("/rank", b"null", 422, "the body: "),
-    "deep nesting": ("/rank", b"[" * 100_000, 400, ""),
-    "a missing field": ("/rank", json.dumps({"item_seq": []}).encode(), 422, "item_id: Field required"),
-    "an unknown field": (
-        "/rank",
-        changed(likes=[1]),
-        422,
-        "likes: Extra inputs are not permitted; version 3 reads item_seq, item_id, likes_level, views_level",
-    ),
-    "item 0": ("/rank", changed(item_id=[0] * 5), 422, "item_id.0: Input should be greater than or equal to 1"),
-    "a negative item": ("/rank", changed(item_id=[1, -3, 1, 1, 1]), 422, "item_id.1: .*(given: -3)"),
-    "a fraction": ("/rank", changed(item_id=[5.5] * 5), 422, "item_id.0: .*(given: 5.5)"),
-    "2^63": ("/rank", changed(item_id=[2**63] * 5), 422, "item_id.0: .*(given: 9223372036854775808)"),
-    "2^64 + 1": ("/rank", changed(item_id=[2**64 + 1] * 5), 422, "item_id.0: "),
-    "a number of 10,000 digits": (
-        "/rank",
-        changed().replace(b"[5,", b"[" + b"9" * 10_000 + b","),
-        400,
-        "parsing the body",
-    ),
-    "NaN": ("/rank", changed(item_id=[float("nan")] * 5), 422, "item_id.0: "),
-    "infinity": ("/rank", changed(likes_level=[float("inf")] * 5), 422, "likes_level.0: "),
-    "a text": ("/rank", changed(item_id=["5"] * 5), 422, "item_id.0: Input should be a valid integer (given: '5')"),
-    "true": ("/rank", changed(item_id=[True] * 5), 422, "item_id.0: "),
-    "null in a list": ("/rank", changed(views_level=[None] * 5), 422, "views_level.0: "),
-    "level 11": (
-        "/rank",
-        changed(likes_level=[11] * 5),
-        422,
-        "likes_level.0: must be a whole number from 0 to 10 (given: 11)",
-    ),
-    "a negative level": ("/rank", changed(views_level=[-1] * 5), 422, "views_level.0: "),
-    "a feature that is no list": ("/rank", changed(likes_level=5), 422, "likes_level: must be a list with a value for"),
-    "no candidates": ("/rank", changed(item_id=[], likes_level=[], views_level=[]), 422, "item_id: .*at least 1"),
-    "lists of other lengths": ("/rank", changed(likes_level=[1]), 422, "the lists must be of one length"),
-    "2,001 candidates": ("/rank", changed(item_id=[1] * 2001), 422, "item_id: .*at most 2000"),
-    "10^6 candidates": ("/rank", changed(item_id=[1] * 10**6), 413, "longer than 1,000,000 bytes"),
-    "10 MB": ("/score", b" " * 10**7, 413, "longer than 1,000,000 bytes"),
-    "a history of text": ("/rank", changed(item_seq="3,1,2"), 422, "item_seq: Input should be a valid list"),
-    "a negative click": ("/rank", changed(item_seq=[3, -1]), 422, "item_seq.1: "),
-    "a history without end": ("/rank", changed(item_seq=[1] * 10_001), 422, "item_seq: .*at most 10000"),
-    "rows that are none": ("/score", b'{"rows": 5}', 422, "rows: Input should be a valid list"),
-    "no rows": ("/score", b'{"rows": []}', 422, "rows: .*at least 1"),
-    "a row without levels": ("/score", b'{"rows": [{"item_seq": [], "item_id": 1}]}', 422, "rows.0.likes_level: "),
-    "no such route": ("/predict", changed(), 404, "Not Found"),
-    "another model": ("/v2/models/other/infer", changed(), 404, "Not Found"),
-    "another protocol": ("/v2/models/mmctr/infer", changed(), 422, "inputs: Field required"),
-}
-
-
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_request_is_refused_with_its_reason(case: str, client: TestClient) -> None:
     path, body, status, words = WRONG[case]
@@ -208,7 +149,7 @@ def test_wrong_tensors_are_refused_with_their_reason(
 
 def test_wrong_methods_and_types_are_refused(client: TestClient) -> None:
     assert client.get("/rank").status_code == 405
-    answer = client.post("/rank", content=changed(), headers={"Content-Type": "text/plain"})
+    answer = client.post("/rank", content=json.dumps(RANK), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 422
 
 
@@ -295,7 +236,7 @@ def test_metrics_count_requests_items_and_the_version() -> None:
 
 
 def test_a_body_of_the_largest_size_is_read(client: TestClient) -> None:
-    body = changed()
+    body = json.dumps(RANK).encode()
     answer = client.post("/rank", content=body + b" " * (BODY_BYTES - len(body)))
     assert answer.status_code == 422  # without a content type it is no JSON, but it was read
     answer = client.post(
