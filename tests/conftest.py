@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.omissions", "tests.services.mlflow", "tests.services.s3"]
+pytest_plugins = ["tests.omissions", "tests.services.new_registries", "tests.services.mlflow", "tests.services.s3"]
 
 # A busy machine is no failure, and a run must end as the one before it. New examples: `--hypothesis-profile=default`.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

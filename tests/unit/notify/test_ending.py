@@ -21,6 +21,7 @@ from components.run_config import RunConfig
 from components.settings import to_dict
 from components.tracking.ending import BEGAN, concluded, ending_of
 from components.tracking.runs import run_for
+from components.tracking.server import connect
 from components.tracking.tags import STANDING
 
 CONFIG = json.dumps(to_dict(RunConfig("sample")))
@@ -37,6 +38,7 @@ with step("train", "nightly", sys.argv[1], sys.argv[2]):
 @pytest.fixture(autouse=True)
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    connect()  # makes the tables here, where that is quick, and not in the processes that these tests start
 
 
 def succeed(out: Path, *names: str) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -186,15 +187,16 @@ needs_served_model = pytest.mark.filterwarnings("ignore:.*Any type hint")
 ROW = {"user_id": [1], "item_id": [3], "likes_level": [4], "views_level": [5]}
 
 
-def served(models: Models, workspace: Path, rows: Path) -> pd.DataFrame:
-    """What the registered model answers to these rows."""
+@pytest.fixture(scope="module")
+def served(models: Models, workspace: Path) -> Callable[[Path], pd.DataFrame]:
+    """What the registered model answers to the rows of a file."""
     from components.tracking.serving_model import ServingModel
 
     version = version_at(models, "champion")
     assert version is not None
     model, package = ServingModel(), local_package(models, version, workspace / "cache" / "models")
     model.load_context(SimpleNamespace(artifacts={"package": str(package)}, model_config={"sha256": {}}))
-    return model.predict(None, pq.read_table(rows).to_pandas())
+    return lambda rows: model.predict(None, pq.read_table(rows).to_pandas())
 
 
 @needs_served_model
@@ -203,12 +205,17 @@ def served(models: Models, workspace: Path, rows: Path) -> pd.DataFrame:
     "history", [[2**32 + 7], [7, 2**32 + 8, 9], [2**31], [2**31 - 1], [ITEMS], [5, 2**62 + 5], [7, 9], []], ids=str
 )
 def test_ids_are_read_as_the_served_model_reads_them(
-    item: int, history: list[int], models: Models, workspace: Path, tmp_path: Path
+    item: int,
+    history: list[int],
+    served: Callable[[Path], pd.DataFrame],
+    models: Models,
+    workspace: Path,
+    tmp_path: Path,
 ) -> None:
     row = {**ROW, "item_id": [item], "item_seq": pa.array([history], pa.list_(pa.int64()))}
     pq.write_table(pa.table(row), tmp_path / "rows.parquet")
     made = predict(tmp_path / "rows.parquet", tmp_path / "scores.parquet", models, workspace, SMALL)
-    online = served(models, workspace, tmp_path / "rows.parquet")
+    online = served(tmp_path / "rows.parquet")
     batch = pq.read_table(tmp_path / "scores.parquet")
     np.testing.assert_allclose(batch["score"].to_numpy(), online["probability"], rtol=1e-5)
     assert made.unknown == int((~online["known_item"]).sum()) == (item >= ITEMS)
@@ -230,14 +237,20 @@ def test_ids_are_read_as_the_served_model_reads_them(
     ],
 )
 def test_what_is_no_id_or_level_is_refused_by_batch_and_by_the_served_model(
-    column: str, values: Any, words: str, models: Models, workspace: Path, tmp_path: Path
+    column: str,
+    values: Any,
+    words: str,
+    served: Callable[[Path], pd.DataFrame],
+    models: Models,
+    workspace: Path,
+    tmp_path: Path,
 ) -> None:
     rows = {name: value * 2 for name, value in ROW.items()}
     pq.write_table(pa.table({**rows, "item_seq": [[2], []], column: values}), tmp_path / "rows.parquet")
     with pytest.raises(StepError, match=rf"rows\.parquet: .*{column}.*{words}"):
         predict(tmp_path / "rows.parquet", tmp_path / "scores.parquet", models, workspace, SMALL)
     with pytest.raises(Exception, match=rf"^{column}, row 1: {words}"):  # MLflow's, which its server answers as a 400
-        served(models, workspace, tmp_path / "rows.parquet")
+        served(tmp_path / "rows.parquet")
     assert not (tmp_path / "scores.parquet").exists()
 
 
