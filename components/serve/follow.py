@@ -15,7 +15,7 @@ from components.packages.fetch import version_at
 from components.predict.engines import EngineName
 from components.serve.version import ServedVersion, load_version
 from components.tracking.models import Models
-from components.tracking.tags import PACKAGE_HASH
+from components.tracking.tags import PACKAGE_HASH, STATUS
 
 _LONGEST_WAIT = 600.0  # seconds between two attempts at a version that can't be loaded
 _loading = threading.Lock()  # torch.export.load fails when two threads are in it, as for champion and challenger
@@ -30,7 +30,7 @@ class Follower:
     every: float  # seconds between two looks at the registry
     number: int | None = None  # serve this version and follow no alias; 0: none is chosen yet
     engine: EngineName = "eager"
-    optional: bool = False  # serve none when the alias names none, as after a challenger was rejected
+    optional: bool = False  # serve none when the alias names none, or the version was rejected
     current: ServedVersion | None = None
     problem: str = "the registry was not asked yet"  # why `current` may not be the newest; empty: it is
     failures: int = 0  # versions that could not be loaded
@@ -64,13 +64,17 @@ class Follower:
         if self.number == 0:
             self._say("no version is chosen yet: --version is 0")
             return
-        if self.number is not None and self.current is not None:
+        if self.number is not None and self.current is not None and not self.optional:
             return
         version = self.models.version(self.number) if self.number else version_at(self.models, self.alias)
         if version is None:
             if self.optional:
                 self.current = None
             self._say(f"{self.models.name} has no version at alias {self.alias!r} yet")
+            return
+        if self.optional and version.tags.get(STATUS) == "rejected":  # pinned by its number: it has no alias to lose
+            self.current = None
+            self._say(f"{self.models.name} version {version.number} was rejected")
             return
         if self.current is not None and version.number == self.current.number:
             self._say("")

@@ -16,6 +16,7 @@ from components.serve.limits import Queue
 from components.tracking.models import Models
 from components.tracking.pyfunc import scored_example
 from components.tracking.server import Server, connect, sqlite_file
+from components.tracking.tags import STATUS
 from tests.services.candidate import make_candidate
 from tests.unit.serve.test_app import RANK
 
@@ -82,6 +83,18 @@ def test_a_pinned_version_stays_whatever_the_alias_says(
     monkeypatch.setattr(follower, "models", None)  # nobody is asked again
     follower.look()
     assert (follower.current.number, follower.problem, follower.swaps) == (2, "", 1)
+
+
+def test_a_pinned_challenger_that_is_rejected_is_not_served_on(models: Models, follower: Follower) -> None:
+    follower.number, follower.optional = 2, True
+    follower.look()
+    assert follower.swaps == 1
+    models.set_tag(2, STATUS, "rejected")
+    try:
+        follower.look()
+        assert (follower.current, follower.problem) == (None, "mmctr version 2 was rejected")
+    finally:
+        models.set_tag(2, STATUS, "pending")
 
 
 def test_a_pinned_version_that_is_not_there_is_named(follower: Follower) -> None:
