@@ -37,6 +37,7 @@ chaos: $(READY) ## Break the product on purpose: kills, corruptions, races, lost
 
 mutants: $(READY) ## Put small mistakes into the consequential modules and count those that the fast tests notice
 	$(BIN)/python -m tests.mutants $(ARGS)
+	$(BIN)/python -m benchmarks.mutants
 
 docs: $(READY) ## Build the documentation site into .mmctr/site
 	$(SITE)

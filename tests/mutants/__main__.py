@@ -2,15 +2,15 @@
 
     python -m tests.mutants [--per-module 3] [--seed 1] [--jobs 2] [components/gate model/losses.py ...]
 
-The mutations of each module are drawn by the seed. The table is written to benchmarks/results/mutants.json. Mutations
-that no test can notice are listed with the reason in equivalent.yaml.
+The mutations of each module are drawn by the seed. What came of each is added to benchmarks/results/mutants.json, or
+replaced there if the same mutation was tried before, so that the rooms can be measured in parts. Mutations that no test
+can notice are listed with the reason in equivalent.yaml. `python -m benchmarks.mutants` makes the table of the results.
 """
 
 import argparse
 import json
 import os
 import random
-import subprocess
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
 
 import yaml
 
+from benchmarks.machine import machine
 from tests.mutants.mutations import mutations
 from tests.mutants.runner import ROOT, End, Mutant, run
 
@@ -41,23 +42,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=RESULT)
-    parser.add_argument("--again", action="store_true", help="only those that survived in --out: tests were added")
+    parser.add_argument(
+        "--again", action="store_true", help="only those that survived in --out, after tests were added"
+    )
     given = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    earlier = json.loads(given.out.read_text())["mutants"] if given.out.is_file() else []
     if given.again:
-        earlier = json.loads(given.out.read_text())
-        given.seed, given.per_module = earlier["seed"], earlier["per_module"]
-        rows = [row for row in earlier["mutants"] if row["end"] != "survived"]
-        drawn = [mutant for row in earlier["mutants"] if row["end"] == "survived" for mutant in find(row)]
+        drawn = [mutant for row in earlier if row["end"] == "survived" for mutant in find(row)]
     else:
         drawn = [mutant for path in given.paths for mutant in draw(path, given.per_module, given.seed)]
+    rows = {_mutation_of(row): row for row in earlier}
+    where = {"date": datetime.now(UTC).date().isoformat(), "commit": machine()["commit"]}
+    new = []
     for number, end in enumerate(run(drawn, given.jobs), 1):
-        rows.append(judged(end))
-        print(
-            f"{number}/{len(drawn)}", *(rows[-1][key] for key in ("end", "file", "line", "before", "after")), flush=True
-        )
-        write(rows, given.out, given.per_module, given.seed)
-    report(rows)
+        row = judged(end) | where
+        before = rows.get(_mutation_of(row), {})
+        rows[_mutation_of(row)] = row | {"at_first": before.get("at_first", before.get("end", row["end"]))}
+        new.append(row)
+        print(f"{number}/{len(drawn)}", *(row[key] for key in ("end", "file", "line", "before", "after")), flush=True)
+        given.out.write_text(json.dumps({"mutants": [rows[key] for key in sorted(rows)]}, indent=1) + "\n")
+    report(new)
+
+
+def _mutation_of(row: dict[str, Any]) -> tuple[str, int, str, str]:
+    return row["file"], row["line"], row["before"], row["after"]
 
 
 def judged(end: End) -> dict[str, Any]:
@@ -70,10 +78,14 @@ def judged(end: End) -> dict[str, Any]:
 
 
 def find(row: dict[str, Any]) -> list[Mutant]:
-    """The mutation of an earlier run, wherever its line is now; none if the code has changed since."""
+    """The mutation of an earlier run, and in the row the line where it is now; none if the code has changed since."""
     found = mutations((ROOT / row["file"]).read_bytes())
     same = [m for m in found if (m.before, m.after) == (row["before"], row["after"])]
-    return [Mutant(row["file"], min(same, key=lambda m: abs(m.line - row["line"])))] if same else []
+    if not same:
+        return []
+    nearest = min(same, key=lambda m: abs(m.line - row["line"]))
+    row["line"] = nearest.line
+    return [Mutant(row["file"], nearest)]
 
 
 def draw(path: str, count: int, seed: int) -> list[Mutant]:
@@ -87,23 +99,10 @@ def draw(path: str, count: int, seed: int) -> list[Mutant]:
     return drawn
 
 
-def ends_of(rows: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+def report(rows: list[dict[str, Any]]) -> None:
     rooms: dict[str, Counter[str]] = {}
     for row in rows:
         rooms.setdefault(str(Path(row["file"]).parent), Counter())[row["end"]] += 1
-    return rooms
-
-
-def write(rows: list[dict[str, Any]], out: Path, per_module: int, seed: int) -> None:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    header = {"date": datetime.now(UTC).date().isoformat(), "commit": commit, "seed": seed, "per_module": per_module}
-    out.write_text(json.dumps({**header, "rooms": ends_of(rows), "mutants": rows}, indent=1) + "\n")
-
-
-def report(rows: list[dict[str, Any]]) -> None:
-    rooms = ends_of(rows)
     for room, ends in [*rooms.items(), ("all", sum(rooms.values(), Counter()))]:
         noticed, judged_at_all = ends["killed"] + ends["timeout"], ends.total() - ends["equivalent"]
         share = f"{100 * noticed / max(judged_at_all, 1):.0f}%"
