@@ -14,13 +14,13 @@ from components.embed.bad_input import account, enforce
 from components.embed.cache import VectorCache
 from components.embed.config import EmbedConfig
 from components.embed.contact_sheet import Captions, draw_contact_sheet
-from components.embed.item_inputs import ids_in_split
+from components.embed.item_inputs import Items, ids_in_split
 from components.embed.plan import Plan
 from components.embed.projection import BLOCK, Projection, fit_id, fit_projection, load_projection
 from components.embed.quality import CANDIDATES, View, spread, tag_agreement, view
 from components.embed.sources import VectorBlock, blocks, vector_blocks
 from components.errors import StepError
-from components.storage.files import sha256_file, write_json
+from components.storage.files import read_json, sha256_file, write_json
 
 QUERIES_DRAWN = 5
 MARKED_LIMIT = 10_000  # at most so many ids are listed in the manifest for each modality whose mean they got
@@ -32,6 +32,7 @@ def assemble_items(plan: Plan, dataset: Path, champion: Path, out: Path) -> dict
     items, config, cache = plan.items, plan.config, plan.cache
     sources = vector_blocks(plan)
     ids = np.array(items.ids, dtype=np.int64)
+    tags_NT, tag_names = _numbered_tags(items, champion)
     named = {split: ids_in_split(dataset, split) for split in SPLITS}
     absent = np.setdiff1d(np.unique(np.concatenate(list(named.values()))), ids)
     bad = account(items, sources, absent.tolist())
@@ -46,12 +47,12 @@ def assemble_items(plan: Plan, dataset: Path, champion: Path, out: Path) -> dict
 
     highest = int(max([ids.max(), *(split_ids.max() for split_ids in named.values() if len(split_ids))]))
     out.mkdir(parents=True, exist_ok=True)
-    write_item_info(out / "item_info.parquet", ids, np.array(items.tags, dtype=np.int64), vectors, highest)
+    write_item_info(out / "item_info.parquet", ids, tags_NT, vectors, highest)
     projection.save(out / "projection.npz")
     seconds.lap("write")
     views, rows = _views(sources, vectors)
     captions = Captions([items.ids[row] for row in rows], [items.titles[row] for row in rows], items.images)
-    quality = show_neighbours(views, np.array(items.tags, dtype=np.int64)[rows], captions, out)
+    quality = show_neighbours(views, tags_NT[rows], captions, out)
     seconds.lap("neighbours")
 
     manifest = {
@@ -60,7 +61,7 @@ def assemble_items(plan: Plan, dataset: Path, champion: Path, out: Path) -> dict
         "rows": highest + 1,
         "bad_input": {"policy": config.bad_input, "limit": config.bad_input_limit, **bad},
         "projection": {"origin": origin, "policy": config.projection, "hash": projection.hash, **projection.facts},
-        "tag_names": items.tag_names,
+        "tag_names": tag_names,
         "neighbours": quality,
         "damaged_shards": cache.damaged,
         "item_info_sha256": sha256_file(out / "item_info.parquet"),
@@ -81,6 +82,15 @@ def _about(sources: Sequence[VectorBlock], ids: np.ndarray, vectors: np.ndarray)
         "imputed_counts": {source.modality: int((~source.usable).sum()) for source in sources},
         "same_as_mean": ids[~vectors.any(1)][:MARKED_LIMIT].tolist(),
     }
+
+
+def _numbered_tags(items: Items, champion: Path) -> tuple[np.ndarray, list[str]]:
+    """Tags with names keep the champion's numbers, and new names follow: a ranker's embeddings keep their meaning."""
+    tags_NT, path = np.array(items.tags, dtype=np.int64), champion / "package" / "manifest.json"
+    known = read_json(path).get("tag_names", []) if items.tag_names and path.is_file() else []
+    names = [*known, *sorted(set(items.tag_names) - set(known))]
+    number = {name: place for place, name in enumerate(names, start=1)}
+    return np.array([0, *(number[name] for name in items.tag_names)])[tags_NT] if names else tags_NT, names
 
 
 def _projection(

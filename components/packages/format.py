@@ -9,10 +9,12 @@ from typing import Any
 
 from components.errors import StepError
 from components.storage.files import sha256_file, sha256_json
+from model.checkpoint import Header
 
 RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
 STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
 METRICS, VERDICT, LINEAGE = "metrics.json", "verdict.json", "lineage.json"
+CHAIN, NEWEST_TIME = "chain", "newest_time"  # in the header of the ranker's file, see train/start.py
 ENCODER = "encoder.py"  # a copy of components/schema/encoder.py: the served model encodes raw rows with it
 # What every package has. Packages of earlier versions lack encoder.py and features.json (components/schema/fitted.py).
 FILES = (RANKER, PROGRAM, CONFIG, STATISTICS, PROJECTION, MANIFEST, METRICS, VERDICT, LINEAGE)
@@ -28,6 +30,11 @@ def package_hash(package: Path) -> str:
     if missing:
         raise StepError(f"the model package {package} has no {missing[0]}: register the candidate again")
     return sha256_json(files)
+
+
+def chain_of(ranker: Header) -> int:
+    """How many trainings in a row started from a champion to make this ranker."""
+    return int(ranker.meta.get(CHAIN, 0))
 
 
 def auc_of(metrics: Mapping[str, Any]) -> float:

@@ -22,16 +22,25 @@ _FIGURES = (
 Json = Mapping[str, Any]
 
 
-def describe(metrics: Json, verdict: Json, lineage: Lineage, run: TrackedRun, pipeline_run: str) -> str:
+def describe(metrics: Json, verdict: Json, lineage: Lineage, run: TrackedRun, pipeline_run: str, chain: int = 0) -> str:
+    """`chain`: how many trainings in a row started from a champion, the candidate's included."""
     parts = [
         f"AUC {_interval(metrics['candidate']['auc'])}, {_against(metrics, verdict)}",
         f"**Passed the gate.** {_escaped(verdict['summary'])}",
         _table(metrics),
         f"{_links(run)} To decide: `mmctr review show --run {pipeline_run}`, then `approve` or `reject`.",
         f"Data: {_escaped(_data(lineage))}",
+        _start(metrics, chain),
         "\n".join(f"- {_escaped(rule['title'])}: {_escaped(rule['sentence'])}" for rule in verdict["rules"]),
     ]
     return "\n\n".join(part for part in parts if part)[:_LONGEST]
+
+
+def _start(metrics: Json, chain: int) -> str:
+    if not chain:
+        return ""
+    version = metrics["champion"]["version"]
+    return f"Its training started from champion version {version}; starts from a champion in a row: {chain}."
 
 
 def _against(metrics: Json, verdict: Json) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from components.artifacts import Artifacts
 from components.dataset.lineage import Lineage
 from components.errors import StepError
-from components.packages.format import MANIFEST, METRICS, VERDICT, package_hash
+from components.packages.format import MANIFEST, METRICS, VERDICT, chain_of, package_hash
 from components.register.description import describe
 from components.register.package import build_package, weights_hash
 from components.storage.files import read_json, sha256_json, write_json
@@ -27,6 +27,7 @@ from components.tracking.pyfunc import KEY, delete_others, upload
 from components.tracking.runs import TrackedRun, run_for
 from components.tracking.server import NotAcceptedError, NotThereError, RegistryRefusedError
 from components.tracking.tags import facts_of
+from model import checkpoint
 
 CODE_VARIABLE = "MMCTR_CODE_VERSION"  # the image's digest, set where the pipeline is compiled
 _DESCRIPTION = "Click-through-rate rankers. A challenger waits for a person's decision with `mmctr review`."
@@ -47,6 +48,8 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
     }
     identity = sha256_json(hashes)
     compared_with = str(read_json(made.champion / "champion.json")["version"] or tag.NO_CHAMPION)
+    # A training starts from the champion that its run fetched, which is the one that it was compared with.
+    chain = chain_of(checkpoint.read_header(made.training / "model.safetensors"))
     facts = {
         **{name.removeprefix("mmctr."): value for name, value in lineage.tags().items()},
         "image": os.environ.get(CODE_VARIABLE, "none: a local run"),
@@ -57,6 +60,8 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
     tags = {
         tag.COMPARED_WITH: compared_with,
         tag.GATE: "pass",
+        tag.PARENT: compared_with if chain else tag.NO_CHAMPION,
+        tag.CHAIN: str(chain),
         tag.STATUS: "pending",
         tag.FACTS: json.dumps(facts, sort_keys=True),
         KEY: sha256_json([identity, compared_with]),
@@ -68,7 +73,7 @@ def register(made: Artifacts, config: Mapping[str, Any], pipeline_run: str, out:
         with tempfile.TemporaryDirectory(prefix="mmctr-register-") as scratch:
             package = Path(scratch) / "package"
             build_package(made, config, package)
-            text = describe(read_json(package / METRICS), verdict, lineage, run, pipeline_run)
+            text = describe(read_json(package / METRICS), verdict, lineage, run, pipeline_run, chain)
             version = create(models, run, package, tags, text)
     if version.tags.get(tag.STATUS) == "pending" and models.aliases().get(tag.CHALLENGER) != version.number:
         models.set_alias(tag.CHALLENGER, version.number)

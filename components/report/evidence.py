@@ -25,9 +25,11 @@ def training_view(evidence: Evidence) -> Json:
     epochs, steps = evidence.curves.get("epochs", []), evidence.curves.get("steps", [])
     if not epochs:
         return {"charts": [], "sentence": ""}
-    best = max(epochs, key=lambda row: row["valid_auc"])
+    # A training that starts from the champion may keep the champion's weights, those of epoch 0 on the page.
+    passes = [{"epoch": -1, **row} for row in evidence.curves.get("champion", [])] + epochs
+    best = max(passes, key=lambda row: row["valid_auc"])
     mark = {"x": best["epoch"] + 1, "text": "kept"}
-    auc = {"AUC on valid": [(row["epoch"] + 1, row["valid_auc"]) for row in epochs]}
+    auc = {"AUC on valid": [(row["epoch"] + 1, row["valid_auc"]) for row in passes]}
     caption = "After each pass over train. The epoch with the best value is kept."
     pictures = [_chart("AUC on valid", auc, "Epoch", mark, caption)]
     losses = {"train": [(row["epoch"] + 1, row["train_loss"]) for row in epochs]}
@@ -39,11 +41,29 @@ def training_view(evidence: Evidence) -> Json:
     elif len(steps) > 1:
         points = {"train": [(row["step"], row["train_loss"]) for row in steps]}
         pictures.append(_chart("Loss", points, "Step", None, "The loss on train within the single epoch."))
-    sentence = (
-        f"{len(epochs)} pass{'es' if len(epochs) > 1 else ''} over train; epoch {best['epoch'] + 1} was kept, "
-        f"with AUC {fixed(best['valid_auc'])} on valid."
-    )
+    kept = f"epoch {best['epoch'] + 1} was kept" if best["epoch"] >= 0 else "the champion's own weights were kept"
+    start = _start(evidence.summary)
+    passes_over = f"{len(epochs)} pass{'es' if len(epochs) > 1 else ''} over {'these rows' if start else 'train'}"
+    sentence = f"{start}{passes_over}; {kept}, with AUC {fixed(best['valid_auc'])} on valid."
     return {"charts": pictures, "sentence": f"{sentence} It took {duration(evidence.summary['seconds'])}."}
+
+
+def _start(summary: Json) -> str:
+    """For a training that started from the champion: which one, and from which rows it learned."""
+    start, rows = summary.get("start", {}), summary["rows"]
+    if start.get("from") != "champion":
+        return ""
+    learned = f"all {count(rows['train'])} rows"
+    if "new" in rows:
+        learned = f"the {count(rows['new'])} rows newer than it and {count(rows['replayed'])} older ones"
+    return f"It started from champion version {start['parent']} and learned from {learned}. "
+
+
+def _origin_of_weights(start: Json) -> str:
+    """Where the training started, and why there. Summaries of earlier versions do not say it."""
+    if start.get("from") != "champion":
+        return f"random weights: {start['why']}" if start else ""
+    return f"champion version {start['parent']}; starts from a champion in a row: {start['chain']}"
 
 
 def _chart(title: str, series: dict[str, Any], x_label: str, mark: Json | None, caption: str) -> Json:
@@ -124,6 +144,7 @@ def origin_view(evidence: Evidence) -> list[tuple[str, Json]]:
         ("Installed packages", lineage["lock_sha256"], True),
         ("Preset", summary["preset"], True),
         ("Training key", summary["training"], True),
+        ("Started from", _origin_of_weights(summary.get("start", {})), False),
         ("Seed", summary["seed"], True),
         ("Trainable weights", count(summary["parameters"]), False),
         ("Rows learned from", count(summary["rows"]["train"]), False),

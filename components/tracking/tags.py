@@ -14,8 +14,10 @@ Status = Literal["pending", "approved", "rejected", "rolled_back"]
 PACKAGE_HASH = "mmctr.package_sha256"
 COMPARED_WITH = "mmctr.compared_with"  # the champion's version at the time, or "none"
 GATE = "mmctr.gate"
+PARENT = "mmctr.parent"  # the version whose weights its training started from, or "none"
+CHAIN = "mmctr.chain"  # how many trainings in a row started from a champion, its own included
 FACTS = "mmctr.facts"  # all that code and people rarely ask for, as one JSON object
-NO_CHAMPION = "none"
+NO_CHAMPION = "none"  # also of PARENT
 
 # Names of facts:
 IDENTITY = "identity"  # weights, config and data: what the candidate is, whatever it was compared with

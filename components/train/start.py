@@ -17,7 +17,7 @@ import numpy.typing as npt
 from components.artifacts import Artifacts
 from components.batches.item_table import vocabulary_of
 from components.errors import StepError, one_line
-from components.packages.format import RANKER
+from components.packages.format import NEWEST_TIME, RANKER, chain_of
 from components.schema.encoder import Encoder, FittedFeature
 from components.schema.fitted import read_features
 from components.storage.files import link_or_copy, read_json, sha256_file
@@ -29,8 +29,6 @@ from model.ranker import Ranker
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-# Names in the header of a ranker's file:
-CHAIN, NEWEST = "chain", "newest_time"
 CHANGED_ITEMS = 0.5  # share of the items both know; when more have other content or tags, ids or vectors were made anew
 
 
@@ -72,26 +70,24 @@ def decide_start(made: Artifacts, recipe: Recipe, arrays: Arrays, encoder: Encod
         reason = one_line(error)
     if reason:
         return Start(f"it could not start from champion {version}: {reason}")
-    newest = header.meta.get(NEWEST)
+    newest = header.meta.get(NEWEST_TIME)
     start = Start(
         f"train.start is champion, which is version {version}",
         sha256_file(path)[:32],
         str(version),
         None if newest is None else int(newest),
-        _chain(header) + 1,
+        chain_of(header) + 1,
     )
     made_once(start.folder(work), lambda scratch: link_or_copy(path, scratch / RANKER))
     return start
 
 
-def _chain(header: Header) -> int:
-    return int(header.meta.get(CHAIN, 0))
-
-
 def _ended_chain(header: Header, recipe: Recipe) -> str:
-    if _chain(header) < recipe.train.max_chain:
+    if chain_of(header) < recipe.train.max_chain:
         return ""
-    return f"{_chain(header)} starts from a champion in a row led to it, and train.max_chain = {recipe.train.max_chain}"
+    return (
+        f"{chain_of(header)} starts from a champion in a row led to it, and train.max_chain = {recipe.train.max_chain}"
+    )
 
 
 def _other_ranker(header: Header, recipe: Recipe) -> str:

@@ -27,6 +27,7 @@ from components.batches.loader import Collator
 from components.batches.rows import RowStore
 from components.batches.scoring import score_logits
 from components.errors import StepError
+from components.packages.format import CHAIN, NEWEST_TIME
 from components.process.lifeline import kill_when_starter_dies
 from components.statistics.calibrate import calibrated, corrected
 from components.storage.files import write_json
@@ -40,7 +41,6 @@ from components.train.objective import Objective, Optimiser
 from components.train.ranks import Ranks, is_lost_contact, joined
 from components.train.sampler import Sampler
 from components.train.snapshots import Snapshots
-from components.train.start import CHAIN, NEWEST
 from components.train.state import TrainState
 from components.train.watch import VALID_BATCH, OnMetrics, TrainingWatch
 from model.calibration import LogitMap
@@ -184,7 +184,7 @@ def _publish(
         CHAIN: str(job.start.chain),
     }
     if train.time is not None:
-        about[NEWEST] = str(train.time.max())
+        about[NEWEST_TIME] = str(train.time.max())
     job.publish(state.ranker, about, {"curves.json": state.curves, "summary.json": summary})
 
 

@@ -81,12 +81,12 @@ def _metrics(auc: float, champion: str | None) -> dict[str, Any]:
 
 
 def make_candidate(
-    root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True
+    root: Path, seed: int = 1, name: str = "mmctr", champion: str | None = None, passed: bool = True, chain: int = 0
 ) -> Candidate:
     candidate = Candidate(root, RunConfig(preset="tiny", model=TINY, registered_name=name, experiment=name))
     for field in fields(Artifacts):
         (root / field.name).mkdir(parents=True)
-    checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed))
+    checkpoint.save(root / "training" / "model.safetensors", tiny_ranker(seed), {"chain": str(chain)})
     np.savez(root / "embeddings" / "projection.npz", mean=np.zeros(CONTENT))
     contents = {
         "validation/statistics.json": {"label_rate": 0.25},

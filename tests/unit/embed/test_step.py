@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -278,6 +279,22 @@ def test_the_champions_projection_keeps_embeddings_comparable(tmp_path: Path, ti
     for change in ({"image_encoder": "none"}, {"dimension": 4}, {"fusion": "none"}):
         with pytest.raises(StepError, match=r"the champion's was fitted on .* Set embed.projection=fit"):
             embed(data, champion, replace(reuse, **change), tmp_path / "cache", tmp_path / "out")
+
+
+def test_named_tags_keep_the_champions_numbers(tmp_path: Path, tiny: EmbedConfig) -> None:
+    """A ranker that starts from the champion's weights takes over an embedding for each number."""
+    text_only = replace(tiny, image_encoder="none")
+    champion = tmp_path / "champion"
+    for night, new in (("monday", []), ("tuesday", ["anchor"])):
+        data = write_dataset(tmp_path / night / "data", items=12)
+        table = pq.read_table(data / "item_feature.parquet").drop_columns(["item_tags"])
+        tags = [["boat", *new] if row % 2 else ["car"] for row in range(12)]
+        pq.write_table(table.append_column("item_tags", pa.array(tags)), data / "item_feature.parquet")
+        manifest = embed(data, champion, text_only, tmp_path / "cache", tmp_path / night / "out")
+        assert manifest["tag_names"] == ["boat", "car", *new]
+        (champion / "package").mkdir(parents=True, exist_ok=True)
+        (champion / "package" / "manifest.json").write_bytes((tmp_path / night / "out/manifest.json").read_bytes())
+    assert info(tmp_path / "tuesday" / "out")[1][1:3].tolist() == [[0, 0, 0, 0, 2], [0, 0, 0, 1, 3]]
 
 
 def test_items_that_share_a_cover_share_its_vector(tmp_path: Path, tiny: EmbedConfig) -> None:

@@ -16,7 +16,7 @@ from components.tracking.models import Models, Version
 from components.tracking.pyfunc import KEY
 from components.tracking.runs import TrackedRun
 from components.tracking.server import NotAcceptedError, NotThereError
-from components.tracking.tags import CHALLENGER, COMPARED_WITH, STATUS
+from components.tracking.tags import CHAIN, CHALLENGER, COMPARED_WITH, PARENT, STATUS
 from model import checkpoint
 from tests.services.candidate import Candidate, make_candidate, tiny_ranker
 
@@ -111,6 +111,25 @@ def test_a_version_is_another_when_what_decides_it_differs(
     candidate = make_candidate(tmp_path / "made")
     first = key_of(candidate)
     assert (key_of(change(candidate), "another run") == first) is same
+
+
+@pytest.mark.parametrize(("chain", "parent"), [(2, "3"), (0, "none")])
+def test_a_version_names_the_champion_that_its_training_started_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: int, parent: str
+) -> None:
+    born: list[tuple[dict[str, str], str]] = []
+
+    def create(made_in: Models, run: TrackedRun, _: Path, tags: dict[str, str], text: str) -> Version:
+        born.append((tags, text))
+        made_in.ensure("for the test")
+        return made_in.version(made_in.create(f"{run.server.uri}/model", tags, text, run.run_id))
+
+    monkeypatch.setattr(step, "create", create)
+    make_candidate(tmp_path / "made", name=f"chain-{chain}", champion="3", chain=chain).register("run-1", tmp_path)
+    ((tags, text),) = born
+    assert (tags[PARENT], tags[CHAIN]) == (parent, str(chain))
+    told = "Its training started from champion version 3; starts from a champion in a row: 2."
+    assert (told in text) == (chain > 0)
 
 
 def test_a_version_that_was_decided_about_is_not_made_the_challenger_again(

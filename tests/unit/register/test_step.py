@@ -60,6 +60,8 @@ def test_a_version_is_born_with_its_lineage(first: dict[str, Any], models: Model
     expected = {
         "mmctr.gate": "pass",
         "mmctr.compared_with": "none",
+        "mmctr.parent": "none",
+        "mmctr.chain": "0",
         "validation_status": "pending",
     }
     assert expected.items() <= version.tags.items()

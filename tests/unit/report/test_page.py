@@ -54,6 +54,29 @@ def _places(digits: str) -> int:
     return len(digits.partition(".")[2])
 
 
+def test_a_start_from_the_champion_is_told_with_its_rows() -> None:
+    summary = {
+        **traces().summary,
+        "start": {"from": "champion", "parent": "3", "chain": 2, "why": "train.start is champion"},
+        "rows": {"train": 1_500, "new": 1_000, "replayed": 500, "left_out": 9_000, "valid": 10},
+    }
+    text = " ".join(Reader(page_of(BETTER, summary=summary)).text)
+    assert (
+        "It started from champion version 3 and learned from the 1,000 rows newer than it and 500 older ones." in text
+    )
+    assert "champion version 3; starts from a champion in a row: 2" in text
+    curves = {**traces().curves, "champion": [{"valid_auc": 0.9, "valid_log_loss": 0.4}]}
+    text = " ".join(Reader(page_of(BETTER, summary=summary, curves=curves)).text)
+    assert "6 passes over these rows; the champion's own weights were kept, with AUC 0.9000 on valid." in text
+    untimed = {**summary, "rows": {"train": 1_500, "valid": 10}}
+    assert "and learned from all 1,500 rows." in " ".join(Reader(page_of(BETTER, summary=untimed)).text)
+
+
+def test_a_start_from_scratch_is_told_with_its_reason() -> None:
+    summary = {**traces().summary, "start": {"from": "scratch", "parent": None, "chain": 0, "why": "the chain ended"}}
+    assert "random weights: the chain ended" in " ".join(Reader(page_of(BETTER, summary=summary)).text)
+
+
 def test_signs_of_trouble_stand_out_with_their_advice() -> None:
     text = " ".join(" ".join(Reader(page_of(BETTER)).text).split())
     assert "1 of 7 signs of a training that went wrong was found. They are advice" in text
