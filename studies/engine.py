@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from components.errors import StepError
 from components.run_config import RunConfig
@@ -84,6 +84,31 @@ class Cell:
         found: dict[str, Any] = read_json(self.folder / "cell.json")
         return found
 
+    def start(self, inputs: Inputs) -> Task:
+        request = {
+            "config": to_dict(self.config),
+            "inputs": vars(inputs),
+            "attention": self.attention,
+            "out": str(self.folder),
+        }
+        return Task("studies.cell", self.folder / f"task-{os.getpid()}", request)
+
+
+class Piece(Protocol):
+    """Work in a process of its own, which writes `cell.json` last: a study's cell, or a policy of a replay."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def finished(self) -> bool: ...
+    def figures(self) -> dict[str, Any]: ...
+    def start(self, inputs: Any) -> Task: ...
+
+
+P = TypeVar("P", bound=Piece)
+
 
 @dataclass(frozen=True)
 class StudyRun:
@@ -95,8 +120,6 @@ class StudyRun:
 
 
 def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
-    folder = order.workspace / "cache" / "study" / "preparing" / str(time.time_ns())
-    answer = folder / "inputs.json"
     source = order.source
     request = {
         "config": to_dict(order.base),
@@ -105,10 +128,18 @@ def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
         "repository": str(source.repository),
         "revision": source.revision,
         "workspace": str(order.workspace),
-        "answer": str(answer),
     }
+    inputs = Inputs(**answered("studies.inputs", request, order.workspace, on_event))
+    on_event({"kind": "prepared", "rows": inputs.data["rows"], "split": inputs.split, "note": inputs.split_note})
+    return inputs
+
+
+def answered(module: str, request: dict[str, Any], workspace: Path, on_event: OnEvent) -> dict[str, Any]:
+    """What `module` answers to `request`, from a process of its own."""
+    folder = workspace / "cache" / "study" / "preparing" / str(time.time_ns())
+    answer = folder / "inputs.json"
     on_event({"kind": "preparing"})
-    task = Task("studies.inputs", folder, request)
+    task = Task(module, folder, {**request, "answer": str(answer)})
     try:
         for _ in task.polls_until_end():
             for event in task.new_events():
@@ -117,10 +148,9 @@ def prepare_inputs(order: Order, on_event: OnEvent) -> Inputs:
         task.end()
     if task.status != 0:
         raise StepError(task.failure())
-    inputs = Inputs(**read_json(answer))
+    found: dict[str, Any] = read_json(answer)
     shutil.rmtree(folder)
-    on_event({"kind": "prepared", "rows": inputs.data["rows"], "split": inputs.split, "note": inputs.split_note})
-    return inputs
+    return found
 
 
 def cells_of(order: Order, inputs: Inputs) -> list[Cell]:
@@ -135,13 +165,13 @@ def cells_of(order: Order, inputs: Inputs) -> list[Cell]:
 
 
 def run_cells(
-    cells: list[Cell], inputs: Inputs, jobs: int, on_event: OnEvent, on_finished: Callable[[Cell], None]
+    cells: list[P], inputs: Any, jobs: int, on_event: OnEvent, on_finished: Callable[[P], None]
 ) -> dict[str, str]:
     """Runs cells in their order, up to `jobs` at a time, and returns why the failed ones did.
 
     Interrupted, it ends its processes first; the same call then goes on from there.
     """
-    left, running, failed = list(cells), list[_Running](), dict[str, str]()
+    left, running, failed = list(cells), list[_Running[P]](), dict[str, str]()
     try:
         while left or running:
             while len(running) < jobs and (cell := _next(left, running)):
@@ -149,7 +179,7 @@ def run_cells(
                 if cell.finished:  # two arms may be the same ranker under the study's settings
                     _report_finished(cell, 0.0, on_event, on_finished)
                     continue
-                running.append(_Running(cell, _start(cell, inputs), time.monotonic()))
+                running.append(_Running(cell, cell.start(inputs), time.monotonic()))
                 on_event({"kind": "cell", "state": "started", "cell": cell.name})
             for here in [each for each in running if _ended(each, on_event)]:
                 running.remove(here)
@@ -167,29 +197,19 @@ def run_cells(
 
 
 @dataclass(frozen=True)
-class _Running:
-    cell: Cell
+class _Running(Generic[P]):
+    cell: P
     task: Task
     since: float
 
 
-def _next(left: list[Cell], running: list[_Running]) -> Cell | None:
+def _next(left: list[P], running: list[_Running[P]]) -> P | None:
     """The first cell on which no other is working."""
     busy = {each.cell.folder for each in running}
     return next((cell for cell in left if cell.folder not in busy), None)
 
 
-def _start(cell: Cell, inputs: Inputs) -> Task:
-    request = {
-        "config": to_dict(cell.config),
-        "inputs": vars(inputs),
-        "attention": cell.attention,
-        "out": str(cell.folder),
-    }
-    return Task("studies.cell", cell.folder / f"task-{os.getpid()}", request)
-
-
-def _ended(here: _Running, on_event: OnEvent) -> bool:
+def _ended(here: _Running[P], on_event: OnEvent) -> bool:
     ended = here.task.status is not None
     for event in here.task.new_events():
         on_event({**event, "cell": here.cell.name})
@@ -198,7 +218,7 @@ def _ended(here: _Running, on_event: OnEvent) -> bool:
     return ended
 
 
-def _report_finished(cell: Cell, seconds: float, on_event: OnEvent, on_finished: Callable[[Cell], None]) -> None:
-    facts = {"auc": cell.figures()["auc"], "seconds": seconds}
-    on_event({"kind": "cell", "state": "finished", "cell": cell.name, **facts})
+def _report_finished(cell: P, seconds: float, on_event: OnEvent, on_finished: Callable[[P], None]) -> None:
+    figures = {"figures": cell.figures(), "seconds": seconds}
+    on_event({"kind": "cell", "state": "finished", "cell": cell.name, **figures})
     on_finished(cell)

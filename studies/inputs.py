@@ -46,7 +46,7 @@ def prepare(request: dict[str, Any]) -> Inputs:
     (cache / "study").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=cache / "study") as scratch:
         incoming = Path(scratch) / "dataset"
-        data_md5, source = _ingested(request, incoming, cache / "data")
+        data_md5, source = ingested(request, incoming, cache / "data")
         settings = [to_dict(config)[section] for section in ("validate", "embed")]
         code = code_key("components.validate.step", "components.embed.step")
         folder = cache / "study" / sha256_json([data_md5, *settings, code])[:32]
@@ -54,7 +54,7 @@ def prepare(request: dict[str, Any]) -> Inputs:
     return _described(folder, config, cache / "training", request["rows"], source)
 
 
-def _ingested(request: dict[str, Any], out: Path, cache: Path) -> tuple[str, dict[str, str]]:
+def ingested(request: dict[str, Any], out: Path, cache: Path) -> tuple[str, dict[str, str]]:
     """The md5 of the data, and what results say about where it is from."""
     from components.ingest.step import ingest, ingest_folder
 

@@ -30,6 +30,13 @@ from model import checkpoint
 
 def build_package(made: Artifacts, config: Mapping[str, Any], out: Path) -> str:
     """Fills `out` and returns the hash of its content. `config` is the whole config of the run, as JSON holds it."""
+    copy_parts(made, config, out)
+    export(checkpoint.load(out / RANKER), out / PROGRAM)
+    return package_hash(out)
+
+
+def copy_parts(made: Artifacts, config: Mapping[str, Any], out: Path) -> None:
+    """All but the program: what validating, training and comparing against this model need."""
     out.mkdir(parents=True, exist_ok=True)
     for source, name in (
         (made.training / "model.safetensors", RANKER),
@@ -46,8 +53,6 @@ def build_package(made: Artifacts, config: Mapping[str, Any], out: Path) -> str:
     write_json(out / FEATURES, read_features(made.validation).to_json())
     shutil.copyfile(encoder.__file__, out / ENCODER)
     write_json(out / CONFIG, config)
-    export(checkpoint.load(out / RANKER), out / PROGRAM)
-    return package_hash(out)
 
 
 def weights_hash(path: Path) -> str:

@@ -87,7 +87,7 @@ class StudyScreen:
             self.console.print(f"  [red]✗[/red] {escape(name)}: {escape(event['cause'])}", soft_wrap=True)
             return
         self._seconds[name.rpartition(",")[0]].append(event["seconds"])
-        self._say(f"{name}: AUC {event['auc']:.4f}", event["seconds"])
+        self._say(f"{name}: AUC {event['figures']['auc']:.4f}", event["seconds"])
 
     def _work(self, event: Event) -> None:
         bar = self._bar(event.get("cell") or event["name"])

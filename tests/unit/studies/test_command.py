@@ -92,7 +92,16 @@ def test_the_screen_tells_each_cell_and_how_long_the_rest_takes() -> None:
         for name, state in (("a, seed 1", "finished"), ("b [x], seed 1", "failed")):
             screen.show({"kind": "cell", "state": "started", "cell": name})
             screen.show({"kind": "measure", "cell": name})
-            screen.show({"kind": "cell", "state": state, "cell": name, "auc": 0.8, "seconds": 60.0, "cause": "bad [y]"})
+            screen.show(
+                {
+                    "kind": "cell",
+                    "state": state,
+                    "cell": name,
+                    "figures": {"auc": 0.8},
+                    "seconds": 60.0,
+                    "cause": "bad [y]",
+                }
+            )
         assert screen.remaining() == pytest.approx(2 * 60 / 2)
         screen.show({"kind": "untracked", "cause": "no answer"})
         screen.interrupted()

@@ -1,0 +1,53 @@
+"""What a policy of retraining does on a night. Its name says it: `never`, `cold nightly`, `drift 0.2` …"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["cold", "ask drift", "nothing"]
+
+WEEK = 7  # nights
+_EVERY = {"nightly": 1, "weekly": WEEK}
+_PART = re.compile(r"(cold) (nightly|weekly)|drift (\d*\.?\d+)")
+ALLOWED = "never, cold nightly, cold weekly, drift NUMBER (such as drift 0.5), or parts of these joined by +"
+DEFAULT = "never, cold nightly, cold weekly, drift 0.5"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Without any field a model is trained once and serves for ever."""
+
+    name: str
+    cold: int = 0  # nights from one training from scratch to the next; 0: there is no next
+    drift: float = 0.0  # trains from scratch if a feature's PSI against the champion's training data is above; 0: never
+
+    def action(self, night: int, has_champion: bool) -> Action:
+        """Nights count from 0. Without a champion every policy trains: something has to serve."""
+        if not has_champion or (self.cold and night % self.cold == 0):
+            return "cold"
+        return "ask drift" if self.drift else "nothing"
+
+
+def parse_policies(text: str) -> tuple[Policy, ...]:
+    names = [" ".join(name.split()) for name in text.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"--policies {text!r}: must name at least one of {ALLOWED}")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"--policies: {twice[0]!r} is there twice")
+    return tuple(parse_policy(name) for name in names)
+
+
+def parse_policy(name: str) -> Policy:
+    if name == "never":
+        return Policy(name)
+    fields: dict[str, int | float] = {}
+    for part in name.split("+"):
+        found = _PART.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(f"--policies: {name!r} is no policy; must be {ALLOWED}")
+        start, every, drift = found.groups()
+        field, value = ("drift", float(drift)) if drift else (start, _EVERY[every])
+        if field in fields or not value:
+            raise ValueError(f"--policies: {name!r}: {part.strip()!r} can't be; each part once, and a drift above 0")
+        fields[field] = value
+    return Policy(name, **fields)  # type: ignore[arg-type]

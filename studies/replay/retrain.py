@@ -1,0 +1,145 @@
+"""What the pipeline would have done on a night: validate, embed, train, evaluate, gate, with its own steps.
+
+A folder for each piece of work, named by what it was made from, so that policies that agree share it:
+
+    prepared/KEY   validation/ and embeddings/ of a night against a champion; stopped.json where validation stopped
+    trained/KEY    training/, named as the train step names the job
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import Artifacts
+from components.decide.step import FreshnessPolicy, judge
+from components.errors import StepError
+from components.evaluate.step import evaluate
+from components.gate.verdict import decide
+from components.process.progress import emit
+from components.register.package import copy_parts
+from components.run_config import RunConfig
+from components.settings import to_dict
+from components.storage.files import read_json, sha256_json, write_json
+from components.storage.sources import code_key
+from components.storage.verified import made_once
+from components.train.job import prepare_job
+from components.train.step import train
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A folder as the pipeline's fetch-champion writes it. `key` says what it was made from; empty: there is none."""
+
+    folder: Path
+    key: str = ""
+    night: int | None = None
+
+
+@dataclass
+class Cost:
+    """Seconds of processor time, by piece of work. What another policy has made costs what it cost to make."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        before = time.process_time()
+        try:
+            yield
+        finally:
+            self.add(name, time.process_time() - before)
+
+    def add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a replay keeps what its nights make, and the config of its runs."""
+
+    cache: Path  # of the workspace
+    config: RunConfig
+
+    @property
+    def replay(self) -> Path:
+        return self.cache / "replay"
+
+
+def prepared(bench: Bench, dataset: Path, night_key: str, champion: Champion, cost: Cost) -> Path:
+    """Validation and embeddings; raises StepError where validation stops the run."""
+    from components.embed.step import embed
+    from components.validate.step import validate
+
+    config = bench.config
+    settings = [to_dict(config)[section] for section in ("validate", "embed")]
+    code = code_key("components.validate.step", "components.embed.step")
+    folder = bench.replay / "prepared" / sha256_json([night_key, champion.key, settings, code])[:32]
+
+    def make(scratch: Path) -> None:
+        for name in ("validation", "embeddings"):
+            (scratch / name).mkdir()
+        own = Cost()
+        with own.of("prepare"):
+            emit("work", name="validate")
+            try:
+                validate(dataset, champion.folder, config.validate, scratch / "validation")
+                emit("work", name="embed")
+                embed(dataset, champion.folder, config.embed, bench.cache / "embeddings", scratch / "embeddings")
+            except StepError as error:
+                write_json(scratch / "stopped.json", {"message": str(error)})
+        write_json(scratch / "cost.json", own.seconds)
+
+    made_once(folder, make)
+    cost.add("prepare", read_json(folder / "cost.json")["prepare"])
+    if (folder / "stopped.json").is_file():
+        raise StepError(str(read_json(folder / "stopped.json")["message"]))
+    return folder
+
+
+def drifted(bench: Bench, made: Artifacts, limit: float) -> tuple[bool, str]:
+    """Whether the pipeline's decide step would train, and why."""
+    found = judge(made, to_dict(bench.config), FreshnessPolicy(retrain_above_drift=limit))
+    return found.train, found.reason
+
+
+def candidate(bench: Bench, made: Artifacts, number: int, key: str, cost: Cost, out: Path) -> dict[str, Any]:
+    """Trains, measures and judges a candidate, and writes it to `out` as a champion's folder; returns the verdict."""
+    config = bench.config
+    trained = _trained(bench, made, cost)
+    out.mkdir()
+    (out / "work").mkdir()
+    made = replace(made, training=trained / "training", evaluation=out / "work", decision=out / "work")
+    emit("work", name="evaluate")
+    with cost.of("evaluate"):
+        metrics = evaluate(made, config.evaluate, config.train.device, out / "work")
+        verdict = decide(metrics, read_json(made.validation / "verdict.json"), config.gate)
+    write_json(out / "work" / "verdict.json", verdict)
+    copy_parts(made, to_dict(config), out / "package")
+    for file in (out / "work").iterdir():
+        file.unlink()
+    (out / "work").rmdir()
+    auc = metrics["candidate"]["auc"]["value"]
+    about = {"name": config.registered_name, "run_id": None, "package_sha256": key, "auc": auc}
+    write_json(out / "champion.json", {"version": str(number), **about})
+    return {"auc": auc, **verdict}
+
+
+def _trained(bench: Bench, made: Artifacts, cost: Cost) -> Path:
+    config, work = bench.config, bench.cache / "training"
+    job = prepare_job(made, config.recipe, work)
+    folder = bench.replay / "trained" / job.key
+
+    def make(scratch: Path) -> None:
+        (scratch / "training").mkdir()
+        own = Cost()
+        emit("work", name="train")
+        with own.of("train"):
+            train(made, config.recipe, work, scratch / "training")
+        write_json(scratch / "cost.json", own.seconds)
+
+    made_once(folder, make)
+    cost.add("train", read_json(folder / "cost.json")["train"])
+    return folder
