@@ -28,7 +28,7 @@ def results_of(order: Order, outcome: StudyRun) -> Json:
         "study": study.name,
         "title": study.title,
         "question": study.question,
-        **_when_and_where(list(figures.values())),
+        **when_and_where(list(figures.values())),
         "preset": order.base.preset,
         "overrides": list(order.overrides),
         "seeds": seeds,
@@ -123,7 +123,7 @@ def _mean(values: list[Any]) -> float | None:
     return float(np.mean(values)) if values and None not in values else None
 
 
-def _when_and_where(cells: list[Json]) -> Json:
+def when_and_where(cells: list[Json]) -> Json:
     from components.dataset.lineage import code_facts
 
     code = code_facts()
