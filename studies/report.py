@@ -63,12 +63,9 @@ def best_arm(results: Json) -> tuple[int, Json] | None:
 
 def origin_view(results: Json) -> list[tuple[str, str, bool]]:
     """(name, text, whether it is code) of what makes the same study again."""
-    data, machine = results["data"], results["machine"]
+    data = results["data"]
     rows = data["rows"]
     used = count(rows["used"]) if rows["used"] == rows["train"] else f"{count(rows['used'])} of {count(rows['train'])}"
-    units = {"gpu": "", "cpu": "", "cores": " cores", "memory_gb": " GB"}
-    parts = [f"{machine[key]}{unit}" for key, unit in units.items() if machine.get(key)]
-    parts += [f"{name} {machine[name]}" for name in ("torch", "python") if machine.get(name)]
     lines = [
         ("Data", f"{data['name']}, {count(data['items'])} items", False),
         ("Came from", str(data["source"]), False),
@@ -81,6 +78,12 @@ def origin_view(results: Json) -> list[tuple[str, str, bool]]:
         ("Overrides", " ".join(str(setting) for setting in results["overrides"]), True),
         ("Date", str(results["date"]), False),
         ("Code commit", str(results["commit"]), True),
-        ("Machine", ", ".join(parts), False),
+        ("Machine", machine_text(results["machine"]), False),
     ]
     return [line for line in lines if line[1] not in ("", "None")]
+
+
+def machine_text(machine: Json) -> str:
+    units = {"gpu": "", "cpu": "", "cores": " cores", "memory_gb": " GB"}
+    parts = [f"{machine[key]}{unit}" for key, unit in units.items() if machine.get(key)]
+    return ", ".join(parts + [f"{name} {machine[name]}" for name in ("torch", "python") if machine.get(name)])

@@ -14,6 +14,7 @@ from pipelines.cli.data import data_app, import_app
 from pipelines.cli.doctor import doctor
 from pipelines.cli.init import init
 from pipelines.cli.predict import predict
+from pipelines.cli.replay import replay
 from pipelines.cli.review import review_app, rollback
 from pipelines.cli.run import run
 from pipelines.cli.schedule import app as schedule_app
@@ -46,6 +47,7 @@ _OF_A_DISK = {
 _TRAIN, _REVIEW, _DATA, _CLUSTER = "Train", "Review and serve", "Data", "Kubeflow"
 app.command(rich_help_panel=_TRAIN)(run)
 app.command("study", rich_help_panel=_TRAIN)(study_command)
+app.command(rich_help_panel=_TRAIN)(replay)
 app.command(rich_help_panel=_TRAIN)(doctor)
 app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)

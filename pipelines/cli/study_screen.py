@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -31,7 +31,7 @@ class StudyScreen:
         )
         self._live = Live(get_renderable=self._render, console=self.console, transient=True, refresh_per_second=4)
 
-    def __enter__(self) -> "StudyScreen":
+    def __enter__(self) -> Self:
         self._live.__enter__()
         return self
 
@@ -87,7 +87,10 @@ class StudyScreen:
             self.console.print(f"  [red]✗[/red] {escape(name)}: {escape(event['cause'])}", soft_wrap=True)
             return
         self._seconds[name.rpartition(",")[0]].append(event["seconds"])
-        self._say(f"{name}: AUC {event['figures']['auc']:.4f}", event["seconds"])
+        self._say(self._ended(event), event["seconds"])
+
+    def _ended(self, event: Event) -> str:
+        return f"{event['cell']}: AUC {event['figures']['auc']:.4f}"
 
     def _work(self, event: Event) -> None:
         bar = self._bar(event.get("cell") or event["name"])

@@ -45,8 +45,8 @@ def _on_frontier(policy: Json, others: Sequence[Json]) -> bool:
 def _sentence(use: Json, best: Json, by_cost: Sequence[Json]) -> str:
     if use is not best:
         return (
-            f"Use “{use['name']}”: at 95% certainty it serves no more than {ALIKE:g} AUC below “{best['name']}”, the best "
-            f"({_difference(use)}), and it costs {_minutes(use)} a night instead of {_minutes(best)}."
+            f"Use “{use['name']}”: at 95% certainty it serves no more than {ALIKE:g} AUC below “{best['name']}”, the "
+            f"best ({_difference(use)}), and it costs {_minutes(use)} a night instead of {_minutes(best)}."
         )
     cheaper = [policy for policy in by_cost if policy["cpu_minutes"] < best["cpu_minutes"]]
     if not cheaper:

@@ -21,6 +21,11 @@ class Policy:
     cold: int = 0  # nights from one training from scratch to the next; 0: there is no next
     drift: float = 0.0  # trains from scratch if a feature's PSI against the champion's training data is above; 0: never
 
+    @property
+    def trainings(self) -> float:
+        """How often it trains, a night: what is known of it beforehand."""
+        return 1 / self.cold if self.cold else 0.0
+
     def action(self, night: int, has_champion: bool) -> Action:
         """Nights count from 0. Without a champion every policy trains: something has to serve."""
         if not has_champion or (self.cold and night % self.cold == 0):

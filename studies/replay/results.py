@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from components.statistics.auc import Floats
+from components.statistics.intervals import difference_by_user
 from components.storage.files import read_json
 from studies.replay.advice import advise
 from studies.replay.ageing import Served, ageing, judged
 from studies.replay.chain import Chain
-from studies.replay.figures import DayRows, by_item_age, calibration, day_auc, day_rows, finite, pooled
+from studies.replay.figures import CONFIDENCE, DayRows, by_item_age, calibration, day_auc, day_rows, finite, pooled
 from studies.replay.night import NightPlan, date_of
 from studies.replay.play import Stage
 from studies.replay.prepare import ReplayInputs
@@ -38,7 +39,13 @@ class Days:
         return {number: np.load(file) for number, file in files.items() if file.is_file()}
 
 
-def results_of(plan: NightPlan, chains: Sequence[Chain], inputs: ReplayInputs, failed: dict[str, str]) -> Json:
+def results_of(
+    plan: NightPlan,
+    chains: Sequence[Chain],
+    inputs: ReplayInputs,
+    failed: dict[str, str],
+    overrides: Sequence[str] = (),
+) -> Json:
     config, cache = chains[0].config, chains[0].cache
     stage = Stage(Bench(cache, config), Timeline(Path(inputs.timeline)), plan, tuple(inputs.cutoffs))
     days = Days(stage)
@@ -47,15 +54,18 @@ def results_of(plan: NightPlan, chains: Sequence[Chain], inputs: ReplayInputs, f
     nights = {name: [_night(days, number, cell) for number, cell in enumerate(found)] for name, found in cells.items()}
     policies = [_policy(name, nights[name], days, scores[name], config.evaluate.calibration_bins) for name in cells]
     _compare(policies, days, scores)
+    reference = _add_gains(policies, days, scores)
     return {
         "kind": "replay",
         **when_and_where([]),
         "preset": config.preset,
+        "overrides": list(overrides),
         "seed": config.train.seed,
         "data": inputs.data,
         "plan": {"nights": plan.nights, "every": plan.every, "window": plan.window},
         "nights": [_day(days.rows[number], number, cutoff) for number, cutoff in enumerate(inputs.cutoffs)],
         "policies": policies,
+        "reference": reference,
         "advice": advise(policies),
         "gate": [line for name, found in cells.items() for line in _stopped(name, found, days)],
         "ageing": ageing(days.rows, _served(cells, scores, plan.nights), plan.every),
@@ -133,6 +143,19 @@ def _compare(policies: list[Json], days: Days, scores: dict[str, dict[int, Float
         ours, theirs = (pooled(rows, [scores[name][n] for n in common]) for name in (policy["name"], best["name"]))
         if ours is not None and theirs is not None:
             policy["difference"] = finite(ours.minus(theirs))
+
+
+def _add_gains(policies: list[Json], days: Days, scores: dict[str, dict[int, Floats]]) -> str:
+    """Adds to each night its AUC minus that of the cheapest policy, whose name is returned."""
+    reference = min(policies, key=lambda policy: float(policy["cpu_minutes"]))["name"]
+    for policy in policies:
+        for night in policy["nights"]:
+            number, night["gain"] = night["night"], None
+            ours, theirs = (scores[name].get(number) for name in (policy["name"], reference))
+            rows = days.rows[number]
+            if policy["name"] != reference and ours is not None and theirs is not None and rows.has_both:
+                night["gain"] = finite(difference_by_user(rows.labels, ours, theirs, rows.users, CONFIDENCE))
+    return str(reference)
 
 
 def _stopped(name: str, cells: Sequence[Path], days: Days) -> list[Json]:

@@ -77,7 +77,7 @@ def _read(dataset: Path, split: str) -> pa.Table:
     if TIME not in schema.names:
         raise StepError(
             f"{path.name} has no column {TIME!r}, and a replay must know when each row happened: `mmctr import log` "
-            "and `mmctr import movielens` write it, `python -m components.dataset.sample --days 40` makes rows that have it"
+            "and `mmctr import movielens` write it, and `python -m components.dataset.sample --days 40` makes such rows"
         )
     if LABEL not in schema.names:
         raise StepError(f"{path.name} has no column {LABEL!r}: a replay measures on the rows of every day")
