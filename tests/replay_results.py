@@ -95,7 +95,7 @@ def estimate(value: float, error: float) -> Json:
 
 
 def _policy(name: str, every: int, level: Any, refused_on: int, rng: np.random.Generator) -> Json:
-    nights = []
+    nights: list[Json] = []
     for n, base in enumerate(level):
         trained = n == 0 or bool(every and n % every == 0)
         age = n if not every else n % every

@@ -52,8 +52,8 @@ class Chain:
         file = self.folder / "nights.json"
         return [self.cache / "replay" / "cells" / key for key in read_json(file)] if file.is_file() else []
 
-    def start(self, inputs: ReplayInputs) -> Task:
-        request = {
+    def request(self, inputs: ReplayInputs) -> dict[str, Any]:
+        return {
             "policy": self.policy.name,
             "plan": asdict(self.plan),
             "config": to_dict(self.config),
@@ -62,7 +62,9 @@ class Chain:
             "cutoffs": inputs.cutoffs,
             "out": str(self.folder),
         }
-        return Task("studies.replay.chain", self.folder / "task", request)
+
+    def start(self, inputs: ReplayInputs) -> Task:
+        return Task("studies.replay.chain", self.folder / "task", self.request(inputs))
 
 
 def _work(request: dict[str, Any]) -> None:

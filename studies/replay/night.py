@@ -45,12 +45,11 @@ class NightPlan:
 
     def cutoffs(self, time: Ints) -> list[int]:
         """The moments of the nights, in seconds since 1970: midnights, so that the last day is the data's last."""
-        first, last = int(time.min()), int(time.max())
-        end = last // DAY * DAY + DAY
+        first, end = int(time.min()) // DAY * DAY, int(time.max()) // DAY * DAY + DAY
         cutoffs = [end - (self.nights - night) * self.stretch for night in range(self.nights)]
         possible = (end - first) // self.stretch - FIRST_STRETCHES
         if self.nights > possible:
-            reach = f"the data reach over {(end - first) / DAY:.1f} days"
+            reach = f"the data reach over {_days((end - first) // DAY)}"
             needs = f"the first night needs {FIRST_STRETCHES} times {_days(self.every)} before it"
             if possible < 1:
                 raise StepError(
