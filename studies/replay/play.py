@@ -26,7 +26,7 @@ from components.storage.files import read_json, sha256_json, write_json
 from components.storage.sources import code_key
 from components.storage.verified import made_once
 from studies.replay.night import NightPlan, make_night
-from studies.replay.policies import Policy
+from studies.replay.policies import Action, Policy
 from studies.replay.retrain import Bench, Champion, Cost, candidate, drifted, prepared
 from studies.replay.timeline import Timeline
 
@@ -70,13 +70,15 @@ def play_night(stage: Stage, policy: Policy, number: int, champion: Champion) ->
     return folder, champion
 
 
-def _play(stage: Stage, action: str, limit: float | None, number: int, champion: Champion, key: str, out: Path) -> None:
+def _play(
+    stage: Stage, action: Action, limit: float | None, number: int, champion: Champion, key: str, out: Path
+) -> None:
     bench, night, cost = stage.bench, stage.night(number), Cost()
     about: dict[str, Any] = {"night": number, "action": action, "trained": False, "reason": "", "stopped": ""}
     verdict: dict[str, Any] | None = None
     if action != "nothing":
         try:
-            verdict = _retrain(stage, limit, number, champion, key, cost, out, about)
+            verdict = _retrain(stage, action, limit, number, champion, key, cost, out, about)
         except StepError as error:
             about["stopped"] = str(error)
             shutil.rmtree(out / "candidate", ignore_errors=True)
@@ -95,6 +97,7 @@ def _play(stage: Stage, action: str, limit: float | None, number: int, champion:
 
 def _retrain(
     stage: Stage,
+    action: Action,
     limit: float | None,
     number: int,
     champion: Champion,
@@ -105,6 +108,7 @@ def _retrain(
 ) -> dict[str, Any] | None:
     """The verdict on a candidate, or None if the drift asked for none. `about` learns what happened on the way."""
     night, bench = stage.night(number), stage.bench
+    config = bench.config_of(action)
     made = Artifacts(dataset=night / "dataset", champion=champion.folder, lineage=out / "lineage")
     # The night is the revision of the data. Who decides is said here too: no person has seen this model.
     lineage = {
@@ -113,7 +117,7 @@ def _retrain(
         "code_changed": False,
     }
     write_json(out / "lineage" / "lineage.json", {**lineage, "decided_by": "mmctr replay"})
-    folder = prepared(bench, made.dataset, stage.night_key(number), champion, cost)
+    folder = prepared(bench, config, made.dataset, stage.night_key(number), champion, cost)
     made = Artifacts(
         dataset=made.dataset,
         champion=made.champion,
@@ -126,7 +130,7 @@ def _retrain(
         if not wanted:
             return None
     about["trained"] = True
-    return candidate(bench, made, number, key, cost, out / "candidate")
+    return candidate(bench, config, made, number, key, cost, out / "candidate")
 
 
 def _tomorrow(bench: Bench, night: Path, champion: Champion) -> ChampionScores | None:

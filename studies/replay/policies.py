@@ -4,13 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["cold", "ask drift", "nothing"]
+Action = Literal["cold", "warm", "ask drift", "nothing"]
 
 WEEK = 7  # nights
 _EVERY = {"nightly": 1, "weekly": WEEK}
-_PART = re.compile(r"(cold) (nightly|weekly)|drift (\d*\.?\d+)")
-ALLOWED = "never, cold nightly, cold weekly, drift NUMBER (such as drift 0.5), or parts of these joined by +"
-DEFAULT = "never, cold nightly, cold weekly, drift 0.5"
+_PART = re.compile(r"(cold|warm) (nightly|weekly)|drift (\d*\.?\d+)")
+ALLOWED = (
+    "never, cold or warm with nightly or weekly, drift NUMBER (such as drift 0.5), or several of these joined by +"
+)
+DEFAULT = "never, cold weekly, cold nightly, warm nightly"
 
 
 @dataclass(frozen=True)
@@ -19,17 +21,22 @@ class Policy:
 
     name: str
     cold: int = 0  # nights from one training from scratch to the next; 0: there is no next
+    warm: int = (
+        0  # nights from one training that starts from the champion to the next, where no training from scratch is due
+    )
     drift: float = 0.0  # trains from scratch if a feature's PSI against the champion's training data is above; 0: never
 
     @property
     def trainings(self) -> float:
         """How often it trains, a night: what is known of it beforehand."""
-        return 1 / self.cold if self.cold else 0.0
+        return sum(1 / every for every in (self.cold, self.warm) if every)
 
     def action(self, night: int, has_champion: bool) -> Action:
         """Nights count from 0. Without a champion every policy trains: something has to serve."""
         if not has_champion or (self.cold and night % self.cold == 0):
             return "cold"
+        if self.warm and night % self.warm == 0:
+            return "warm"
         return "ask drift" if self.drift else "nothing"
 
 

@@ -27,6 +27,7 @@ from components.storage.sources import code_key
 from components.storage.verified import made_once
 from components.train.job import prepare_job
 from components.train.step import train
+from studies.replay.policies import Action
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,26 @@ class Bench:
     cache: Path  # of the workspace
     config: RunConfig
 
+    def config_of(self, action: Action) -> RunConfig:
+        """A start from the champion keeps its projection of the content: under another one its weights mean nothing."""
+        if action != "warm":
+            return self.config
+        train, embed = (
+            replace(self.config.train, start="champion"),
+            replace(self.config.embed, projection="reuse-champion"),
+        )
+        return replace(self.config, train=train, embed=embed)
+
     @property
     def replay(self) -> Path:
         return self.cache / "replay"
 
 
-def prepared(bench: Bench, dataset: Path, night_key: str, champion: Champion, cost: Cost) -> Path:
+def prepared(bench: Bench, config: RunConfig, dataset: Path, night_key: str, champion: Champion, cost: Cost) -> Path:
     """Validation and embeddings; raises StepError where validation stops the run."""
     from components.embed.step import embed
     from components.validate.step import validate
 
-    config = bench.config
     settings = [to_dict(config)[section] for section in ("validate", "embed")]
     code = code_key("components.validate.step", "components.embed.step")
     folder = bench.replay / "prepared" / sha256_json([night_key, champion.key, settings, code])[:32]
@@ -105,10 +115,11 @@ def drifted(bench: Bench, made: Artifacts, limit: float) -> tuple[bool, str]:
     return found.train, found.reason
 
 
-def candidate(bench: Bench, made: Artifacts, number: int, key: str, cost: Cost, out: Path) -> dict[str, Any]:
+def candidate(
+    bench: Bench, config: RunConfig, made: Artifacts, number: int, key: str, cost: Cost, out: Path
+) -> dict[str, Any]:
     """Trains, measures and judges a candidate, and writes it to `out` as a champion's folder; returns the verdict."""
-    config = bench.config
-    trained = _trained(bench, made, cost)
+    trained = _trained(bench, config, made, cost)
     out.mkdir()
     (out / "work").mkdir()
     made = replace(made, training=trained / "training", evaluation=out / "work", decision=out / "work")
@@ -117,18 +128,18 @@ def candidate(bench: Bench, made: Artifacts, number: int, key: str, cost: Cost, 
         metrics = evaluate(made, config.evaluate, config.train.device, out / "work")
         verdict = decide(metrics, read_json(made.validation / "verdict.json"), config.gate)
     write_json(out / "work" / "verdict.json", verdict)
-    copy_parts(made, to_dict(config), out / "package")
+    copy_parts(made, to_dict(bench.config), out / "package")
     for file in (out / "work").iterdir():
         file.unlink()
     (out / "work").rmdir()
     auc = metrics["candidate"]["auc"]["value"]
     about = {"name": config.registered_name, "run_id": None, "package_sha256": key, "auc": auc}
     write_json(out / "champion.json", {"version": str(number), **about})
-    return {"auc": auc, **verdict}
+    return {"auc": auc, "start": read_json(trained / "training" / "summary.json")["start"], **verdict}
 
 
-def _trained(bench: Bench, made: Artifacts, cost: Cost) -> Path:
-    config, work = bench.config, bench.cache / "training"
+def _trained(bench: Bench, config: RunConfig, made: Artifacts, cost: Cost) -> Path:
+    work = bench.cache / "training"
     job = prepare_job(made, config.recipe, work)
     folder = bench.replay / "trained" / job.key
 
