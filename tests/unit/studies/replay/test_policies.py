@@ -11,6 +11,8 @@ from studies.replay.policies import DEFAULT, Policy, parse_policies, parse_polic
         ("never", ["nothing"] * 8),
         ("cold nightly", ["cold"] * 8),
         ("cold weekly", ["cold", *["nothing"] * 6, "cold"]),
+        ("warm nightly", ["warm"] * 8),
+        ("warm nightly + cold weekly", ["cold", *["warm"] * 6, "cold"]),
         ("drift 0.5", ["ask drift"] * 8),
         ("cold weekly + drift 0.5", ["cold", *["ask drift"] * 6, "cold"]),
     ],
@@ -30,9 +32,9 @@ def test_names_are_read_with_any_spaces() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (" , ", "must name at least one of never, cold nightly"),
+        (" , ", "must name at least one of never, cold or warm"),
         ("never, never", "'never' is there twice"),
-        ("hourly", "'hourly' is no policy; must be never, cold nightly"),
+        ("hourly", "'hourly' is no policy; must be never, cold or warm"),
         ("cold nightly + cold weekly", "'cold weekly' can't be; each part once"),
         ("drift 0", "a drift above 0"),
         ("drift -1", "'drift -1' is no policy"),

@@ -133,6 +133,14 @@ def test_a_replay_that_was_stopped_repeats_nothing(replay: Replay, results: dict
     assert [(cell / "cell.json").stat().st_mtime_ns for cell in cells] == made
 
 
+def test_a_warm_policy_starts_each_training_from_its_champion(replay: Replay) -> None:
+    cells = [read_json(cell / "cell.json") for cell in replay.play("warm nightly")]
+    starts = [cell["verdict"]["start"] for cell in cells if cell["trained"]]
+    assert [start["from"] for start in starts] == ["scratch", *["champion"] * (len(starts) - 1)]
+    assert len(starts) == PLAN.nights - STOPPED
+    assert starts[1]["chain"] == 1
+
+
 def test_a_night_does_not_change_when_what_follows_is_removed(replay: Replay, data: Path, tmp_path: Path) -> None:
     """In a workspace of its own: so a replay that is repeated scores the same, bit for bit, as well."""
     end = replay.inputs.cutoffs[STOPPED] + PLAN.stretch
