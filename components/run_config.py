@@ -25,6 +25,13 @@ class RunConfig:
     registered_name: str = "mmctr"  # name of the model in the MLflow registry
     experiment: str = "mmctr"  # MLflow experiment that the runs belong to
 
+    def __post_init__(self) -> None:
+        if self.train.start == "champion" and self.embed.projection == "fit":
+            raise ValueError(
+                "train.start = 'champion' with embed.projection = 'fit': a new projection gives content vectors that "
+                "the champion's weights do not know; set embed.projection=reuse-champion as well"
+            )
+
     @property
     def recipe(self) -> Recipe:
         return Recipe(self.preset, self.model, self.train)

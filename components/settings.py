@@ -26,7 +26,9 @@ def from_dict(cls: type[C], values: dict[str, Any], where: str = "") -> C:
     names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
     if unknown:
-        raise ValueError(f"{where}{unknown[0]}: no such field; {where or 'the config '}has {', '.join(sorted(names))}")
+        raise ValueError(
+            f"{where}{unknown[0]}: no such field; {where.rstrip('.') or 'the config'} has {', '.join(sorted(names))}"
+        )
     return cls(**{name: _convert(f"{where}{name}", value, hints[name]) for name, value in values.items()})
 
 

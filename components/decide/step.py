@@ -12,14 +12,15 @@ from typing import Any
 
 from components.artifacts import Artifacts
 from components.errors import StepError, one_line
+from components.statistics.drift import PSI_RULES, largest_psi
 from components.storage.files import read_json, sha256_json
 from model.checks import at_least
 
-# Rules of validate that measure drift from the champion's training data. The first five measure a PSI, which is
-# compared with the schedule's own limit. The others have units of their own and keep the limits at which validate
-# warns: validate.ks_warn, label_rate_warn, unseen_warn and embedding_warn.
-PSI_RULES = ("likes-drift", "views-drift", "features-drift", "tags-drift", "items-drift")
+# Rules of validate that measure drift from the champion's training data. A PSI is compared with the schedule's own
+# limit. The other rules have units of their own and keep the limits at which validate warns: validate.ks_warn,
+# label_rate_warn, unseen_warn and embedding_warn.
 OTHER_RULES = ("length-drift", "label-rate-drift", "unseen-items-drift", "embedding-drift")
+OF_THE_START = (("train", "start"), ("train", "cold_above_drift"), ("embed", "projection"))
 # There is nothing to measure where the data has no such column.
 OPTIONAL_RULES = ("likes-drift", "views-drift", "features-drift", "tags-drift", "embedding-drift")
 
@@ -63,12 +64,24 @@ def judge(made: Artifacts, config: Mapping[str, Any], policy: FreshnessPolicy) -
 
 def _changed(now: Mapping[str, Any], package: Path, config: Mapping[str, Any]) -> str:
     """The first of config, code and data that differs, or an empty text. What is not known counts as different."""
-    if sha256_json(config) != sha256_json(read_json(package / "config.json")):
+    if sha256_json(_learning(config)) != sha256_json(_learning(read_json(package / "config.json"))):
         return "config"
     then = _object(package / "lineage.json")
     if not _code(now) or _code(now) != _code(then):
         return "code"
     return "" if now["data_md5"] == then.get("data_md5") else "data"
+
+
+def _learning(config: Any) -> Any:
+    """A config without what a refresh policy changes from night to night: from where a training starts."""
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        name: {field: value for field, value in section.items() if (name, field) not in OF_THE_START}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in config.items()
+    }
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -94,8 +107,7 @@ def _drifted(verdict: Mapping[str, Any], psi_limit: float, name: str) -> Freshne
         if not rule["passed"]:
             found = f"{_feature(rule['name'])} differs by {rule['observed']:.3f} from {name}"
             return Freshness(True, f"{found}, allowed is {rule['limit']}")
-    worst = max((rule for rule in PSI_RULES if rule in rules), key=lambda rule: float(rules[rule]["observed"]))
-    psi = float(rules[worst]["observed"])
+    worst, psi = largest_psi(verdict) or ("", 0.0)
     comparison = f"{_feature(worst)} drifted by a PSI of {psi:.3f} from {name}"
     if psi > psi_limit:
         return Freshness(True, f"{comparison}, above {psi_limit:g}")

@@ -43,6 +43,7 @@ class TrainConfig:
     start: Start = "scratch"  # `champion` continues from the champion's weights, on the rows that are newer than it
     replay_share: float = 0.5  # share of older rows, drawn by chance, among the rows of a start from the champion
     pull_to_champion: float = 0.0  # how strongly each step pulls the weights back to those of the champion
+    cold_above_drift: float = 0.0  # if above 0: starts from scratch where a PSI against the champion's data exceeds it
     max_chain: int = 30  # after this many starts from a champion in a row, a training starts from scratch again
 
     # Where and how
@@ -69,6 +70,7 @@ class TrainConfig:
             "align_weight",
             "distil_weight",
             "pull_to_champion",
+            "cold_above_drift",
             "max_chain",
             "checkpoint_minutes",
             "checkpoint_steps",

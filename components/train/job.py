@@ -56,7 +56,13 @@ WITHOUT_EFFECT_ON_WEIGHTS = (
     "runtime",
     "queue",
 )
-OF_A_WARM_START = ("start", "replay_share", "pull_to_champion", "max_chain")  # without effect on a start from scratch
+OF_A_WARM_START = (
+    "start",
+    "replay_share",
+    "pull_to_champion",
+    "cold_above_drift",
+    "max_chain",
+)  # without effect from scratch
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from components.errors import StepError, one_line
 from components.packages.format import NEWEST_TIME, RANKER, chain_of
 from components.schema.encoder import Encoder, FittedFeature
 from components.schema.fitted import read_features
+from components.statistics.drift import largest_psi
 from components.storage.files import link_or_copy, read_json, sha256_file
 from components.storage.verified import made_once
 from components.train.config import Recipe
@@ -62,6 +63,7 @@ def decide_start(made: Artifacts, recipe: Recipe, arrays: Arrays, encoder: Encod
         then = read_features(made.champion / "package")
         reason = (
             _ended_chain(header, recipe)
+            or _drifted(made, recipe)
             or _other_ranker(header, recipe)
             or _other_features(header, then, arrays, encoder)
             or _other_items(checkpoint.load(path), arrays)
@@ -88,6 +90,14 @@ def _ended_chain(header: Header, recipe: Recipe) -> str:
     return (
         f"{chain_of(header)} starts from a champion in a row led to it, and train.max_chain = {recipe.train.max_chain}"
     )
+
+
+def _drifted(made: Artifacts, recipe: Recipe) -> str:
+    limit = recipe.train.cold_above_drift
+    found = largest_psi(read_json(made.validation / "verdict.json")) if limit else None
+    if found is None or found[1] <= limit:
+        return ""
+    return f"{found[0]} is a PSI of {found[1]:.3f}, above train.cold_above_drift = {limit:g}"
 
 
 def _other_ranker(header: Header, recipe: Recipe) -> str:

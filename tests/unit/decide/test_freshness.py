@@ -49,6 +49,15 @@ def test_an_unchanged_champion_is_not_trained_again(tmp_path: Path) -> None:
     assert (found.train, found.reason) == (False, "data, config and code are those of champion 3")
 
 
+def test_where_a_training_starts_is_no_change_of_the_config(tmp_path: Path) -> None:
+    """A refresh policy starts from scratch on Sundays and from the champion on other nights."""
+    embed, train = replace(CONFIG.embed, projection="reuse-champion"), replace(CONFIG.train, start="champion")
+    warm = replace(CONFIG, embed=embed, train=replace(train, cold_above_drift=0.2))
+    assert not judge(scene(tmp_path), to_dict(warm), SKIP).train
+    other = replace(warm, train=replace(train, replay_share=0.1))
+    assert judge(scene(tmp_path / "b"), to_dict(other), SKIP).reason == "the config differs from champion 3's"
+
+
 def test_without_images_the_commit_is_the_code(tmp_path: Path) -> None:
     same = lineage("m1", image=None, commit="c1")
     assert not judge(scene(tmp_path, now=same, then=same), to_dict(CONFIG), SKIP).train

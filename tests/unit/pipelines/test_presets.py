@@ -27,3 +27,10 @@ def test_a_policy_file_changes_the_gate_and_single_fields_come_last(tmp_path: Pa
     policy.write_text("auc_floor: 0.7\nminimum_rows: 5\n")
     gate = resolve("sample", ["gate.minimum_rows=9"], policy).gate
     assert (gate.auc_floor, gate.minimum_rows) == (0.7, 9)
+
+
+def test_a_start_from_the_champion_needs_its_projection() -> None:
+    start = "train.start=champion"
+    with pytest.raises(ValueError, match=r"train.start = 'champion' with embed.projection = 'fit': .*reuse-champion"):
+        resolve("sample", [start])
+    assert resolve("sample", [start, "embed.projection=reuse-champion"]).train.start == "champion"

@@ -23,6 +23,7 @@ NUMBERS: dict[str, Row] = {
     "distil_weight": (0.0, 0.0, None),
     "replay_share": (0.5, 0.0, 0.99),
     "pull_to_champion": (0.0, 0.0, None),
+    "cold_above_drift": (0.0, 0.0, None),
     "max_chain": (30, 0, None),
     "processes": (1, 1, None),
     "nodes": (1, 1, None),

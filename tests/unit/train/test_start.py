@@ -201,6 +201,19 @@ def test_what_the_weights_would_misunderstand_is_a_reason_to_start_from_scratch(
         raise AssertionError(start.why)
 
 
+@pytest.mark.parametrize(("psi", "warm"), [(0.21, False), (0.2, True), (None, True)])
+def test_a_drift_is_a_reason_to_start_from_scratch(
+    nights: Nights, tmp_path: Path, psi: float | None, warm: bool
+) -> None:
+    rules = [("likes-drift", 0.1), ("tags-drift", psi), ("unseen-items-drift", 0.9)]
+    made = replace(nights.second, validation=Path(shutil.copytree(nights.second.validation, tmp_path / "validation")))
+    write_json(made.validation / "verdict.json", {"rules": [{"name": name, "observed": of} for name, of in rules]})
+    start = prepare_job(made, recipe(start="champion", cold_above_drift=0.2), tmp_path / "work").start
+    assert (start.parent == "3") is warm
+    if not warm:
+        assert start.why.endswith("champion 3: tags-drift is a PSI of 0.210, above train.cold_above_drift = 0.2")
+
+
 def test_a_few_changed_items_are_no_reason(nights: Nights, tmp_path: Path) -> None:
     made = replace(nights.second, embeddings=Path(shutil.copytree(nights.second.embeddings, tmp_path / "embeddings")))
     rng = np.random.default_rng(1)

@@ -1,5 +1,6 @@
 """`mmctr schedule apply`: applying a file twice changes nothing, and at every moment the schedule is there."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from components.errors import StepError
 from pipelines.environment import Environment, Images, load_environment
 from pipelines.kubeflow import Kubeflow
 from pipelines.schedule import apply as work
-from pipelines.schedule.spec import ScheduleSpec
+from pipelines.schedule.spec import Refresh, ScheduleSpec
 from pipelines.training import training_pipeline
 from tests.services.kfp_api import kfp_api
 from tests.services.kfp_state import Fault, KfpState
@@ -53,6 +54,22 @@ def test_the_recurring_run_is_what_the_file_says(cluster: Cluster) -> None:
     assert parameters["skip_unchanged"] is True
     assert parameters["retrain_above_drift"] == 0.3
     assert made["description"].startswith("made by mmctr · at 03:00:00 UTC every day")
+
+
+def test_a_refresh_policy_becomes_recurring_runs_on_the_cluster(cluster: Cluster) -> None:
+    policy = replace(SPEC, refresh=Refresh(cold="weekly", warm="nightly", on_drift=0.2))
+    for spec in policy.runs():
+        assert bring(cluster, spec) == ["not on the cluster"]
+        assert bring(cluster, spec) == []
+    made = {run["display_name"]: run for run in cluster[2].schedules.values()}
+    assert {name: run["trigger"]["cron_schedule"]["cron"] for name, run in made.items()} == {
+        "nightly-cold": "0 0 3 * * SUN",
+        "nightly-warm": "0 0 3 * * MON-SAT",
+    }
+    configs = {name: json.loads(run["runtime_config"]["parameters"]["config"]) for name, run in made.items()}
+    assert configs["nightly-warm"]["train"]["start"] == "champion"
+    assert configs["nightly-warm"]["train"]["cold_above_drift"] == 0.2
+    assert configs["nightly-cold"]["train"]["start"] == "scratch"
 
 
 @pytest.mark.parametrize(
