@@ -185,12 +185,16 @@ def train(
 
     from components.artifacts import Artifacts
     from components.harness import step
+    from components.tracking.tags import STARTED_FROM
     from components.train.step import train as work
 
     with step("train", pipeline_run, config, training.path) as this:
         made = Artifacts.of(dataset=dataset, validation=validation, embeddings=embeddings, champion=champion)
         cache = Path(workspace) / "cache" / "training"
-        this.record(work(made, this.config.recipe, cache, this.out, on_metrics=this.run.log_curve))
+        summary = work(made, this.config.recipe, cache, this.out, on_metrics=this.run.log_curve)
+        this.record(summary)
+        if parent := summary["start"]["parent"]:
+            this.run.set_tags({STARTED_FROM: f"{this.config.registered_name}/{parent}"})
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)

@@ -7,6 +7,7 @@ from components.packages.fetch import expected_hash, fetch_package, version_at
 from components.packages.format import METRICS, auc_of
 from components.storage.files import read_json, write_json
 from components.tracking.models import models
+from components.tracking.runs import refused_starts
 from components.tracking.server import sqlite_file, tracking_uri
 from components.tracking.tags import CHAMPION
 
@@ -25,6 +26,7 @@ def fetch_champion(name: str, out: Path) -> dict[str, Any]:
         "name": name,
         "run_id": version.run_id,
         "package_sha256": expected_hash(models(name), version),
+        "refused_starts": refused_starts(models(name).server, name, version.number, version.run_id),
         "auc": auc_of(read_json(package / METRICS)),
     }
     write_json(out / "champion.json", found)  # written last: it says that the folder is complete

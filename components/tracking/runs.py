@@ -16,7 +16,7 @@ from typing import Any, Literal
 from components import network
 from components.errors import StepError, redacted
 from components.tracking.server import AlreadyThereError, NotThereError, RegistryRefusedError, Server, connect
-from components.tracking.tags import MODEL_VERSION, REGISTERED_NAME
+from components.tracking.tags import GATE, MODEL_VERSION, REGISTERED_NAME, STARTED_FROM
 
 PIPELINE_RUN = "mmctr.pipeline_run"
 REPORT = "gate/report.html"  # among the files of a run: what a person decides from
@@ -124,6 +124,17 @@ def run_of(server: Server, run_id: str) -> TrackedRun | None:
         return TrackedRun(server, run_id, server.call("get_run", run_id).info.experiment_id)
     except (NotThereError, RegistryRefusedError):
         return None
+
+
+def refused_starts(server: Server, name: str, number: int, run_id: str) -> int:
+    """How many candidates that started from this version the gate refused. `run_id` is the run that made the version,
+    whose experiment is asked.
+    """
+    made_by = run_of(server, run_id) if run_id else None
+    if made_by is None:
+        return 0
+    asked = f"tags.`{STARTED_FROM}` = '{name}/{number}' and tags.`{GATE}` = 'fail'"
+    return len(server.call("search_runs", [made_by.experiment_id], asked, max_results=100))
 
 
 def version_of(server: Server, pipeline_run: str, name: str) -> int:

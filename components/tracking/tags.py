@@ -26,6 +26,7 @@ PIPELINE_RUN = "pipeline_run"  # the run that registered the version first
 # Of a pipeline run:
 MODEL_VERSION = "mmctr.model_version"  # the version that it registered, or found registered already
 REGISTERED_NAME = "mmctr.registered_name"  # of the registered model
+STARTED_FROM = "mmctr.started_from"  # NAME/VERSION of the champion whose weights its training started from
 STANDING = "mmctr.standing"  # what that version is, in words
 
 

@@ -44,6 +44,7 @@ class TrainConfig:
     replay_share: float = 0.5  # share of older rows, drawn by chance, among the rows of a start from the champion
     pull_to_champion: float = 0.0  # how strongly each step pulls the weights back to those of the champion
     cold_above_drift: float = 0.0  # if above 0: starts from scratch where a PSI against the champion's data exceeds it
+    cold_after_refusals: int = 1  # starts from scratch once the gate refused so many that began at this champion; 0: no
     max_chain: int = 30  # after this many starts from a champion in a row, a training starts from scratch again
 
     # Where and how
@@ -71,6 +72,7 @@ class TrainConfig:
             "distil_weight",
             "pull_to_champion",
             "cold_above_drift",
+            "cold_after_refusals",
             "max_chain",
             "checkpoint_minutes",
             "checkpoint_steps",

@@ -56,13 +56,15 @@ WITHOUT_EFFECT_ON_WEIGHTS = (
     "runtime",
     "queue",
 )
+# Without effect on a start from scratch:
 OF_A_WARM_START = (
     "start",
     "replay_share",
     "pull_to_champion",
     "cold_above_drift",
+    "cold_after_refusals",
     "max_chain",
-)  # without effect from scratch
+)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def decide_start(made: Artifacts, recipe: Recipe, arrays: Arrays, encoder: Encod
     """Looks at the champion if the recipe asks for it, and keeps its weights where the workers find them."""
     if recipe.train.start == "scratch":
         return Start("train.start is scratch")
-    version = read_json(made.champion / "champion.json")["version"]
+    champion = read_json(made.champion / "champion.json")
+    version = champion["version"]
     if version is None:
         return Start("there is no champion yet")
     path = made.champion / "package" / RANKER
@@ -63,6 +64,7 @@ def decide_start(made: Artifacts, recipe: Recipe, arrays: Arrays, encoder: Encod
         then = read_features(made.champion / "package")
         reason = (
             _ended_chain(header, recipe)
+            or _refused(champion, recipe)
             or _drifted(made, recipe)
             or _other_ranker(header, recipe)
             or _other_features(header, then, arrays, encoder)
@@ -90,6 +92,13 @@ def _ended_chain(header: Header, recipe: Recipe) -> str:
     return (
         f"{chain_of(header)} starts from a champion in a row led to it, and train.max_chain = {recipe.train.max_chain}"
     )
+
+
+def _refused(champion: dict[str, Any], recipe: Recipe) -> str:
+    refused, limit = champion.get("refused_starts", 0), recipe.train.cold_after_refusals
+    if not limit or refused < limit:
+        return ""
+    return f"candidates that started from it and that the gate refused: {refused}, train.cold_after_refusals = {limit}"
 
 
 def _drifted(made: Artifacts, recipe: Recipe) -> str:

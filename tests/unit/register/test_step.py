@@ -18,7 +18,17 @@ from components.tracking.models import Models
 from components.tracking.pyfunc import KEY
 from components.tracking.runs import run_for, version_of
 from components.tracking.server import connect
-from components.tracking.tags import CHALLENGER, CHAMPION, FACTS, IDENTITY, PACKAGE_HASH, STATUS, facts_of
+from components.tracking.tags import (
+    CHALLENGER,
+    CHAMPION,
+    FACTS,
+    GATE,
+    IDENTITY,
+    PACKAGE_HASH,
+    STARTED_FROM,
+    STATUS,
+    facts_of,
+)
 from tests.services.candidate import Candidate, make_candidate
 
 
@@ -176,6 +186,22 @@ def test_the_champion_is_fetched_whole_and_checked(models: Models, tmp_path: Pat
     assert {path.name for path in (tmp_path / "after" / "package").iterdir()} == {*FILES, ENCODER, FEATURES}
     assert package_hash(models.download(1, tmp_path / "files")) == found["package_sha256"]
     assert read_json(tmp_path / "after" / "champion.json") == found
+
+
+@pytest.mark.usefixtures("first")
+def test_the_candidates_that_started_from_the_champion_and_were_refused_are_counted(
+    models: Models, tmp_path: Path
+) -> None:
+    models.set_alias(CHAMPION, 1)
+    for run, started_from, gate in (
+        ("refused", "mmctr/1", "fail"),
+        ("passed", "mmctr/1", "pass"),
+        ("of-another", "mmctr/11", "fail"),
+        ("from-scratch", "", "fail"),
+    ):
+        tags = {GATE: gate, **({STARTED_FROM: started_from} if started_from else {})}
+        run_for(run, "mmctr").set_tags(tags)
+    assert fetch_champion("mmctr", tmp_path / "champion")["refused_starts"] == 1
 
 
 @pytest.mark.usefixtures("first")

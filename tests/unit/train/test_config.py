@@ -24,6 +24,7 @@ NUMBERS: dict[str, Row] = {
     "replay_share": (0.5, 0.0, 0.99),
     "pull_to_champion": (0.0, 0.0, None),
     "cold_above_drift": (0.0, 0.0, None),
+    "cold_after_refusals": (1, 0, None),
     "max_chain": (30, 0, None),
     "processes": (1, 1, None),
     "nodes": (1, 1, None),

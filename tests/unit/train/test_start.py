@@ -201,6 +201,17 @@ def test_what_the_weights_would_misunderstand_is_a_reason_to_start_from_scratch(
         raise AssertionError(start.why)
 
 
+@pytest.mark.parametrize(("refused", "limit", "warm"), [(1, 1, False), (1, 2, True), (9, 0, True)])
+def test_the_gate_asks_for_a_start_from_scratch(
+    nights: Nights, tmp_path: Path, refused: int, limit: int, warm: bool
+) -> None:
+    made = replace(nights.second, champion=Path(shutil.copytree(nights.second.champion, tmp_path / "champion")))
+    write_json(made.champion / "champion.json", {"version": "3", "refused_starts": refused})
+    start = prepare_job(made, recipe(start="champion", cold_after_refusals=limit), tmp_path / "work").start
+    assert (start.parent == "3") is warm
+    assert warm or start.why.endswith("that the gate refused: 1, train.cold_after_refusals = 1")
+
+
 @pytest.mark.parametrize(("psi", "warm"), [(0.21, False), (0.2, True), (None, True)])
 def test_a_drift_is_a_reason_to_start_from_scratch(
     nights: Nights, tmp_path: Path, psi: float | None, warm: bool
