@@ -58,6 +58,8 @@ class Mutant:
         """The module's own tests, those that import it, wherever they are, and the rest of its room's."""
         module = Path(self.path)
         folder = Path("tests/unit", *module.parent.parts[module.parts[0] == "components" :])
+        while not any((ROOT / folder).glob("test_*.py")):  # the tests of a small room lie in the one around it
+            folder = folder.parent
         room = "model" if module.parts[0] == "model" else module.parts[1]
         unit = sorted((ROOT / folder).glob("test_*.py")) + sorted((ROOT / "tests/properties").glob(f"test_{room}_*.py"))
         own = [path for path in unit if path.stem in (f"test_{module.stem}", f"test_{module.parent.name}")]
