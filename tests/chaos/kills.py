@@ -104,14 +104,19 @@ def _send(kill: Kill, process: "subprocess.Popen[str]", events: Path) -> str:
     if not others:
         process.kill()
         return "SIGKILL to the command, which had started nothing at that moment"
-    victim = random.Random(str(kill)).choice(others)
-    what = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    os.kill(victim, signal.SIGKILL)
-    return f"SIGKILL to {what.replace(f'{events.parents[3]}/', '')[-60:]}"  # without the folder of the workspaces
+    random.Random(str(kill)).shuffle(others)
+    for victim in others:
+        try:
+            what = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            os.kill(victim, signal.SIGKILL)
+        except OSError:  # it ended by itself in this moment
+            continue
+        return f"SIGKILL to {what.replace(f'{events.parents[3]}/', '')[-60:]}"  # without the folder of the workspaces
+    return "no signal, because all that the command had started ended in that moment"
 
 
 def _check(kill: Kill, status: int, output: str, events: Path) -> None:
-    wait_until(lambda: not processes_of(events), 30)
+    wait_until(lambda: not processes_of(events))
     if "Traceback" in output:
         raise WrongError(f"{kill}: a traceback: {output[-600:]}")
     expected = STATUS.get(kill.victim)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,15 @@ from components.storage.files import read_json
 from components.validate.config import ValidatePolicy
 from components.validate.step import validate
 from tests.shop import BRANDS, FEATURES, write_shop
+from tests.unit.validate.good_data import tables_judged_once
 
 POLICY = ValidatePolicy(min_label_signal=0.0, min_coherence=0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def judged_once() -> Iterator[None]:
+    with tables_judged_once():
+        yield
 
 
 def no_champion(folder: Path) -> Path:
