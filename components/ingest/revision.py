@@ -25,8 +25,7 @@ class Revision:
 
     def read(self, path: str) -> bytes | None:
         """A file at this commit; None if it holds none."""
-        done = run_git(self.git, "cat-file", "blob", f"{self.commit}:{path}")
-        return done.stdout if done.returncode == 0 else None
+        return _file_at(self.git, self.commit, path)
 
 
 def resolve(repository: str, revision: str, cache: Path) -> Revision:
@@ -40,13 +39,17 @@ def resolve(repository: str, revision: str, cache: Path) -> Revision:
             f"revision {revision!r} is not in {repository}: push or fetch it, "
             "or name another commit, tag or branch (git log --oneline -- data.dvc)"
         )
-    found = Revision(git, checkout, commit, "", 0, "")
-    text = found.read(DATA_FILE)
+    text = _file_at(git, commit, DATA_FILE)
     if text is None:
         raise StepError(f"{commit[:12]} of {repository} has no {DATA_FILE}: mmctr data add data, then commit it")
     md5, size = parse_pointer(text, commit)
-    config = (found.read(CONFIG) or b"").decode("utf-8", "replace")
+    config = (_file_at(git, commit, CONFIG) or b"").decode("utf-8", "replace")
     return Revision(git, checkout, commit, md5, size, config)
+
+
+def _file_at(git: Path, commit: str, path: str) -> bytes | None:
+    done = run_git(git, "cat-file", "blob", f"{commit}:{path}")
+    return done.stdout if done.returncode == 0 else None
 
 
 def parse_pointer(text: bytes, commit: str) -> tuple[str, int]:

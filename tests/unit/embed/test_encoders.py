@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from components.embed.registry import REGISTRY, EncoderSpec, TextPreprocessing
 from components.embed.runtime import Runtime, runtime
 from components.embed.text import TextEncoder
 from components.embed.vision import ImageEncoder
-from components.embed.weights import fetch, revision
+from components.embed.weights import _from_hub, fetch, revision
 from components.errors import StepError
 from tests.unit.embed.dataset import picture
 from tests.unit.embed.tiny_encoders import save_tiny_clip_resnet
@@ -215,3 +217,30 @@ def test_a_missing_gpu_is_a_clear_error() -> None:
 def _text(spec: EncoderSpec) -> TextPreprocessing:
     assert isinstance(spec.preprocessing, TextPreprocessing)
     return spec.preprocessing
+
+
+def test_a_forward_pass_uses_one_core() -> None:
+    """OpenMP would split it, and another number of cores gives other last bits."""
+    with runtime(EmbedConfig(device="cpu", threads=2)).pool() as pool:
+        assert pool.submit(torch.get_num_threads).result() == 1
+
+
+def test_an_encoder_of_texts_is_none_of_images(tmp_path: Path) -> None:
+    texts = next(spec for spec in REGISTRY.values() if isinstance(spec.preprocessing, TextPreprocessing))
+    with pytest.raises(TypeError, match="is no image encoder"):
+        ImageEncoder(tmp_path, texts, CPU, 1)
+
+
+@pytest.mark.parametrize(("commit", "asked"), [("", None), ("abc1234", "abc1234")])
+def test_weights_without_a_pinned_commit_are_the_newest(
+    commit: str, asked: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    revisions: list[str | None] = []
+
+    def download(_: str, revision: str | None, **__: Any) -> str:
+        revisions.append(revision)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert _from_hub("someone/model", commit, next(iter(REGISTRY.values()))) == tmp_path
+    assert revisions == [asked]

@@ -115,6 +115,10 @@ def test_a_ready_item_info_passes_through_when_there_is_nothing_to_encode(tmp_pa
     data = write_item_info(tmp_path / "data")  # titles, but no images
     manifest = embed(data, NOBODY, EmbedConfig(), tmp_path / "cache", tmp_path / "out")
     assert (manifest["source"], manifest["items"], manifest["dimension"]) == ("existing", 4, 3)
+    nothing_bad = {"policy": "impute", "limit": EmbedConfig().bad_input_limit, "items": 0, "share": 0.0}
+    assert manifest["bad_input"] == {**nothing_bad, "causes": {}, "notes": {}}
+    assert {manifest[name] for name in ("rows", "shards")} == {5, 1}
+    assert not any(manifest[name] for name in ("encoders", "imputed", "imputed_counts", "cache", "damaged_shards"))
     written = pq.read_table(tmp_path / "out/item_info.parquet")
     assert written.to_pylist() == pq.read_table(data / "item_info.parquet").to_pylist()
     assert written.column("item_emb_d128").type == pa.list_(pa.float32())

@@ -77,3 +77,13 @@ def test_the_picture_holds_covers_titles_and_the_lack_of_them(tmp_path: Path, it
     with Image.open(tmp_path / "one.png") as sheet:
         colours = sheet.convert("RGB").getcolors(2**24) or []
     assert (items >= 3) == any(red > 190 and green < 10 and blue < 10 for _, (red, green, blue) in colours)  # type: ignore[misc]
+
+
+def test_the_first_tag_counts_like_any_other_and_padding_counts_for_none() -> None:
+    vectors, tags = two_worlds()
+    near = [view("text", vectors, EVERYONE)]
+    ones = np.where(tags > 0, 1, 0)
+    assert tag_agreement(near, ones)["random"] == 1.0
+    own = np.zeros_like(tags)
+    own[:, 4] = np.arange(40) + 2
+    assert tag_agreement(near, own)["random"] == 0.0

@@ -122,3 +122,9 @@ def test_without_rows_to_fit_on_there_is_an_error(rows: int) -> None:
 def test_a_file_that_is_no_projection_is_refused() -> None:
     with pytest.raises(StepError, match=r"package/projection.npz is not a projection.*embed.projection=fit"):
         load_projection(b"not an npz", "package/projection.npz")
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_the_facts() -> None:
+    made = fit_projection(in_blocks(vectors(50)), WIDTHS, CONFIG)
+    turned = replace(made, facts=dict(reversed(made.facts.items())))
+    assert turned.to_bytes() == made.to_bytes()

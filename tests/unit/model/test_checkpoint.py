@@ -1,4 +1,5 @@
 import json
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -144,3 +145,10 @@ def test_tensors_that_do_not_fit_the_config(saved: Path) -> None:
     rewritten(saved, config=json.dumps(vars(replace(BASE, embedding_dim=6))))
     with pytest.raises(CheckpointError, match="its tensors do not fit its config"):
         checkpoint.load(saved)
+
+
+def test_the_unfinished_file_lies_beside_the_finished_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere it could lie on another disk, from which no file can be moved in one step."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    checkpoint.save(tmp_path / "here" / "model.safetensors", ranker())
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["model.safetensors"]

@@ -7,6 +7,7 @@ import torch
 from components.batches.item_table import table_from, vocabulary_of
 from components.batches.loader import Collator
 from components.batches.scoring import score
+from components.train import objective
 from components.train.config import TrainConfig
 from components.train.job import Job
 from components.train.objective import Objective, Optimiser
@@ -164,3 +165,23 @@ def test_an_item_that_two_parts_hold_counts_once(job: Job) -> None:
 def test_pairs_across_the_parts_of_a_batch_are_refused() -> None:
     with pytest.raises(ValueError, match=r"train\.pairwise_weight = 0\.5 with train\.accumulate = 4: pairs are formed"):
         TrainConfig(pairwise_weight=0.5, accumulate=4)
+
+
+@pytest.mark.parametrize(("count", "hooked"), [(2, []), (3, [3])])
+def test_the_mean_of_three_processes_on_processors_is_taken_in_one_order(
+    count: int, hooked: list[int], job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two numbers have one sum. Of more, the sum depends on the order, which gloo leaves open."""
+    asked: list[int] = []
+
+    class Distributed(torch.nn.Module):
+        def __init__(self, *_: torch.nn.Module, **__: bool) -> None:
+            super().__init__()
+
+        def register_comm_hook(self, ranks: int, _: object) -> None:
+            asked.append(ranks)
+
+    monkeypatch.setattr(objective, "DistributedDataParallel", Distributed)
+    ranker = Ranker(MODEL, vocabulary_of(job.items()), table_from(job.items()))
+    Optimiser(Objective(ranker, TRAIN, Ranks(0, count, torch.device("cpu"))), [])
+    assert asked == hooked

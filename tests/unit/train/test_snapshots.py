@@ -143,3 +143,13 @@ def test_a_finished_training_leaves_no_snapshot_behind(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("someone else's")
     snapshots.clear()
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_snapshot_that_another_process_removed_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots, listed = written(tmp_path, 1, 2), Snapshots.paths
+    monkeypatch.setattr(Snapshots, "paths", lambda self: [tmp_path / "0000000000-gone.pt", *listed(self)])
+    snapshots.write(3, state(3))
+    snapshots.clear()
+    assert listed(snapshots) == []

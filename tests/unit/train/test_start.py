@@ -15,6 +15,7 @@ import torch
 from components.artifacts import Artifacts
 from components.batches.rows import RowStore
 from components.batches.scoring import score
+from components.errors import StepError
 from components.schema.challenge import CHALLENGE
 from components.schema.encoder import FittedFeature
 from components.schema.fitted import FEATURES
@@ -324,3 +325,10 @@ def test_a_pull_draws_the_weights_back_by_its_strength_times_the_learning_rate(n
         expected = (1 - share) * ended[0.0][name] + share * start
         np.testing.assert_allclose(ended[40.0][name], expected, atol=1e-6, err_msg=name)
     assert any(not np.array_equal(ended[0.0][name], ended[40.0][name]) for name in began)
+
+
+def test_a_champion_that_was_removed_from_the_workspace_is_one_line(nights: Nights, tmp_path: Path) -> None:
+    job = written_job(nights.second, WARM, tmp_path)
+    shutil.rmtree(tmp_path / "champions")
+    with pytest.raises(StepError, match="run the command again; it copies the champion anew"):
+        job.champion()

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -344,3 +345,18 @@ def test_without_weight_decay_the_optimizer_is_adam() -> None:
             parameter.grad = torch.tensor(gradient)
             optimizer.step()
     torch.testing.assert_close(ours, adams, rtol=1e-6, atol=0)
+
+
+def test_processes_wait_for_a_lost_one_as_long_as_the_recipe_says(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[object] = []
+    joined = worker.joined
+
+    def recorded(device: str, silence: timedelta) -> Any:
+        waits.append(silence)
+        return joined(device, silence)
+
+    monkeypatch.setattr(worker, "joined", recorded)
+    train(inputs, recipe(max_epochs=1, silence_minutes=7.0), tmp_path / "work", tmp_path / "out")
+    assert waits == [timedelta(minutes=7)]

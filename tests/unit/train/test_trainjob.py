@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException
 
 from components.errors import StepError
 from components.harness import step
@@ -220,3 +221,18 @@ def test_a_reason_for_a_person_ends_the_job_before_it_is_restarted(job: Job, api
     with pytest.raises(StepError, match=r"^step 9: the loss is nan$"):
         run(job, api)
     assert api.deleted == [name_of(job)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (None, "no such pod:  no such pod"),
+        (ApiException(status=403, reason="Forbidden"), "no such pod: Forbidden (403)\nReason: Forbidden"),
+    ],
+)
+def test_a_log_that_cannot_be_read_says_why(cause: Exception | None, told: str) -> None:
+    class Client:
+        def get_job_logs(self, *_: str, **__: str) -> list[str]:
+            raise RuntimeError("no such pod") from cause
+
+    assert trainjob._log_of(Client(), "job", "node-0") == [f"(its log can't be read: {told})"]  # type: ignore[arg-type]
