@@ -2,7 +2,8 @@
 
 A mutation swaps a comparison or an operator, moves a number by one, negates a condition, drops a statement, an argument
 or an element, leaves a lock out, and so on. Texts, type annotations and what is only logged are left alone: no test
-should hold them to the letter. So are the invariants that `zip(..., strict=True)` checks, as an assertion does.
+should hold them to the letter. So are the invariants that `zip(..., strict=True)` checks, as an assertion does, and
+`device=...`, which makes a difference on a GPU alone.
 """
 
 import ast
@@ -59,6 +60,8 @@ def mutations(source: bytes) -> list[Mutation]:
     """Every mutation that leaves a module that can be compiled, in the order of the text, none twice."""
     found: dict[tuple[int, int, str], Mutation] = {}
     for mutation in _Finder(source).all_of(ast.parse(source)):
+        if mutation.before == mutation.after:  # such as two arguments that are the same
+            continue
         try:
             compile(mutation.apply(source), "mutant", "exec")
         except SyntaxError:
@@ -199,7 +202,7 @@ class _Finder:
 def _is_text(node: ast.AST) -> bool:
     """What is said to a reader: docstrings, formatted text, what is logged, and what is asserted."""
     match node:
-        case ast.Assert() | ast.keyword(arg="strict"):
+        case ast.Assert() | ast.keyword(arg="strict" | "device"):
             return True
         case ast.JoinedStr() | ast.Constant(value=str()) | ast.Expr(value=ast.Constant(value=str())):
             return True

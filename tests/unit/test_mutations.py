@@ -18,6 +18,7 @@ from tests.mutants.mutations import mutations
         ("for i in (a, b): f(i)", {"for i in (b, a): f(i)", "for i in (b): f(i)", "for i in (a): f(i)"}),
         ("with lock: f()", {"if True: f()", "with lock: pass"}),
         ("with file as handle: x = handle", set()),
+        ("x = f(a, a, device=b)", set()),
         ("x = [i for i in y if i]", {"x = [i for i in y if True]"}),
         ("x = bounds['low']", {"x = bounds['high']"}),
         ("raise KeyError('a')", {"pass"}),
