@@ -2,11 +2,13 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from components.embed.cache import CachedVector, VectorCache, content_key
+from components.storage.objects import LocalStore
 
 
 def entries(start: int, stop: int) -> list[CachedVector]:
@@ -151,3 +153,35 @@ def test_the_first_vector_of_a_key_stays_and_rows_without_a_key_are_left_alone(t
         assert into.tolist() == [[9, 9], [1, 1], [9, 9]]
         assert room.dimension == 2
         assert cache.room("empty").dimension == 0
+
+
+class Distant:
+    """A store whose files have no path on this machine, as on S3."""
+
+    def __init__(self, root: Path, cut: int = 0) -> None:
+        self.near = LocalStore(root)
+        self.cut = cut  # so many transfers end too early
+        self.fetched: list[Path] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.near, name)
+
+    def download(self, name: str, path: Path) -> None:
+        self.near.download(name, path)
+        self.fetched.append(path)
+        if len(self.fetched) <= self.cut:
+            path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize(("cut", "damaged"), [(0, 0), (1, 0), (2, 1)])
+def test_shards_on_a_distant_store_are_fetched_checked_and_removed(tmp_path: Path, cut: int, damaged: int) -> None:
+    with VectorCache(tmp_path) as cache:
+        cache.put("a", entries(0, 3), 3)
+    with VectorCache(tmp_path) as cache:
+        store = Distant(tmp_path, cut)
+        cache.store = store  # type: ignore[assignment]
+        assert len(cache.room("a").places) == (0 if damaged else 3)
+        assert len(cache.damaged) == damaged
+        assert len(store.fetched) == min(cut, 1) + 1
+        assert all(path.is_file() for path in store.fetched)
+    assert not any(path.exists() for path in store.fetched)

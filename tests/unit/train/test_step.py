@@ -19,7 +19,7 @@ from components.dataset.splits import stopping_left_out
 from components.errors import StepError
 from components.statistics.auc import auc
 from components.storage.sources import ROOT, code_key
-from components.train import arithmetic, step, worker
+from components.train import arithmetic, ranks, step, worker
 from components.train import job as job_module
 from components.train.job import Job, open_job, prepare_job
 from components.train.state import Plateau
@@ -351,11 +351,10 @@ def test_processes_wait_for_a_lost_one_as_long_as_the_recipe_says(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[object] = []
-    joined = worker.joined
 
     def recorded(device: str, silence: timedelta) -> Any:
         waits.append(silence)
-        return joined(device, silence)
+        return ranks.joined(device, silence)
 
     monkeypatch.setattr(worker, "joined", recorded)
     train(inputs, recipe(max_epochs=1, silence_minutes=7.0), tmp_path / "work", tmp_path / "out")

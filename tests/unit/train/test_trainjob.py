@@ -235,4 +235,4 @@ def test_a_log_that_cannot_be_read_says_why(cause: Exception | None, told: str) 
         def get_job_logs(self, *_: str, **__: str) -> list[str]:
             raise RuntimeError("no such pod") from cause
 
-    assert trainjob._log_of(Client(), "job", "node-0") == [f"(its log can't be read: {told})"]  # type: ignore[arg-type]
+    assert trainjob._log_of(Client(), "job", "node-0") == [f"(its log can't be read: {told})"]
