@@ -5,6 +5,7 @@ Imports run from the top of this list to the bottom; the contract `floors` in py
     ops.py            the typed Kubeflow contract of every step; the only file here that imports kfp
     harness.py        what every step has in common when it runs: config, output folder, events, the run's record
     review serve      what follows a run: a person's decision; the approved model behind HTTP
+    items             scoring new items with the version in service, without a training
     canary            what the request log says of a challenger, and of the features that serving gets
     data_versions     adding a revision of the data, comparing two
     predict           scores of the approved model: whole splits, one user's candidates

@@ -98,6 +98,7 @@ class ModelConfig:
     content_dim: int = 128  # width after the map; without a map the content keeps its own width
     item_levels: Place = "none"  # which items carry the features that are declared without a place, such as levels
     row_features: bool = True  # whether the features of the row are used
+    id_dropout: float = 0.0  # share of a batch's items that are without their id embedding, as new items are
     left_out: tuple[str, ...] = ()  # names of declared features that the ranker does not read
 
     # History
@@ -151,7 +152,7 @@ class ModelConfig:
         for field in SIZES:
             at_least(f"model.{field}", getattr(self, field), 1)
         at_least("model.similarity_bins", self.similarity_bins, 2)
-        for field in ("transformer_dropout", "deep_dropout"):
+        for field in ("transformer_dropout", "deep_dropout", "id_dropout"):
             between(f"model.{field}", getattr(self, field), 0.0, 0.99)
         for field in ("embedding_std", "init_std"):
             at_least(f"model.{field}", getattr(self, field), 0.0)

@@ -108,8 +108,15 @@ class ItemEncoder(nn.Module):
         normalised_UC: Tensor = self.normalise(table.content_NC[ids_U])
         return normalised_UC * (ids_U != 0)[:, None]
 
+    def _ids(self, ids_U: Tensor) -> Tensor:
+        id_UE: Tensor = self.id(ids_U)
+        if not self.training or not self.config.id_dropout:
+            return id_UE
+        # Not scaled up, as dropout would: an item has its id embedding whole, or has none.
+        return id_UE * (torch.rand(len(ids_U), 1, device=ids_U.device) >= self.config.id_dropout)
+
     def forward(self, ids_U: Tensor, table: ItemTable) -> EncodedItems:
-        parts = [self.id(ids_U), *self.features(table.codes_NX[ids_U], table.numbers_NX[ids_U])]
+        parts = [self._ids(ids_U), *self.features(table.codes_NX[ids_U], table.numbers_NX[ids_U])]
         if "concat" in self.config.content:
             parts.append(self.map(self.content(ids_U, table)) * (ids_U != 0)[:, None])
         if "codes" in self.config.content:

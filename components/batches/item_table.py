@@ -39,7 +39,7 @@ def item_arrays(item_info: Path, dataset: Path, encoder: Encoder = CHALLENGE) ->
     content = _matrix(table.column(ITEM_EMBEDDING), item_info, ITEM_EMBEDDING).astype(np.float32, copy=False)
     if not all_finite(content):
         raise StepError(f"{item_info}: column {ITEM_EMBEDDING!r} holds values that are not finite")
-    codes, numbers = _features(item_feature_path(dataset), len(ids), encoder)
+    codes, numbers = item_features(item_feature_path(dataset), len(ids), encoder)
     return {"codes": np.concatenate([tags, codes], axis=1), "numbers": numbers, "content": content}
 
 
@@ -69,7 +69,7 @@ def vocabulary_of(arrays: dict[str, Array], encoder: Encoder = CHALLENGE) -> Voc
     )
 
 
-def _features(item_feature: Path, items: int, encoder: Encoder) -> tuple[Array, Array]:
+def item_features(item_feature: Path, items: int, encoder: Encoder) -> tuple[Array, Array]:
     """The codes and numbers of the items' features by id; zero where nothing is known of an item."""
     table = pq.read_table(item_feature, columns=[ITEM, *(feature.name for feature in encoder.item)])
     ids = table.column(ITEM).to_numpy()

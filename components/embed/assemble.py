@@ -99,7 +99,11 @@ def _projection(
     path = champion / "package" / "projection.npz"
     if config.projection == "reuse-champion" and path.exists():
         projection = load_projection(path.read_bytes(), str(path))
-        _must_fit(projection, sources, config)
+        if wrong := misfit(projection, sources, config):
+            raise StepError(
+                f"embed.projection = 'reuse-champion': {wrong}. Set embed.projection=fit, or go back to the champion's "
+                "encoders"
+            )
         return projection, "champion"
     return _fitted(sources, fitting, config, cache), "fitted"
 
@@ -134,16 +138,17 @@ def _inputs(sources: Sequence[VectorBlock]) -> list[dict[str, Any]]:
     ]
 
 
-def _must_fit(projection: Projection, sources: Sequence[VectorBlock], config: EmbedConfig) -> None:
+def misfit(projection: Projection, sources: Sequence[VectorBlock], config: EmbedConfig) -> str | None:
+    """Why a projection says nothing of these vectors; None where it does."""
     fitted, given = projection.facts.get("inputs"), _inputs(sources)
     width = len(projection.mean) if projection.matrix is None else projection.matrix.shape[1]
     wanted = len(projection.mean) if config.fusion == "none" else config.dimension
-    if fitted != given or width != wanted or projection.facts["fusion"] != config.fusion:
-        raise StepError(
-            f"embed.projection = 'reuse-champion': the champion's was fitted on {fitted} with "
-            f"{projection.facts.get('fusion')} to {width} widths, this run has "
-            f"{given} with {config.fusion} to {wanted}. Set embed.projection=fit, or go back to the champion's encoders"
-        )
+    if fitted == given and width == wanted and projection.facts["fusion"] == config.fusion:
+        return None
+    return (
+        f"the champion's was fitted on {fitted} with {projection.facts.get('fusion')} to {width} widths, this run has "
+        f"{given} with {config.fusion} to {wanted}"
+    )
 
 
 def project(sources: Sequence[VectorBlock], projection: Projection) -> np.ndarray:

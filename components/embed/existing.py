@@ -36,7 +36,7 @@ def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any
     manifest: dict[str, Any] = {
         "source": "existing",
         "items": len(tags) - 1,
-        "item_ids": pack_ids(_item_ids(dataset, len(tags))),
+        "item_ids": pack_ids(item_ids(dataset, len(tags))),
         "rows": len(tags),
         "dimension": width,
         "encoders": {},
@@ -64,7 +64,7 @@ def pass_through(dataset: Path, config: EmbedConfig, out: Path) -> dict[str, Any
     return manifest
 
 
-def _item_ids(dataset: Path, rows: int) -> np.ndarray:
+def item_ids(dataset: Path, rows: int) -> np.ndarray:
     """The ids that item_feature lists; without that file, the id of every row but the padding."""
     path = item_feature_path(dataset)
     if not path.exists():

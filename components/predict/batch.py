@@ -15,19 +15,18 @@ from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score_logits
 from components.dataset.layout import ITEM
 from components.errors import StepError, one_line
+from components.packages.current_items import published_for, with_current_items
 from components.packages.fetch import local_package, version_at
-from components.packages.scores import known_items
 from components.predict.config import PredictConfig
 from components.predict.files import check_files, check_rows
 from components.predict.unfinished import Unfinished
-from components.predict.write import WRITERS, Scored
+from components.predict.write import NAMED, WRITERS, Scored
 from components.process.progress import progress
 from components.schema.fitted import read_features
 from components.storage.files import sha256_file, sha256_json
 from components.storage.locks import alone
 from components.tracking.models import Models, Version
 from components.tracking.tags import PACKAGE_HASH
-from model.checkpoint import load
 
 CHUNK_BATCHES = 16  # batches between two writes
 
@@ -35,6 +34,7 @@ CHUNK_BATCHES = 16  # batches between two writes
 @dataclass(frozen=True)
 class Predicted:
     version: int
+    item_table: str  # a hash that names the item table that was used
     rows: int
     resumed_at: int  # rows that an earlier, killed run had scored
     unknown: int  # rows whose item the version has never seen
@@ -68,15 +68,16 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
         have = ", ".join(sorted(models.aliases())) or "none yet"
         raise StepError(f"{models.name} has no version at alias {config.alias!r}; there is: {have}")
     package = local_package(models, version, workspace / "cache" / "models")
-    ranker = load(package / "ranker.safetensors")
+    entry = published_for(models, version)
+    items = with_current_items(models, entry, package, workspace / "cache" / "models")
+    ranker, known = items.ranker, items.known
     features = read_features(package)
     check_rows(parquet, (*features.row, *features.event))
     rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=features)
     _check_items(rows, parquet)
     device = pick_device(config.device)
     ranker.to(device)
-    known = known_items(package, ranker.vocabulary.items)
-    unfinished = Unfinished.open(out, _key(version, parquet, config), len(rows))
+    unfinished = Unfinished.open(out, _key(version, items.item_table, parquet, config), len(rows))
     resumed_at = unfinished.scored
     with progress("predict", len(rows), "rows") as bar:
         bar.advance(resumed_at)
@@ -85,11 +86,11 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
             which = np.arange(start, min(start + chunk, len(rows)))
             unfinished.append(score_logits(ranker, rows, config.batch_size, device, which, known))
             bar.advance(len(which))
-    scored = Scored(parquet, unfinished.logits(), names_item(known, rows.item))
+    scored = Scored(parquet, unfinished.logits(), names_item(known, rows.item), items.item_table[:NAMED])
     WRITERS[config.format](scored, out)
     unfinished.remove()
-    return Predicted(version.number, len(rows), resumed_at, int((~scored.known).sum()), out)
+    return Predicted(version.number, items.item_table, len(rows), resumed_at, int((~scored.known).sum()), out)
 
 
-def _key(version: Version, parquet: Path, config: PredictConfig) -> str:
-    return sha256_json([version.tags.get(PACKAGE_HASH), sha256_file(parquet), config.batch_size])
+def _key(version: Version, item_table: str, parquet: Path, config: PredictConfig) -> str:
+    return sha256_json([version.tags.get(PACKAGE_HASH), item_table, sha256_file(parquet), config.batch_size])

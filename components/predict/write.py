@@ -1,8 +1,8 @@
 """Scores as a file: parquet, CSV, or the competition's submission. The same scores are the same bytes.
 
 Users and items stand as the scored rows name them, so they are read from there and not from the converted rows.
-`known_item` is false where the version has never seen the item. Sort by `logit`: probabilities close to 1 are equal
-where their logits are not.
+`known_item` is false where the version has never seen the item. `item_table` holds the first characters of the hash of
+the item table that was used. Sort by `logit`: probabilities close to 1 are equal where their logits are not.
 """
 
 import shutil
@@ -23,16 +23,18 @@ from components.dataset.layout import ITEM, USER
 from components.predict.config import Format
 from components.storage.files import atomic_path
 
+NAMED = 16  # characters of its hash name an item table
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # whenever it is written
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The rows of a parquet file, their logits, and whether the version knows their items."""
+    """The rows of a parquet file, their logits, whether the version knows their items, and which table it used."""
 
     rows: Path
     logits: npt.NDArray[np.float32]
     known: npt.NDArray[np.bool_]
+    item_table: str
 
     def tables(self) -> Iterator[pa.Table]:
         """What is written of the rows, a part of the file at a time."""
@@ -48,6 +50,7 @@ class Scored:
                     "score": probabilities(logits),
                     "logit": logits,
                     "known_item": self.known[part],
+                    "item_table": pa.repeat(self.item_table, batch.num_rows),
                 }
                 yield pa.table(columns)
 
@@ -63,6 +66,7 @@ def _write_parquet(scored: Scored, out: Path) -> None:
             "score": pa.float64(),
             "logit": pa.float32(),
             "known_item": pa.bool_(),
+            "item_table": pa.string(),
         }
     )
     with atomic_path(out) as scratch, pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
@@ -72,12 +76,13 @@ def _write_parquet(scored: Scored, out: Path) -> None:
 
 def _write_csv(scored: Scored, out: Path) -> None:
     with atomic_path(out) as scratch, scratch.open("w") as file:
-        file.write(f"row,{USER},{ITEM},score,logit,known_item\n")
+        file.write(f"row,{USER},{ITEM},score,logit,known_item,item_table\n")
         for table in scored.tables():
-            row, user, item, score, _, known = (column.to_pylist() for column in table.columns)
+            row, user, item, score, _, known, _ = (column.to_pylist() for column in table.columns)
             logit = table["logit"].to_numpy()
             lines = zip(row, user, item, score, logit, known, strict=True)
-            file.writelines(f"{r},{u},{i},{s!s},{g!s},{str(k).lower()}\n" for r, u, i, s, g, k in lines)
+            rest = f"{scored.item_table}\n"
+            file.writelines(f"{r},{u},{i},{s!s},{g!s},{str(k).lower()},{rest}" for r, u, i, s, g, k in lines)
 
 
 def _write_challenge(scored: Scored, out: Path) -> None:

@@ -1,7 +1,9 @@
-"""Keeps serving at the champion: asks the registry now and then, loads a new version beside the old one, and swaps.
+"""Keeps serving at the champion: asks the registry now and then, loads a new version, or a new item table of the same
+one, beside the old one, and swaps.
 
-A request takes `current` once and keeps it to its end, so no answer mixes two versions. When the registry does not
-answer, or the new version can't be loaded, the old one stays.
+A request takes `current` once and keeps it to its end, so no answer mixes two versions or tables. When the registry
+does not answer, or what is new can't be loaded, the old one stays. A version whose new item table can't be loaded is
+served with its own.
 """
 
 import logging
@@ -11,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import StepError, one_line
+from components.packages.current_items import published_for
 from components.packages.fetch import version_at
 from components.predict.engines import EngineName
 from components.serve.version import ServedVersion, load_version
-from components.tracking.models import Models
+from components.tracking.item_tables import TableEntry
+from components.tracking.models import Models, Version
 from components.tracking.tags import PACKAGE_HASH, STATUS
 
 _LONGEST_WAIT = 600.0  # seconds between two attempts at a version that can't be loaded
@@ -36,6 +40,7 @@ class Follower:
     failures: int = 0  # versions that could not be loaded
     swaps: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
+    _serves: tuple[int, str] = (0, "")  # number of the version, and hash of the item table that was published for it
     _refused: dict[str, tuple[int, float]] = field(default_factory=dict)  # by hash: attempts, and when to try again
 
     def start(self) -> None:
@@ -64,38 +69,47 @@ class Follower:
         if self.number == 0:
             self._say("no version is chosen yet: --version is 0")
             return
-        if self.number is not None and self.current is not None and not self.optional:
-            return
         version = self.models.version(self.number) if self.number else version_at(self.models, self.alias)
         if version is None:
             if self.optional:
-                self.current = None
+                self.current, self._serves = None, (0, "")
             self._say(f"{self.models.name} has no version at alias {self.alias!r} yet")
             return
         if self.optional and version.tags.get(STATUS) == "rejected":  # pinned by its number: it has no alias to lose
-            self.current = None
+            self.current, self._serves = None, (0, "")
             self._say(f"{self.models.name} version {version.number} was rejected")
             return
-        if self.current is not None and version.number == self.current.number:
+        self._serve(version, published_for(self.models, version))
+
+    def _serve(self, version: Version, entry: TableEntry | None) -> None:
+        wanted = (version.number, entry.table if entry else "")
+        if wanted == self._serves:
             self._say("")
             return
-        key = version.tags.get(PACKAGE_HASH, str(version.number))
+        key = "/".join((version.tags.get(PACKAGE_HASH, str(version.number)), wanted[1]))
         attempts, again_at = self._refused.get(key, (0, 0.0))
         if time.monotonic() < again_at:
             return
         try:
             with _loading:
-                loaded = load_version(self.models, version, self.cache, self.engine)
+                loaded = load_version(self.models, version, self.cache, self.engine, entry)
         except Exception:
             self.failures += 1
             wait = min(_LONGEST_WAIT, self.every * 2**attempts)
             self._refused[key] = attempts + 1, time.monotonic() + wait
+            if entry is not None and self._serves[0] != version.number:
+                self._serve(version, None)
             raise
         before = self.current.number if self.current else None
-        self.current = loaded
+        self.current, self._serves = loaded, wanted
         self.swaps += 1
         self._say("")
-        _log.warning("version %s is served now, after %s", loaded.number, before or "none")
+        _log.warning(
+            "version %s is served now with the item table %s, after %s",
+            loaded.number,
+            loaded.item_table[:16],
+            before or "none",
+        )
 
     def _say(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -12,17 +12,16 @@ import numpy.typing as npt
 from components.batches.scoring import probabilities
 from components.dataset.layout import HISTORY, ITEM
 from components.errors import StepError
+from components.packages.current_items import CurrentItems, with_current_items
 from components.packages.fetch import local_package
-from components.packages.format import MANIFEST, RANKER
-from components.packages.scores import Mask, known_items
+from components.packages.scores import Mask
 from components.predict.engines import EngineName
 from components.predict.online import OnlineScorer, Whole
 from components.schema.encoder import Codes, Column, FeatureError, Numbers
 from components.schema.fitted import read_features
-from components.storage.files import read_json
+from components.tracking.item_tables import TableEntry
 from components.tracking.models import Models, Version
 from components.tracking.pyfunc import scored_example
-from model.checkpoint import load
 
 TOLERANCE = 1e-5  # of a probability, between this scorer and the version's own program
 
@@ -144,23 +143,66 @@ def _told(error: FeatureError, place: str) -> str:
     return f"{where}: must be {error.allowed} (given: {reprlib.repr(error.value)})"
 
 
-def load_version(models: Models, version: Version, cache: Path, engine: EngineName = "eager") -> ServedVersion:
-    """Raises StepError if the files are not the approved ones, or do not score as they say."""
+def load_version(
+    models: Models, version: Version, cache: Path, engine: EngineName = "eager", entry: TableEntry | None = None
+) -> ServedVersion:
+    """With the item table of `entry`, or else its own. Raises StepError if the files are not the approved ones, or do
+    not score as they say.
+    """
     package = local_package(models, version, cache)
-    ranker = load(package / RANKER)
-    manifest = read_json(package / MANIFEST)
-    scorer = OnlineScorer(ranker, known_items(package, ranker.vocabulary.items), read_features(package), engine)
-    served = ServedVersion(version.number, str(manifest.get("item_info_sha256", "")), scorer)
-    _check_example(served, *scored_example(package.parents[1]), models.name)
-    return served
+    features = read_features(package)
+
+    def served(items: CurrentItems) -> ServedVersion:
+        scorer = OnlineScorer(items.ranker, items.known, features, engine)
+        return ServedVersion(version.number, items.item_table, scorer)
+
+    own = served(with_current_items(models, None, package, cache))
+    example, expected = scored_example(package.parents[1])
+    _check_example(own, example, expected, models.name)
+    if entry is None:
+        return own
+    refreshed = served(with_current_items(models, entry, package, cache))
+    _check_refreshed(own, refreshed, example, models.name)
+    return refreshed
+
+
+def _scored(served: ServedVersion, example: Any) -> npt.NDArray[np.float64]:
+    features = example.drop(columns=[HISTORY, ITEM]).to_dict("records")
+    return served.score(example[HISTORY].tolist(), example[ITEM].to_numpy(dtype=np.int64), features).probability
 
 
 def _check_example(served: ServedVersion, example: Any, expected: npt.NDArray[np.float64], name: str) -> None:
-    features = example.drop(columns=[HISTORY, ITEM]).to_dict("records")
-    seen = served.score(example[HISTORY].tolist(), example[ITEM].to_numpy(dtype=np.int64), features).probability
+    seen = _scored(served, example)
     difference = float(np.abs(seen - expected).max())
     if not difference <= TOLERANCE:
         raise StepError(
             f"{name} version {served.number} is not served: its example is scored {difference:.1e} away from what its "
             "own program says; roll back, and run the pipeline again with the mmctr that serves"
         )
+
+
+def _check_refreshed(own: ServedVersion, refreshed: ServedVersion, example: Any, name: str) -> None:
+    """Rows of items that the table leaves as they are must be scored as before, and its own items with a number."""
+    differs = _differing(own.scorer, refreshed.scorer)
+    kept = [not differs[[*row[HISTORY], row[ITEM]]].any() for row in example.to_dict("records")]
+    apart = np.abs(_scored(refreshed, example) - _scored(own, example))[kept].max(initial=0.0)
+    theirs = np.resize(np.flatnonzero(differs), len(example)) if differs.any() else example[ITEM].to_numpy()
+    if not (apart <= TOLERANCE and np.isfinite(_scored(refreshed, example.assign(**{ITEM: theirs}))).all()):
+        raise StepError(
+            f"the item table {refreshed.item_table[:16]} of {name} version {own.number} is not served: with it the "
+            f"example is scored {apart:.1e} away from what it was, or an item of the table has no score; revoke it "
+            "with `mmctr items revoke`"
+        )
+
+
+def _differing(own: OnlineScorer, refreshed: OnlineScorer) -> Mask:
+    """Of which ids the two know something else, by id."""
+    rows = len(own.known)
+    differs = np.ones(len(refreshed.known), dtype=bool)
+    differs[:rows] = own.known != refreshed.known[:rows]
+    for name, before in own.ranker.table.named_buffers():
+        now = getattr(refreshed.ranker.table, name)[:rows]
+        same = (before == now) | ((before != before) & (now != now))  # a missing number is NaN
+        differs[:rows] |= ~same.reshape(rows, -1).all(1).cpu().numpy()
+    differs[0] = False
+    return differs

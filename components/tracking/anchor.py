@@ -1,4 +1,4 @@
-"""Proof of the log of decisions, kept outside the registry: one object for each entry, never changed afterwards.
+"""Proof of a log (chain.py), kept outside the registry: one object for each entry, never changed afterwards.
 
 Whoever may write to the whole registry can remove the log, cut entries off its end, or replace log and tags together.
 So each entry leaves an object `MODEL/NUMBER-SHA256` in a place with accounts of its own: a bucket, best with versioning
@@ -57,12 +57,12 @@ def anchor_of(server: Server, model: str) -> Anchor | None:
     return Anchor(open_store(Path(file.parent, "decisions")), model) if file else None
 
 
-def broken(proofs: list[tuple[int, str]], entries: Mapping[int, str]) -> str | None:
+def broken(proofs: list[tuple[int, str]], entries: Mapping[int, str], entry: str) -> str | None:
     """What the log lacks or has changed of what was anchored; None if it holds all of it."""
     missing = [number for number, _ in proofs if number not in entries]
     if missing and not entries:
         return f"its {len(missing)} {'entry is' if len(missing) == 1 else 'entries are'} gone"
     if missing:
-        return f"decision {missing[0]} is missing"
+        return f"{entry} {missing[0]} is missing"
     changed = [number for number, sha256 in proofs if text_hash(entries[number]) != sha256]
-    return f"the text of decision {changed[0]} was changed" if changed else None
+    return f"the text of {entry} {changed[0]} was changed" if changed else None

@@ -1,18 +1,8 @@
-"""The decisions about a model, one after another: an audit log in which every change is noticed, and which also settles
-who decided first.
+"""The decisions about a model, one after another: an audit log (chain.py) in which every change is noticed, and which
+also settles who decided first.
 
-The log of `mmctr` is the registered model `mmctr-decisions`: decision n is its version n, the text of the decision is a
-tag with which the version is created. MLflow gives out version numbers one by one, under the database's primary key,
-and never twice, so the versions are one order that every reader sees alike. Two rules make more of that order:
-
-* A decision names the last decision that its writer had read (`after`). It counts only if no other that counts came
-  in between. Of two people who decide at the same time both write, and every reader agrees that the first one counts
-  and the second is void: compare-and-swap with nothing to hold, so a killed writer leaves no lock behind. A request
-  that a retry sent twice is void the second time by the same rule.
-* A decision holds the hash of the one before it, and each reviewed version keeps the number and hash of its decision
-  as a tag. A decision that was changed, inserted or removed breaks the chain, leaves a gap in the numbers or misses a
-  tag. Whoever may write to the whole registry can replace log and tags together: against that, `anchor.py` keeps the
-  hash of each entry, void ones too, outside the registry.
+The log of `mmctr` is the registered model `mmctr-decisions`. Each reviewed version keeps the number and hash of its
+decision as a tag, so that a log that was removed is missed.
 """
 
 import dataclasses
@@ -21,18 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.errors import StepError
-from components.tracking.anchor import anchor_of, broken, text_hash
+from components.tracking.anchor import text_hash
+from components.tracking.chain import linked, read_texts, tampered
 from components.tracking.models import Models, Version
 from components.tracking.tags import Status
 
 Action = Literal["approve", "reject", "rollback"]
 DECISION = "mmctr.decision"  # on an entry of the log its text, on a reviewed version `number:hash`
 _DESCRIPTION = "Decisions about {name}, one a version, chained by hashes. Written by `mmctr review`; never edit."
-
-
-class TamperedError(StepError):
-    """Somebody has changed the log."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,7 @@ class Book:
         kept = [d.evidence.get("package_sha256") for d in self.decisions.values() if d.version == version]
         approved = [n for n, d in self.decisions.items() if d.version == version and d.action != "reject"]
         if approved and not kept[0]:
-            raise _tampered(f"decision {approved[0]} does not say which files of version {version} were approved")
+            raise tampered(f"decision {approved[0]} does not say which files of version {version} were approved")
         return kept[0] if approved else None
 
     def reference(self, number: int) -> str:
@@ -96,20 +82,13 @@ def log_of(models: Models) -> Models:
 
 def read(models: Models, versions: Iterable[Version]) -> Book:
     """The book of a model; `versions` are its versions, whose tags the log must agree with, and so must the anchor."""
-    anchor = anchor_of(models.server, models.name)
-    proofs = anchor.proofs() if anchor else []  # before the log: an entry is in the log before it is anchored
-    entries = {entry.number: entry.tags.get(DECISION, "") for entry in log_of(models).versions()}
-    if anchor and (what := broken(proofs, entries)):
-        raise _tampered(f"{what}, by what lies at {anchor.location}")
-    book = fold(entries)
-    if anchor:
-        anchored = {number for number, _ in proofs}
-        book = dataclasses.replace(book, unanchored={n: text for n, text in entries.items() if n not in anchored})
+    texts = read_texts(log_of(models), DECISION, models.name, "decision")
+    book = dataclasses.replace(fold(texts.entries), unanchored=texts.unanchored)
     for version in versions:
         kept = version.tags.get(DECISION)
         number = int(kept.partition(":")[0]) if kept else 0
         if kept and (number not in book.hashes or book.reference(number) != kept):
-            raise _tampered(f"version {version.number} was reviewed in decision {number}, which is gone or changed")
+            raise tampered(f"version {version.number} was reviewed in decision {number}, which is gone or changed")
     return book
 
 
@@ -123,17 +102,8 @@ def append(models: Models, decision: Decision) -> None:
 def fold(entries: Mapping[int, str]) -> Book:
     """Reads the log's texts, by number, one after another, and returns the state that results."""
     book = Book()
-    for number in range(1, max(entries, default=0) + 1):
-        if number not in entries:
-            raise _tampered(f"decision {number} is missing")
-        text = entries[number]
-        try:
-            decision = Decision(**json.loads(text))
-        except (ValueError, TypeError):
-            raise _tampered(f"decision {number} can't be read") from None
-        if book.hashes.get(decision.after) != decision.previous:
-            raise _tampered(f"decision {number} follows a decision {decision.after} that is gone or changed")
-        if decision.after == book.head:
+    for number, decision, text, counts in linked(entries, lambda text: Decision(**json.loads(text)), "decision"):
+        if counts:
             book = _apply(book, number, decision, text)
         else:
             book = dataclasses.replace(book, void={**book.void, number: decision})
@@ -142,7 +112,7 @@ def fold(entries: Mapping[int, str]) -> Book:
 
 def _apply(book: Book, number: int, decision: Decision, text: str) -> Book:
     if book.decisions and decision.champion != book.champion:
-        raise _tampered(f"decision {number} names the champion {decision.champion}, the log {book.champion}")
+        raise tampered(f"decision {number} names the champion {decision.champion}, the log {book.champion}")
     changes: dict[str, Any] = {}
     status: dict[int, Status] = {**book.status}
     if decision.action == "reject":
@@ -165,10 +135,3 @@ def _apply(book: Book, number: int, decision: Decision, text: str) -> Book:
 def _demoted(decision: Decision) -> list[int]:
     """Versions that a rollback takes out of service."""
     return [decision.champion] if decision.action == "rollback" and decision.champion is not None else []
-
-
-def _tampered(what: str) -> TamperedError:
-    return TamperedError(
-        f"the audit log was tampered with: {what}. Nothing is decided on it. Find out who can write to the registry, "
-        "and restore its database from a backup (docs/how-to/review.md says how)"
-    )

@@ -7,7 +7,7 @@ MLflow's basic-auth app has two gaps that this hook closes.
 
 * It knows one permission, EDIT, for making a version and for moving any alias, so a pipeline that may register could
   also promote. Here an EDIT account may register and set `challenger`. Everything else about a registered model needs
-  MANAGE, and the log of decisions (`NAME-decisions`) may only grow.
+  MANAGE, and the logs of decisions and of item tables (`NAME-decisions`, `NAME-items`) may only grow.
 * It can authorise one thing while the handler does another: for a DELETE that is not JSON, MLflow checks the name in
   the query, and the handler then acts on the name in the body. Here a request says what it wants in one place only:
   a GET in its query, everything else in a JSON body (or in the path).
@@ -22,7 +22,7 @@ from typing import Any
 from flask import Response, g, make_response, request
 from mlflow.server import auth
 
-LOG_SUFFIX = "-decisions"
+LOG_SUFFIXES = ("-decisions", "-items")  # of the names of logs
 _DECISION_TAGS, _STATUS, _PENDING = "mmctr.decision", "validation_status", "pending"
 
 # METHOD PATH, without the prefix `/api/2.0` or `/ajax-api/3.0`. MLflow's own permissions still apply to each of them.
@@ -169,7 +169,7 @@ def _refuse_by_role(route: str, body: Any) -> str | None:
     name = body.get("name") if body else None
     if not isinstance(name, str):
         return 'the body must name the registered model: {"name": "..."}'
-    if name.endswith(LOG_SUFFIX):
+    if name.endswith(LOG_SUFFIXES):
         return _refuse_on_log(route, name)
     if route == _CREATE_MODEL:
         return None
@@ -193,8 +193,8 @@ def _refuse_birth(name: str, tags: dict[str, str]) -> str | None:
 
 def _refuse_on_log(route: str, name: str) -> str | None:
     if route == _CREATE_MODEL:
-        return None if _may_manage(name.removesuffix(LOG_SUFFIX)) else _ONLY_A_PROMOTER
-    return None if route == _CREATE_VERSION else f"{name} is a log of decisions, to which entries may only be added"
+        return None if _may_manage(name.rpartition("-")[0]) else _ONLY_A_PROMOTER
+    return None if route == _CREATE_VERSION else f"{name} is a log, to which entries may only be added"
 
 
 def _may_manage(name: str) -> bool:

@@ -13,6 +13,7 @@ from pipelines.cli.cluster import compile_pipeline, submit
 from pipelines.cli.data import data_app, import_app
 from pipelines.cli.doctor import doctor
 from pipelines.cli.init import init
+from pipelines.cli.items import app as items_app
 from pipelines.cli.predict import predict
 from pipelines.cli.replay import replay
 from pipelines.cli.review import review_app, rollback
@@ -53,6 +54,7 @@ app.add_typer(review_app, name="review", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(rollback)
 app.command(rich_help_panel=_REVIEW)(predict)
 app.command(rich_help_panel=_REVIEW)(serve)
+app.add_typer(items_app, name="items", rich_help_panel=_REVIEW)
 app.add_typer(canary_app, name="canary", rich_help_panel=_REVIEW)
 app.command(rich_help_panel=_REVIEW)(ui)
 app.command(rich_help_panel=_DATA)(init)

@@ -49,5 +49,6 @@ def predict(
     resumed = f" ({made.resumed_at:,} of them by a run that was stopped)" if made.resumed_at else ""
     unknown = f" {made.unknown:,} rows name items that the version has never seen." if made.unknown else ""
     Console(highlight=False).print(
-        f"{made.out}: {made.rows:,} rows scored by {name} version {made.version}{resumed}.{unknown}"
+        f"{made.out}: {made.rows:,} rows scored by {name} version {made.version} with the item table "
+        f"{made.item_table[:16]}{resumed}.{unknown}"
     )

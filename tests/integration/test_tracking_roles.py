@@ -1,5 +1,6 @@
 """MLflow's basic-auth app with our roles: the pipeline registers, the promoter promotes, nobody else does either."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import pytest
 
 from components.errors import StepError
 from components.review.decide import Reviewer, approve, survey
+from components.tracking import item_tables
 from components.tracking.decisions import DECISION, log_of
 from components.tracking.models import Models
 from components.tracking.runs import run_for
 from components.tracking.server import RegistryRefusedError, connect
 from components.tracking.tags import CHALLENGER, CHAMPION, GATE, PREVIOUS
-from tests.services.guarded_mlflow import PASSWORDS, running_guarded
+from tests.services.guarded_mlflow import PASSWORDS, grant, running_guarded
 from tests.services.mlflow import MlflowServer
 from tests.services.registry import make_version
 
@@ -98,6 +100,38 @@ def test_a_reader_cannot_create_the_log_of_decisions(guarded: MlflowServer, acti
     acting.become("reader")
     with pytest.raises(RegistryRefusedError, match="only a promoter"):
         log_of(Models(server, "mmctr-next")).ensure("its log")
+
+
+def test_only_those_who_were_granted_it_publish_item_tables_and_nobody_changes_one(
+    guarded: MlflowServer, acting: "Account", tmp_path: Path
+) -> None:
+    models, log = Models(connect(guarded.uri), "mmctr"), item_tables.log_of(Models(connect(guarded.uri), "mmctr"))
+
+    def publish(by: str) -> None:
+        entry = item_tables.new_entry("publish", number, "c" * 64, by, "a test")
+        item_tables.add(models, item_tables.settle(models), dataclasses.replace(entry, table="d" * 64))
+
+    acting.become("pipeline")
+    number = make_version(models, tmp_path)
+    for name in ("reader", "pipeline"):  # before a promoter made the log, and after
+        acting.become(name)
+        with pytest.raises(RegistryRefusedError, match="mmctr-items: this account may not publish item tables"):
+            publish(name)
+    acting.become("promoter")
+    publish("Ada")
+    acting.become("pipeline")
+    with pytest.raises(RegistryRefusedError, match="this account may not publish item tables"):
+        publish("pipeline")
+    grant(guarded, "pipeline", log.name, "EDIT")
+    publish("pipeline")
+    tables = item_tables.read_tables(models)
+    assert [entry.by for entry in tables.entries.values()] == ["Ada", "pipeline"]
+    for name in ("pipeline", "promoter"):
+        acting.become(name)
+        with pytest.raises(RegistryRefusedError, match="mmctr-items is a log, to which entries may only be added"):
+            log.set_tag(1, item_tables.ITEMS, "{}")
+        with pytest.raises(RegistryRefusedError):
+            log.delete(1)
 
 
 @pytest.mark.parametrize(("user", "password"), [("pipeline", "wrong"), ("nobody", "wrong")])

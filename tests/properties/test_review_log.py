@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.tracking.decisions import Book, Decision, TamperedError, fold
+from components.tracking.chain import TamperedError
+from components.tracking.decisions import Book, Decision, fold
 
 
 @dataclass

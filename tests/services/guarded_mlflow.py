@@ -8,6 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from components.tracking.decisions import log_of
 from components.tracking.models import Models
@@ -63,23 +66,33 @@ def routes(folder: Path) -> list[tuple[str, str]]:
     return [(method, path) for method, path in json.loads(done.stdout.split("ROUTES")[1])]
 
 
-def _grant_roles(server: MlflowServer, model: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the client's module imports MLflow's whole server
-        from mlflow.server.auth.client import AuthServiceClient
+def grant(server: MlflowServer, account: str, registered: str, permission: str) -> None:
+    with _administering(server) as accounts:
+        accounts.grant_user_permission(account, "registered_model", registered, permission)
 
-    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = "admin", PASSWORDS["admin"]
-    try:
-        accounts, models = AuthServiceClient(server.uri), Models(connect(server.uri), model)
+
+def _grant_roles(server: MlflowServer, model: str) -> None:
+    with _administering(server) as accounts:
+        models = Models(connect(server.uri), model)
         for name in ("pipeline", "promoter", "reader"):
             accounts.create_user(name, PASSWORDS[name])
         models.ensure("rankers")
         log_of(models).ensure("decisions")
-        for name, registered, permission in (
-            ("pipeline", model, "EDIT"),
-            ("promoter", model, "MANAGE"),
-            ("promoter", log_of(models).name, "EDIT"),
-        ):
-            accounts.grant_user_permission(name, "registered_model", registered, permission)
-    finally:
-        del os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
+    for name, registered, permission in (
+        ("pipeline", model, "EDIT"),
+        ("promoter", model, "MANAGE"),
+        ("promoter", log_of(models).name, "EDIT"),
+    ):
+        grant(server, name, registered, permission)
+
+
+@contextmanager
+def _administering(server: MlflowServer) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the client's module imports MLflow's whole server
+        from mlflow.server.auth.client import AuthServiceClient
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORDS["admin"])
+        yield AuthServiceClient(server.uri)

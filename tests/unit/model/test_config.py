@@ -19,6 +19,7 @@ NUMBERS: dict[str, Row] = {
     "cross_layers": (3, 1, None),
     "cross_rank": (64, 1, None),
     "deep_dropout": (0.2, 0.0, 0.99),
+    "id_dropout": (0.0, 0.0, 0.99),
     "init_std": (0.1, 0.0, None),
     "align_temperature": (0.1, 0.001, 100.0),
     "distil_id_temperature": (0.1, 0.001, 100.0),

@@ -76,7 +76,7 @@ def evaluated(data: Path, cache: Path) -> npt.NDArray[np.float64]:
 
 def test_scores_are_those_of_the_evaluation(models: Models, data: Path, workspace: Path, tmp_path: Path) -> None:
     made = predict(data, tmp_path / "scores.parquet", models, workspace, SMALL)
-    assert made == Predicted(1, ROWS, 0, 0, tmp_path / "scores.parquet")
+    assert made == Predicted(1, "c" * 64, ROWS, 0, 0, tmp_path / "scores.parquet")
     table = pq.read_table(tmp_path / "scores.parquet")
     assert np.array_equal(table["score"].to_numpy(), evaluated(data, tmp_path / "rows"))
     assert table["row"].to_pylist() == list(range(ROWS))
@@ -167,7 +167,7 @@ def test_csv_holds_the_same_numbers(models: Models, data: Path, workspace: Path,
         data / "test.parquet", tmp_path / "scores.csv", models, workspace, PredictConfig(batch_size=8, format="csv")
     )
     header, *lines = csv.reader((tmp_path / "scores.csv").read_text().splitlines())
-    assert header == ["row", "user_id", "item_id", "score", "logit", "known_item"]
+    assert header == ["row", "user_id", "item_id", "score", "logit", "known_item", "item_table"]
     assert np.array_equal(np.array([line[3] for line in lines], np.float64), evaluated(data, tmp_path / "rows"))
     assert {line[5] for line in lines} == {"true"}
 
@@ -272,7 +272,7 @@ def test_the_served_model_reads_no_damaged_program(models: Models, workspace: Pa
 def test_equal_probabilities_are_told_apart_by_their_logits(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "data") / "test.parquet"
     logits = np.linspace(30, 60, ROWS, dtype=np.float32)
-    WRITERS["parquet"](Scored(rows, logits, np.ones(ROWS, dtype=bool)), tmp_path / "scores.parquet")
+    WRITERS["parquet"](Scored(rows, logits, np.ones(ROWS, dtype=bool), "c" * 16), tmp_path / "scores.parquet")
     table = pq.read_table(tmp_path / "scores.parquet")
     assert len(np.unique(table["score"].to_numpy())) < ROWS
     assert np.array_equal(np.argsort(table["logit"].to_numpy()), np.arange(ROWS))

@@ -12,7 +12,8 @@ from components.review.decide import Reviewer, approve, inspect, rollback, surve
 from components.review.settle import look, settle
 from components.storage.objects import LocalStore
 from components.tracking.anchor import ANCHOR_VARIABLE, Anchor, anchor_of, text_hash
-from components.tracking.decisions import DECISION, Decision, TamperedError, append, log_of
+from components.tracking.chain import TamperedError
+from components.tracking.decisions import DECISION, Decision, append, log_of
 from components.tracking.models import Models
 from components.tracking.server import Server, connect
 from components.tracking.tags import CHAMPION, PREVIOUS, STATUS

@@ -16,7 +16,8 @@ from components.packages.format import package_hash
 from components.review.decide import DecisionResult, Reviewer, approve, inspect, reject, rollback
 from components.review.settle import look, settle
 from components.tracking.anchor import anchor_of
-from components.tracking.decisions import DECISION, TamperedError, log_of
+from components.tracking.chain import TamperedError
+from components.tracking.decisions import DECISION, log_of
 from components.tracking.models import PACKAGE, Models
 from components.tracking.tags import CHAMPION, GATE, PACKAGE_HASH, PREVIOUS, STATUS
 from tests.services.registry import champions, make_version, with_champions

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from components.tracking.anchor import text_hash
-from components.tracking.decisions import Action, Decision, TamperedError, fold
+from components.tracking.chain import TamperedError
+from components.tracking.decisions import Action, Decision, fold
 
 
 def write(entries: dict[int, str], after: int, action: Action, version: int, champion: int | None) -> int:
