@@ -5,11 +5,13 @@ Its files are listed in docs/reference/steps.md.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import StepError
 from components.storage.files import sha256_file, sha256_json
-from model.checkpoint import Header
+
+if TYPE_CHECKING:
+    from model.checkpoint import Header  # loads torch, and `mmctr review` needs none
 
 RANKER, PROGRAM, CONFIG = "ranker.safetensors", "ranker.pt2", "config.json"
 STATISTICS, PROJECTION, MANIFEST = "statistics.json", "projection.npz", "manifest.json"
@@ -32,7 +34,7 @@ def package_hash(package: Path) -> str:
     return sha256_json(files)
 
 
-def chain_of(ranker: Header) -> int:
+def chain_of(ranker: "Header") -> int:
     """How many trainings in a row started from a champion to make this ranker."""
     return int(ranker.meta.get(CHAIN, 0))
 
