@@ -200,9 +200,9 @@ class _Finder:
 
 
 def _is_text(node: ast.AST) -> bool:
-    """What is said to a reader: docstrings, formatted text, what is logged, and what is asserted."""
+    """What is said to a reader: docstrings, formatted or logged text, assertions, and the list of a package's names."""
     match node:
-        case ast.Assert() | ast.keyword(arg="strict" | "device"):
+        case ast.Assert() | ast.keyword(arg="strict" | "device") | ast.Assign(targets=[ast.Name(id="__all__")]):
             return True
         case ast.JoinedStr() | ast.Constant(value=str()) | ast.Expr(value=ast.Constant(value=str())):
             return True

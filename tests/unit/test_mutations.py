@@ -19,6 +19,7 @@ from tests.mutants.mutations import mutations
         ("with lock: f()", {"if True: f()", "with lock: pass"}),
         ("with file as handle: x = handle", set()),
         ("x = f(a, a, device=b)", set()),
+        ("__all__ = ['a', 'b']", set()),
         ("x = [i for i in y if i]", {"x = [i for i in y if True]"}),
         ("x = bounds['low']", {"x = bounds['high']"}),
         ("raise KeyError('a')", {"pass"}),
