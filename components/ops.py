@@ -287,6 +287,39 @@ def register(
         this.run.set_tags(concluded("registered"))
 
 
+@dsl.component(base_image=GPU_IMAGE, install_kfp_package=False)
+def refresh_items(
+    config: str,
+    pipeline_run: str,
+    workspace: str,
+    dataset: dsl.Input[dsl.Dataset],
+    images: dsl.Input[dsl.Artifact],
+    champion: dsl.Input[dsl.Model],
+    refreshed: dsl.Output[dsl.Artifact],
+) -> None:
+    """Publishes the items that are new or changed for the champion, without a training."""
+    from dataclasses import asdict
+
+    from components.artifacts import receive
+    from components.dataset.packing import image_store, with_images
+    from components.harness import step
+    from components.items.refresh import refresh
+    from components.storage.files import write_json
+    from components.tracking.ending import concluded
+    from components.tracking.models import Models
+    from components.tracking.tags import STANDING
+
+    with (
+        step("refresh-items", pipeline_run, config, refreshed.path) as this,
+        with_images(receive(dataset.path), receive(images.path), image_store(workspace)) as data,
+    ):
+        models, cache = Models(this.run.server, this.config.registered_name), f"{workspace}/cache/embeddings"
+        by, note = f"pipeline run {pipeline_run}", "a refresh of the items"
+        found = refresh(data, receive(champion.path), models, cache, by, note, this.run)
+        write_json(this.out / "refreshed.json", asdict(found))
+        this.run.set_tags({STANDING: found.sentence(), **concluded("items refreshed")})
+
+
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False)
 def notify(config: str, pipeline_run: str, status: dsl.PipelineTaskFinalStatus) -> None:
     """The exit handler: says how the run ended, with the verdict and links, always."""

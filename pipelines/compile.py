@@ -13,9 +13,11 @@ from typing import Any, TypeAlias
 
 import yaml
 from google.protobuf import json_format
+from kfp.dsl.base_component import BaseComponent
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes
 from kfp.pipeline_spec import pipeline_spec_pb2 as ir
 
+from components import ops
 from components.errors import StepError
 from components.harness import MINUTES_VARIABLE
 from components.ops import CPU_IMAGE, GPU_IMAGE
@@ -41,7 +43,7 @@ def compile_pipeline(pipeline: Any, environment: Environment | None = None) -> s
     _switch_cache_off(spec)
     if environment is not None:
         _refuse_unbuilt(environment.images)
-        _refuse_unknown_steps(environment, set(tasks.values()))
+        _refuse_unknown_steps(environment)
         _apply(environment, spec, platform, tasks)
     documents = [json_format.MessageToDict(spec)]
     if platform.platforms:
@@ -68,13 +70,15 @@ def _refuse_unbuilt(images: Images) -> None:
         )
 
 
-def _refuse_unknown_steps(environment: Environment, steps: set[str]) -> None:
+def _refuse_unknown_steps(environment: Environment) -> None:
+    """An environment serves all pipelines, so it may name the steps of any."""
+    steps = {step.name for step in vars(ops).values() if isinstance(step, BaseComponent)}
     for group in environment.resources:
         for step in group.steps:
             if step not in steps:
                 raise StepError(
-                    f"environment {environment.name!r}: resources name the step {step!r}, which the pipeline does not "
-                    f"have; it has {', '.join(sorted(steps))}"
+                    f"environment {environment.name!r}: resources name the step {step!r}, which no pipeline has; "
+                    f"there are {', '.join(sorted(steps))}"
                 )
 
 

@@ -50,6 +50,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
     where = f" in {summary['failed_step']}" if summary["failed_step"] else ""
     sentences = {
         "registered": summary["standing"],
+        "items refreshed": summary["standing"],
         "gate failed": "the candidate did not pass the gate; nothing was registered",
         "skipped": f"nothing to learn: {summary['skipped']}",
         "failed": f"the run failed{where}: {summary['cause']}",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["registered", "gate failed", "skipped", "failed", "killed"]
+Outcome = Literal["registered", "items refreshed", "gate failed", "skipped", "failed", "killed"]
 OUTCOME, STEP, CAUSE, BEGAN = "mmctr.outcome", "mmctr.failed_step", "mmctr.failure", "mmctr.began"
 LONGEST_CAUSE = 500
 # A pod's deadline counts from before its images are pulled and its inputs fetched, a step's own clock from after that.
@@ -62,7 +62,7 @@ def terminated(step: str, seconds: float, minutes: float) -> Ending:
 def ending_of(tags: Mapping[str, str], now: float, state: str) -> Ending:
     """How the run ended. `state` is Kubeflow's state, which is only mentioned in the text."""
     match tags.get(OUTCOME):
-        case "registered" | "gate failed" | "skipped" | "failed" | "killed" as outcome:
+        case "registered" | "items refreshed" | "gate failed" | "skipped" | "failed" | "killed" as outcome:
             return Ending(outcome, tags.get(STEP, ""), tags.get(CAUSE, ""))
     last = json.loads(tags.get(BEGAN, "{}"))
     if not last:

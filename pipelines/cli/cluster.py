@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,20 +23,26 @@ def compile_pipeline(
     ),
     env: Annotated[str | None, typer.Option("--env", "-e", help=ENV_HELP + " None: the bare pipeline.")] = None,
     images: ImagesOption = None,
+    pipeline: Annotated[
+        Literal["training", "items"], typer.Option(help="Train a new model, or give the champion new items.")
+    ] = "training",
 ) -> None:
     """Write the pipeline as the YAML that Kubeflow Pipelines takes.
 
-    Examples: `mmctr compile -o pipeline.yaml` · `mmctr compile --env prod --images dist/images.json -o prod.yaml`
+    Examples: `mmctr compile -o pipeline.yaml` · `mmctr compile --env prod --images dist/images.json -o prod.yaml` ·
+    `mmctr compile --pipeline items -o items.yaml`
     """
     from components.storage.files import atomic_path
     from pipelines import compile as compiler
     from pipelines.environment import load_environment
+    from pipelines.items import items_pipeline
     from pipelines.training import training_pipeline
 
     if images is not None and env is None:
         raise ValueError("--images needs --env: the bare pipeline has no images")
     environment = load_environment(env, images=images) if env else None
-    text = compiler.compile_pipeline(training_pipeline, environment)
+    chosen = training_pipeline if pipeline == "training" else items_pipeline
+    text = compiler.compile_pipeline(chosen, environment)
     with atomic_path(out) as scratch:
         scratch.write_text(text)
     print(f"{out}: {'the bare pipeline' if environment is None else f'the pipeline for {environment.name}'}")

@@ -17,6 +17,7 @@ from components.errors import StepError
 from pipelines.access import GIT_FOLDER, Certificates, Git
 from pipelines.compile import compile_pipeline
 from pipelines.environment import FOLDER, Environment, Images, StepResources, load_environment
+from pipelines.items import items_pipeline
 from pipelines.training import training_pipeline
 from tests.services import argo
 
@@ -34,6 +35,14 @@ def built(name: str) -> Environment:
 def prod() -> tuple[dict[str, Any], dict[str, Any]]:
     pipeline, platform = yaml.safe_load_all(compile_pipeline(training_pipeline, built("prod")))
     return pipeline, platform["platforms"]["kubernetes"]
+
+
+def test_the_pipeline_of_items_is_the_golden_one_and_takes_the_same_environments() -> None:
+    text, golden = compile_pipeline(items_pipeline), GOLDEN / "pipeline-items.yaml"
+    if os.environ.get("MMCTR_UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+    assert DIGESTS["gpu"] in compile_pipeline(items_pipeline, built("prod"))
 
 
 @pytest.mark.parametrize("name", [None, "prod"], ids=["bare", "prod"])
@@ -148,7 +157,7 @@ def test_unbuilt_images_are_refused_with_the_remedy() -> None:
 def test_resources_for_a_step_that_is_not_there_are_refused() -> None:
     environment = built("dev")
     extra = StepResources(steps=("polish",), cpu="1", memory="1Gi", timeout_minutes=1)
-    with pytest.raises(StepError, match=r"resources name the step 'polish', which the pipeline does not have"):
+    with pytest.raises(StepError, match=r"resources name the step 'polish', which no pipeline has"):
         compile_pipeline(training_pipeline, replace(environment, resources=(*environment.resources, extra)))
 
 
