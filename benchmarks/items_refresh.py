@@ -1,8 +1,8 @@
 """How long a new item waits until it can be scored: `python -m benchmarks.items_refresh`.
 
-Commands as a user types them, each in a process of its own, with the project's own encoders (MiniLM, EfficientNet-Lite0)
-on the processor: `mmctr run` on a generated sample, an approval, then `mmctr items refresh` on the same data with new
-items, and `mmctr predict` of rows that name them.
+Commands as a user types them, each in a process of its own, with the project's own encoders (MiniLM and
+EfficientNet-Lite0) on the processor: `mmctr run` on a generated sample, an approval, then `mmctr items refresh` on the
+same data with new items, and `mmctr predict` of rows that name them.
 """
 
 import argparse
