@@ -26,6 +26,24 @@ def results(nights: int = 30, refused_on: int = 9, truth: bool = True) -> Json:
             if policy["name"] != "never":
                 night["gain"] = estimate(night["auc"]["value"] - low["auc"]["value"], 0.006)
     ages = [{"age": k, "days": nights - k, **estimate(-0.0012 * k, 0.002)} for k in range(1, nights)]
+    gate = [
+        {
+            "policy": "cold nightly",
+            "night": refused_on,
+            "by": "the gate",
+            "why": "1 of 8 rules failed: “Data is sound”.",
+            "gain": estimate(0.0123, 0.003),
+            "judged": "wrong",
+        },
+        {
+            "policy": "cold weekly",
+            "night": 7,
+            "by": "validation or a step",
+            "why": "history-filled: " + "too few " * 30,
+            "gain": None,
+            "judged": "unknown",
+        },
+    ]
     return {
         "kind": "replay",
         "date": "2026-11-28",
@@ -53,24 +71,7 @@ def results(nights: int = 30, refused_on: int = 9, truth: bool = True) -> Json:
         "policies": policies,
         "reference": "never",
         "advice": advise(policies),
-        "gate": [
-            {
-                "policy": "cold nightly",
-                "night": refused_on,
-                "by": "the gate",
-                "why": "1 of 8 rules failed: “Data is sound”.",
-                "gain": estimate(0.0123, 0.003),
-                "judged": "wrong",
-            },
-            {
-                "policy": "cold weekly",
-                "night": 7,
-                "by": "validation or a step",
-                "why": "history-filled: " + "too few " * 30,
-                "gain": None,
-                "judged": "unknown",
-            },
-        ],
+        "gate": [line for line in gate if line["night"] < nights],
         "ageing": {
             "points": [{"day": 3, "age": 3, "value": -0.004, "error": 0.002}],
             "by_age": ages,

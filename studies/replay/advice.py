@@ -13,7 +13,8 @@ def advise(policies: Sequence[Json]) -> Json:
     """`policies` have a name, `auc`, `cpu_minutes` a night and `difference`, their AUC minus the best one's."""
     measured = [policy for policy in policies if policy["auc"] is not None]
     if not measured:
-        return {"use": None, "best": None, "frontier": [], "sentence": "Nothing served on any day: nothing was found."}
+        told = "No day has an AUC yet: nothing served, or all its rows had one label."
+        return {"use": None, "best": None, "alike": ALIKE, "frontier": [], "sentence": told}
     best = max(measured, key=lambda policy: float(policy["auc"]["value"]))
     by_cost = sorted(measured, key=lambda policy: (policy["cpu_minutes"], -policy["auc"]["value"]))
     use = next(policy for policy in by_cost if policy is best or _as_good(policy))

@@ -26,11 +26,11 @@ from studies.replay.prepare import ReplayInputs, prepare
 from studies.replay.report import render
 from studies.replay.results import results_of
 
-# The feed breaks on day 9 and tastes shift on day 13; the nights are the eves of the days 14 to 19. Until the night
-# of day 16 the broken day is a quarter of the four days that train learns from, so validation stops the run.
-DAYS = DaysSpec(days=20, rows_a_day=800, shift=3.0, drift=0.1, season=0.0, born_later=0.2, lifetime=0)
-PLAN = NightPlan(nights=6, window=4)
-STOPPED = 2  # nights
+# The feed breaks on day 9 and tastes shift on day 13; the nights are the eves of the days 15 to 19. On the first,
+# the broken day is a quarter of the four days that train learns from, so validation stops the run.
+DAYS = DaysSpec(days=20, rows_a_day=480, shift=3.0, drift=0.1, season=0.0, born_later=0.2, lifetime=0)
+PLAN = NightPlan(nights=5, window=4)
+STOPPED = 1  # nights
 CONFIG = resolve(
     "sample",
     [
@@ -87,8 +87,8 @@ def replay(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Replay:
     replay.play("never")
     chain = replay.chain("cold nightly")
     chain.folder.mkdir(parents=True)
-    shortened = {**chain.request(replay.inputs), "plan": to_dict(NightPlan(5, window=4))}
-    chains._work({**shortened, "cutoffs": replay.inputs.cutoffs[:5]})
+    shortened = {**chain.request(replay.inputs), "plan": to_dict(NightPlan(4, window=4))}
+    chains._work({**shortened, "cutoffs": replay.inputs.cutoffs[:4]})
     (chain.folder / "cell.json").unlink()  # as if it had been killed then
     return replay
 
