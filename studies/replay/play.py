@@ -8,7 +8,7 @@ lineage/        what the candidate says of its data and its code
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +60,21 @@ class Stage:
 def play_night(stage: Stage, policy: Policy, number: int, champion: Champion) -> tuple[Path, Champion]:
     """The folder of what happened, and the champion that serves afterwards. Nothing is done twice."""
     action = policy.action(number, bool(champion.key))
-    limit = policy.drift if action == "ask drift" else None
+    limit = policy.drift if action in ("ask drift", "warm") else 0.0
     code = code_key("studies.replay.play")
-    identity = [code, stage.night_key(number), number, action, limit, champion.key, to_dict(stage.bench.config)]
+    standing = [champion.key, champion.refused_starts]
+    identity = [code, stage.night_key(number), number, action, limit, standing, to_dict(stage.bench.config)]
     folder = stage.bench.replay / "cells" / sha256_json(identity)[:32]
     made_once(folder, lambda scratch: _play(stage, action, limit, number, champion, folder.name, scratch))
-    if read_json(folder / "cell.json")["promoted"]:
+    about = read_json(folder / "cell.json")
+    if about["promoted"]:
         champion = Champion(folder / "candidate", folder.name, number)
+    elif about["refused_start"]:
+        champion = replace(champion, folder=folder / "champion", refused_starts=champion.refused_starts + 1)
     return folder, champion
 
 
-def _play(
-    stage: Stage, action: Action, limit: float | None, number: int, champion: Champion, key: str, out: Path
-) -> None:
+def _play(stage: Stage, action: Action, limit: float, number: int, champion: Champion, key: str, out: Path) -> None:
     bench, night, cost = stage.bench, stage.night(number), Cost()
     about: dict[str, Any] = {"night": number, "action": action, "trained": False, "reason": "", "stopped": ""}
     verdict: dict[str, Any] | None = None
@@ -85,6 +87,9 @@ def _play(
     promoted = bool(verdict and verdict["passed"])
     serving = Champion(out / "candidate", key, number) if promoted else champion
     about |= {"verdict": verdict, "promoted": promoted, "served_night": serving.night, "served_key": serving.key}
+    about["refused_start"] = bool(verdict and not promoted and verdict["start"]["from"] == "champion")
+    if about["refused_start"]:
+        champion.after_a_refusal(out / "champion")
     emit("work", name="score the next day")
     scores = {"served": serving} | ({"refused": Champion(out / "candidate")} if verdict and not promoted else {})
     for name, scored_by in scores.items():
@@ -98,7 +103,7 @@ def _play(
 def _retrain(
     stage: Stage,
     action: Action,
-    limit: float | None,
+    limit: float,
     number: int,
     champion: Champion,
     key: str,
@@ -108,7 +113,7 @@ def _retrain(
 ) -> dict[str, Any] | None:
     """The verdict on a candidate, or None if the drift asked for none. `about` learns what happened on the way."""
     night, bench = stage.night(number), stage.bench
-    config = bench.config_of(action)
+    config = bench.config_of(action, limit)
     made = Artifacts(dataset=night / "dataset", champion=champion.folder, lineage=out / "lineage")
     # The night is the revision of the data. Who decides is said here too: no person has seen this model.
     lineage = {
@@ -125,7 +130,7 @@ def _retrain(
         validation=folder / "validation",
         embeddings=folder / "embeddings",
     )
-    if limit is not None:
+    if action == "ask drift":
         wanted, about["reason"] = drifted(bench, made, limit)
         if not wanted:
             return None

@@ -181,7 +181,7 @@ def _served(cells: dict[str, list[Path]], scores: dict[str, dict[int, Floats]], 
         actions = [read_json(cell / "cell.json") for cell in found]
         for number, about in enumerate(actions):
             if number in scores[name] and about["served_night"] is not None:
-                trained = actions[about["served_night"]]["action"]
-                key, from_scratch = about["served_key"], trained in ("cold", "ask drift")
+                start = actions[about["served_night"]]["verdict"]["start"]
+                key, from_scratch = about["served_key"], start["from"] == "scratch"
                 served[number].append(Served(key, about["served_night"], from_scratch, scores[name][number]))
     return served

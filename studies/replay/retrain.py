@@ -22,7 +22,7 @@ from components.process.progress import emit
 from components.register.package import copy_parts
 from components.run_config import RunConfig
 from components.settings import to_dict
-from components.storage.files import read_json, sha256_json, write_json
+from components.storage.files import link_or_copy, read_json, sha256_json, write_json
 from components.storage.sources import code_key
 from components.storage.verified import made_once
 from components.train.job import prepare_job
@@ -36,7 +36,16 @@ class Champion:
 
     folder: Path
     key: str = ""
-    night: int | None = None
+    night: int | None = None  # on which it was trained
+    refused_starts: int = 0  # candidates that started from it and that the gate refused
+
+    def after_a_refusal(self, out: Path) -> None:
+        """Writes the folder that fetch-champion would write from now on."""
+        about = read_json(self.folder / "champion.json")
+        (out / "package").mkdir(parents=True)
+        for path in (self.folder / "package").iterdir():
+            link_or_copy(path, out / "package" / path.name)
+        write_json(out / "champion.json", {**about, "refused_starts": self.refused_starts + 1})
 
 
 @dataclass
@@ -64,15 +73,12 @@ class Bench:
     cache: Path  # of the workspace
     config: RunConfig
 
-    def config_of(self, action: Action) -> RunConfig:
-        """A start from the champion keeps its projection of the content: under another one its weights mean nothing."""
+    def config_of(self, action: Action, drift: float) -> RunConfig:
+        """As a schedule with `refresh` sets it. A start from the champion keeps its projection of the content."""
         if action != "warm":
             return self.config
-        train, embed = (
-            replace(self.config.train, start="champion"),
-            replace(self.config.embed, projection="reuse-champion"),
-        )
-        return replace(self.config, train=train, embed=embed)
+        train = replace(self.config.train, start="champion", cold_above_drift=drift)
+        return replace(self.config, train=train, embed=replace(self.config.embed, projection="reuse-champion"))
 
     @property
     def replay(self) -> Path:
