@@ -26,7 +26,7 @@ def results(nights: int = 30, refused_on: int = 9, truth: bool = True) -> Json:
             if policy["name"] != "never":
                 night["gain"] = estimate(night["auc"]["value"] - low["auc"]["value"], 0.006)
     ages = [{"age": k, "days": nights - k, **estimate(-0.0012 * k, 0.002)} for k in range(1, nights)]
-    gate = [
+    gate: list[Json] = [
         {
             "policy": "cold nightly",
             "night": refused_on,

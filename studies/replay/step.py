@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.errors import StepError
 from components.run_config import RunConfig
 from components.settings import to_dict
 from components.storage.files import write_json
@@ -50,6 +51,8 @@ def run_replay(order: ReplayOrder, on_event: OnEvent) -> dict[str, Any]:
         if any(chain.nights() for chain in chains):
             _written(order, chains, inputs, {})
         raise
+    if not any(chain.nights() for chain in chains):
+        raise StepError("no night was finished: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
     results = _written(order, chains, inputs, failed)
     record.conclude(results, [order.out / name for name in ("results.json", "report.html")])
     if record.trouble:
