@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[str, bytes, int, str]] = {
         422,
         "likes: Extra inputs are not permitted; version 3 reads item_seq, item_id, likes_level, views_level",
     ),
-    "item 0": ("/rank", changed(item_id=[0] * 5), 422, "item_id.0: Input should be greater than or equal to 1"),
+    "item 0": ("/rank", changed(item_id=[0] * 5), 422, "item_id.0: must be a whole number from 1 to"),
     "a negative item": ("/rank", changed(item_id=[1, -3, 1, 1, 1]), 422, "item_id.1: .*(given: -3)"),
     "a fraction": ("/rank", changed(item_id=[5.5] * 5), 422, "item_id.0: .*(given: 5.5)"),
     "2^63": ("/rank", changed(item_id=[2**63] * 5), 422, "item_id.0: .*(given: 9223372036854775808)"),
@@ -61,7 +61,7 @@ WRONG: dict[str, tuple[str, bytes, int, str]] = {
     ),
     "NaN": ("/rank", changed(item_id=[float("nan")] * 5), 422, "item_id.0: "),
     "infinity": ("/rank", changed(likes_level=[float("inf")] * 5), 422, "likes_level.0: "),
-    "a text": ("/rank", changed(item_id=["5"] * 5), 422, "item_id.0: Input should be a valid integer (given: '5')"),
+    "a text": ("/rank", changed(item_id=["5"] * 5), 422, "item_id.0: must be a whole number from 1 to .*(given: '5')"),
     "true": ("/rank", changed(item_id=[True] * 5), 422, "item_id.0: "),
     "null in a list": ("/rank", changed(views_level=[None] * 5), 422, "views_level.0: "),
     "level 11": (

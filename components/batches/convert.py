@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.dataset.footers import READ_ERRORS, first_line
+from components.batches.own_ids import in_item_numbers
+from components.dataset.footers import READ_ERRORS, first_line, is_text
 from components.dataset.layout import HISTORY, ITEM, LABEL, TIME, USER, WEIGHT
 from components.errors import StepError
 from components.process.progress import progress
-from components.schema.encoder import Encoder, FeatureError, FittedFeature
+from components.schema.encoder import Encoder, FeatureError, FittedFeature, ItemIds
 from components.schema.fitted import raw_column
 from components.storage.files import write_json
 
@@ -46,9 +48,9 @@ def feature_type(features: Sequence[FittedFeature]) -> Fields:
     return [("codes", code, (codes,)), ("numbers", "<f4", (numbers,))]
 
 
-def convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> None:
+def convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder, ids: ItemIds) -> None:
     try:
-        found = _write_columns(parquet, folder, excluded, encoder)
+        found = _write_columns(parquet, folder, excluded, encoder, ids)
         event = feature_type(encoder.event) if encoder.event else None
         record = record_type(encoder, found["mean_weight"] is not None)
         write_json(folder / "meta.json", {**found, "format": FORMAT, "record": record, "event": event})
@@ -58,7 +60,7 @@ def convert(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> N
         ) from error
 
 
-def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder) -> dict[str, Any]:
+def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encoder, ids: ItemIds) -> dict[str, Any]:
     """The highest item, the mean weight if the rows have weights, and whether they have times."""
     file = pq.ParquetFile(parquet)
     required = [USER, ITEM, HISTORY, *(feature.name for feature in (*encoder.row, *encoder.event))]
@@ -77,13 +79,14 @@ def _write_columns(parquet: Path, folder: Path, excluded: Array, encoder: Encode
     ):
         np.zeros(1, HISTORY_TYPE).tofile(history_file)
         np.zeros(1 if encoder.event else 0, feature_type(encoder.event)).tofile(events_file)
-        for numbers, table in _tables(file, parquet, columns, excluded):
+        for numbers, named in _tables(file, parquet, columns, excluded):
+            table = in_item_numbers(named, ids, parquet)
             records, history = _columns(table, numbers, end_of_history, parquet, encoder)
             records.tofile(records_file)
             history.tofile(history_file)
             if encoder.event:
                 _events(table, numbers, len(history), parquet, encoder).tofile(events_file)
-            _numbers(table, USER, parquet).astype(USER_TYPE).tofile(user_file)
+            _users(table, parquet).astype(USER_TYPE).tofile(user_file)
             if TIME in columns:
                 _numbers(table, TIME, parquet).astype(TIME_TYPE).tofile(time_file)
             end_of_history += len(history)
@@ -178,6 +181,14 @@ def _events(table: pa.Table, numbers: Array, events: int, parquet: Path, encoder
     except FeatureError as error:
         raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
     return found
+
+
+def _users(table: pa.Table, parquet: Path) -> Array:
+    """Rows to score may name users by texts, for which a hash stands: no score depends on it."""
+    if is_text(table.schema.field(USER).type):
+        hashed: Array = pd.util.hash_array(table.column(USER).to_numpy()).view(np.int64)
+        return hashed
+    return _numbers(table, USER, parquet)
 
 
 def _numbers(table: pa.Table, column: str, parquet: Path, top: int | None = None) -> Array:

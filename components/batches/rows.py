@@ -21,7 +21,7 @@ from components.batches.convert import FORMAT, HISTORY_TYPE, NO_LABEL, TIME_TYPE
 from components.dataset.layout import LABEL
 from components.errors import StepError
 from components.schema.challenge import CHALLENGE
-from components.schema.encoder import Encoder
+from components.schema.encoder import NUMBERED, Encoder, ItemIds
 from components.storage.files import read_json, sha256_file, sha256_json
 from components.storage.verified import made_once, require
 
@@ -47,16 +47,25 @@ class RowStore:
 
     @classmethod
     def build(
-        cls, parquet: Path, cache_dir: Path, exclude: Iterable[int] = (), encoder: Encoder = CHALLENGE
+        cls,
+        parquet: Path,
+        cache_dir: Path,
+        exclude: Iterable[int] = (),
+        encoder: Encoder = CHALLENGE,
+        ids: ItemIds = NUMBERED,
     ) -> "RowStore":
-        """Converts `parquet` without the row numbers in `exclude`, or opens what an earlier call converted."""
+        """Converts `parquet` without the row numbers in `exclude`, or opens what an earlier call converted.
+
+        `ids` says what the items are called in these rows, if not by the numbers of the item table.
+        """
         if not parquet.is_file():
             raise StepError(f"{parquet} is missing: the dataset must hold it, see the data contract in the README")
         excluded = np.unique(np.fromiter(exclude, dtype=np.int64))
         saved = encoder.to_json()
-        key = sha256_json([FORMAT, sha256_file(parquet), excluded.tolist(), saved["row"], saved["event"]])[:32]
+        made_of = [FORMAT, sha256_file(parquet), excluded.tolist(), saved["row"], saved["event"]]
+        key = sha256_json(made_of if ids.number is None else [*made_of, dict(ids.number)])[:32]
         folder = cache_dir / key
-        made_once(folder, lambda scratch: convert(parquet, scratch, excluded, encoder))
+        made_once(folder, lambda scratch: convert(parquet, scratch, excluded, encoder, ids))
         return cls._mapped(folder)
 
     @classmethod

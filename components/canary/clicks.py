@@ -18,10 +18,11 @@ class Clicks:
     unmatched: int  # requests of the file that the log does not hold
 
 
-def read_clicks(path: Path, requests: "pd.Series[pd.Timestamp]", within_hours: float) -> Clicks:
-    """`requests` holds the time of each logged request, by its id."""
+def read_clicks(path: Path, requests: "pd.Series[pd.Timestamp]", within_hours: float, own_ids: bool) -> Clicks:
+    """`requests` holds the time of each logged request, by its id. `own_ids`: items have own ids, which are texts."""
+    texts = {REQUEST: str, ITEM: str} if own_ids else {REQUEST: str}
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={REQUEST: str})
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=texts)
     except FileNotFoundError:
         raise StepError(f"--clicks {path}: no such file") from None
     except (ValueError, OSError) as error:
@@ -31,8 +32,10 @@ def read_clicks(path: Path, requests: "pd.Series[pd.Timestamp]", within_hours: f
         raise StepError(
             f"--clicks {path}: has no column {missing[0]}; it needs {REQUEST} and {ITEM}, and may have {TIME}, {LABEL}"
         )
-    if not pd.api.types.is_integer_dtype(frame[ITEM]):
-        raise StepError(f"--clicks {path}: {ITEM} is of type {frame[ITEM].dtype}; must be whole numbers")
+    if not (pd.api.types.is_integer_dtype(frame[ITEM]) or (own_ids and pd.api.types.is_string_dtype(frame[ITEM]))):
+        wanted = "texts or whole numbers" if own_ids else "whole numbers"
+        raise StepError(f"--clicks {path}: {ITEM} is of type {frame[ITEM].dtype}; must be {wanted}")
+    frame[ITEM] = frame[ITEM].astype(str) if own_ids else frame[ITEM]
     shown = LABEL in frame
     labels = frame[LABEL] if shown else pd.Series(1, index=frame.index)
     if not labels.isin([0, 1]).all():

@@ -24,7 +24,8 @@ from model.checks import at_least, between, one_of
 Mode = Literal["shadow", "split"]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 EFFECT = {"shadow": 0.005, "split": 0.01}  # AUC; clicks for each request
-_COLUMNS = (REQUEST, "at", "user", "arm", "version", "shadow", ITEM, "logit", "shadow_logit")
+OWN_ITEM = "own_item_id"
+_COLUMNS = (REQUEST, "at", "user", "arm", "version", "shadow", ITEM, OWN_ITEM, "logit", "shadow_logit")
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,14 @@ class Question:
 
 
 def report(store: Store, period: Period, clicks_file: Path, question: Question) -> dict[str, Any]:
-    log = _of_both(read_log(store, period, _COLUMNS), question)
+    log = read_log(store, period, _COLUMNS)
+    own_ids = OWN_ITEM in log and bool(log[OWN_ITEM].notna().any())
+    if own_ids:
+        log[ITEM] = log[OWN_ITEM].fillna(log[ITEM].astype(str))
+    log = _of_both(log, question)
     mode = question.mode or ("shadow" if (log["shadow"] == question.challenger).any() else "split")
     times = log.drop_duplicates(REQUEST).set_index(REQUEST)["at"]
-    clicks = read_clicks(clicks_file, times, question.within_hours)
+    clicks = read_clicks(clicks_file, times, question.within_hours, own_ids)
     log["unit"] = log["user"].fillna(log[REQUEST])
     found = (_shadow if mode == "shadow" else _split)(log, clicks, question)
     facts = {

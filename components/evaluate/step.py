@@ -12,6 +12,7 @@ from components.artifacts import Artifacts
 from components.batches.device import pick_device
 from components.batches.rows import RowStore
 from components.batches.scoring import score_as_sampled
+from components.dataset.item_ids import read_item_ids, renumbered
 from components.dataset.layout import ITEM, LABEL, TAGS, USER, split_path
 from components.dataset.splits import measured_split, measuring_left_out, stopping_left_out
 from components.diagnosis.diagnose import diagnose
@@ -30,7 +31,7 @@ from components.evaluate.slices import (
 )
 from components.packages.scores import ChampionScores, score_champion
 from components.schema.challenge import VIEWS
-from components.schema.encoder import Encoder
+from components.schema.encoder import NUMBERED, Encoder, ItemIds
 from components.schema.fitted import raw_column, read_features
 from components.statistics.auc import Floats, Ints
 from components.statistics.click_rate import click_rates
@@ -49,10 +50,11 @@ def evaluate(made: Artifacts, config: EvaluateConfig, device_name: str, out: Pat
         left_out = measuring_left_out(made.dataset, quarantine)
         encoder = read_features(made.validation)
 
-        def encoded(features: Encoder) -> RowStore:
-            return RowStore.build(split_path(made.dataset, split), Path(cache), left_out, features)
+        def encoded(features: Encoder, ids: ItemIds) -> RowStore:
+            renamed = renumbered(read_item_ids(made.dataset), ids)
+            return RowStore.build(split_path(made.dataset, split), Path(cache), left_out, features, renamed)
 
-        rows = encoded(encoder)
+        rows = encoded(encoder, NUMBERED)
         _check(rows, split)
         ranker = _load_candidate(made.training / "model.safetensors", rows, device)
         candidate = score_as_sampled(ranker, rows, config.batch_size, device)

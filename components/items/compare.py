@@ -8,13 +8,14 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from components.batches.item_table import item_features
-from components.dataset.layout import item_feature_path
+from components.dataset.item_ids import read_item_ids, renumbered
+from components.dataset.layout import ITEM_IDS, item_feature_path
 from components.embed.apply import ItemVectors
 from components.errors import StepError
 from components.packages.item_rows import ItemRows
 from components.packages.scores import Mask
 from components.schema.declared import read_schema
-from components.schema.encoder import Encoder
+from components.schema.encoder import NUMBERED, Encoder
 from model.ranker import Ranker
 
 # Two machines encode the same picture up to rounding. A vector that differs by less, as a share of its own length,
@@ -43,7 +44,17 @@ def rows_of(dataset: Path, found: ItemVectors, ranker: Ranker, encoder: Encoder,
     blocks = np.concatenate([known_tags, codes[found.ids]], axis=1), numbers[found.ids]
     if not blocks[1].shape[1]:  # the table has one column of zeros then
         blocks = blocks[0], np.zeros((len(found.ids), 1), np.float32)
-    return ItemRows(found.ids, *blocks, found.vectors, *of)
+    own = {number: text for text, number in (read_item_ids(dataset).number or {}).items()}
+    texts = np.array([own.get(number, "") for number in found.ids.tolist()], np.str_)
+    return ItemRows(found.ids, *blocks, found.vectors, texts, *of)
+
+
+def refuse_other_numbers(dataset: Path, package: Path, version: int) -> None:
+    if renumbered(read_item_ids(dataset), read_item_ids(package)) is not NUMBERED:
+        raise StepError(
+            f"{dataset}: its {ITEM_IDS} gives items other numbers than that of version {version}: import the log again "
+            "with --ids-from and the data set of that version"
+        )
 
 
 def refuse_other_features(dataset: Path, encoder: Encoder, version: int) -> None:

@@ -16,9 +16,9 @@ import torch
 from components.embed.apply import encode_as_fitted
 from components.embed.config import EmbedConfig
 from components.errors import StepError
-from components.items.compare import difference, refuse_other_features, rows_of
+from components.items.compare import difference, refuse_other_features, refuse_other_numbers, rows_of
 from components.packages.format import CONFIG, MANIFEST, PROJECTION, RANKER
-from components.packages.item_rows import ItemRows, table_hash
+from components.packages.item_rows import COLUMNS, ItemRows, table_hash
 from components.packages.scores import known_items
 from components.schema.fitted import read_features
 from components.settings import from_dict
@@ -96,13 +96,14 @@ def refresh(
 def _make(dataset: Path, package: Path, cache: str | Path, version: int, package_hash: str) -> _Made:
     ranker, features = load(package / RANKER), read_features(package)
     refuse_other_features(dataset, features, version)  # before anything is encoded
+    refuse_other_numbers(dataset, package, version)
     config = from_dict(EmbedConfig, _section(package, "embed"))
     found = encode_as_fitted(dataset, package / PROJECTION, read_json(package / MANIFEST), config, cache)
     rows = rows_of(dataset, found, ranker, features, (version, package_hash))
     known = known_items(package, ranker.vocabulary.items)
     differs = difference(rows, ranker, known)
     places = np.sort(np.concatenate([differs.new, differs.changed]))
-    columns = {name: getattr(rows, name)[places] for name in ("ids", "codes", "numbers", "content")}
+    columns = {name: getattr(rows, name)[places] for name in COLUMNS}
     rows = replace(rows, **columns)
     _check(rows, ranker, known)
     return _Made(rows, len(differs.new), len(differs.changed), found.encoded)

@@ -4,11 +4,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.dataset.item_ids import read_item_ids
 from components.errors import StepError
 from components.packages.fetch import expected_hash
 from components.packages.format import MANIFEST, RANKER
 from components.packages.item_rows import read_rows, table_hash
 from components.packages.scores import Mask, known_items
+from components.schema.encoder import ItemIds
 from components.storage.files import atomic_path, read_json
 from components.storage.locks import alone
 from components.tracking import item_tables
@@ -23,6 +25,7 @@ class CurrentItems:
     ranker: Ranker
     known: Mask  # which ids name an item
     item_table: str  # a hash that names the table
+    ids: ItemIds  # what rows call the items
 
 
 def published_for(models: Models, version: Version) -> TableEntry | None:
@@ -34,9 +37,9 @@ def published_for(models: Models, version: Version) -> TableEntry | None:
 def with_current_items(models: Models, entry: TableEntry | None, package: Path, cache: Path) -> CurrentItems:
     """Raises StepError if the table is not the one that was published, or does not fit the version."""
     ranker = load(package / RANKER)
-    known = known_items(package, ranker.vocabulary.items)
+    known, ids = known_items(package, ranker.vocabulary.items), read_item_ids(package)
     if entry is None:
-        return CurrentItems(ranker, known, str(read_json(package / MANIFEST).get("item_info_sha256", "")))
+        return CurrentItems(ranker, known, str(read_json(package / MANIFEST).get("item_info_sha256", "")), ids)
     rows = read_rows(local_table(models, entry, cache), f"the item table {entry.table[:16]}")
     named = f"the item table {entry.table[:16]} of version {entry.version}"
     if (rows.version, rows.package) != (entry.version, entry.package):
@@ -45,7 +48,7 @@ def with_current_items(models: Models, entry: TableEntry | None, package: Path, 
         ranker, known = rows.on(ranker, known)
     except (ValueError, RuntimeError, IndexError) as error:
         raise StepError(f"{named} does not fit it ({error}): revoke it with `mmctr items revoke`") from None
-    return CurrentItems(ranker, known, entry.table)
+    return CurrentItems(ranker, known, entry.table, rows.named(ids))
 
 
 def local_table(models: Models, entry: TableEntry, cache: Path) -> bytes:

@@ -16,12 +16,14 @@ import torch
 
 from components.errors import StepError
 from components.packages.scores import Mask
+from components.schema.encoder import ItemIds
 from model.checks import all_finite
 from model.growth import with_items
 from model.items import ItemTable
 from model.ranker import Ranker
 
 FORMAT = 1
+COLUMNS = ("ids", "codes", "numbers", "content", "own")
 Array = npt.NDArray[Any]
 
 
@@ -33,6 +35,7 @@ class ItemRows:
     codes: Array
     numbers: Array
     content: Array
+    own: Array  # the items' own ids, see `components.schema.encoder.ItemIds`; empty texts where they have none
     version: int
     package: str  # hash of the files of that version
 
@@ -45,6 +48,7 @@ class ItemRows:
             codes=self.codes.astype(np.int64),
             numbers=self.numbers.astype(np.float32),
             content=self.content.astype(np.float32),
+            own=self.own.astype(np.str_),
             about=np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8),
         )
         return buffer.getvalue()
@@ -61,6 +65,14 @@ class ItemRows:
         return grown, longer
 
 
+    def named(self, ids: ItemIds) -> ItemIds:
+        """With the own ids of these items."""
+        if ids.number is None:
+            return ids
+        own = zip(self.own.tolist(), self.ids.tolist(), strict=True)
+        return ItemIds({**ids.number, **{text: number for text, number in own if text}})
+
+
 def table_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -69,7 +81,7 @@ def read_rows(content: bytes, where: str) -> ItemRows:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             about = json.loads(arrays["about"].tobytes())
-            blocks = {name: arrays[name] for name in ("ids", "codes", "numbers", "content")}
+            blocks = {name: arrays[name] for name in COLUMNS}
         if about.pop("format") != FORMAT:
             raise ValueError("another format than this mmctr reads")
         rows = ItemRows(**blocks, **about)

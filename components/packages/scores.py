@@ -17,10 +17,10 @@ import torch
 
 from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score_as_sampled
-from components.dataset.item_ids import unpack_ids
+from components.dataset.item_ids import read_item_ids, unpack_ids
 from components.errors import StepError
 from components.packages.format import MANIFEST
-from components.schema.encoder import Encoder
+from components.schema.encoder import Encoder, ItemIds
 from components.schema.fitted import check_fit, read_features
 from components.statistics.auc import Floats
 from components.storage.files import read_json
@@ -45,9 +45,9 @@ class ChampionScores:
 
 
 def score_champion(
-    folder: Path, encoded: Callable[[Encoder], RowStore], batch_size: int, device: torch.device
+    folder: Path, encoded: Callable[[Encoder, ItemIds], RowStore], batch_size: int, device: torch.device
 ) -> ChampionScores:
-    """`encoded` gives the rows in the champion's own codes, which may differ from the candidate's."""
+    """`encoded` gives the rows in the champion's own codes and numbers, which may differ from the candidate's."""
     version = read_json(folder / "champion.json")["version"]
     if version is None:
         return ChampionScores(None, "none")
@@ -55,7 +55,7 @@ def score_champion(
         ranker = load(folder / "package" / "ranker.safetensors", device)
         features = read_features(folder / "package")
         check_fit(features, ranker.vocabulary)
-        rows = encoded(features)
+        rows = encoded(features, read_item_ids(folder / "package"))
         known = known_items(folder / "package", ranker.vocabulary.items)
         scores = score_as_sampled(ranker, rows, batch_size, device, known=known)
         if not np.isfinite(scores).all():

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from components.batches.device import pick_device
 from components.batches.rows import RowStore, names_item
 from components.batches.scoring import score_logits
+from components.dataset.footers import is_integer
+from components.dataset.item_ids import in_numbers_of, read_item_ids
 from components.dataset.layout import ITEM
 from components.errors import StepError, one_line
 from components.packages.current_items import published_for, with_current_items
@@ -22,6 +25,7 @@ from components.predict.files import check_files, check_rows
 from components.predict.unfinished import Unfinished
 from components.predict.write import NAMED, WRITERS, Scored
 from components.process.progress import progress
+from components.schema.encoder import ItemIds
 from components.schema.fitted import read_features
 from components.storage.files import sha256_file, sha256_json
 from components.storage.locks import alone
@@ -62,6 +66,12 @@ def _check_items(rows: RowStore, parquet: Path) -> None:
         raise StepError(f"{parquet}: {ITEM}, row {row}: {rows.item[row]}; must be a whole number from 1 to {2**63 - 1}")
 
 
+def _ids_of(parquet: Path, version: ItemIds) -> ItemIds:
+    """What the rows call the items: whole numbers beside an item_ids.parquet are that data set's."""
+    column = pq.read_schema(parquet).field(ITEM).type
+    return in_numbers_of(read_item_ids(parquet.parent), version) if is_integer(column) else version
+
+
 def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: PredictConfig) -> Predicted:
     version = version_at(models, config.alias)
     if version is None:
@@ -72,8 +82,9 @@ def _predict(parquet: Path, out: Path, models: Models, workspace: Path, config: 
     items = with_current_items(models, entry, package, workspace / "cache" / "models")
     ranker, known = items.ranker, items.known
     features = read_features(package)
-    check_rows(parquet, (*features.row, *features.event))
-    rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=features)
+    own = items.ids
+    check_rows(parquet, (*features.row, *features.event), own.number is not None)
+    rows = RowStore.build(parquet, workspace / "cache" / "rows", encoder=features, ids=_ids_of(parquet, own))
     _check_items(rows, parquet)
     device = pick_device(config.device)
     ranker.to(device)

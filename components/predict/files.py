@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.dataset.footers import ROW, FileContract, feature_columns, read_footer
-from components.dataset.layout import split_path
+from components.dataset.layout import HISTORY, ITEM, USER, split_path
 from components.errors import StepError
 from components.schema.encoder import FittedFeature
 
+OWN_IDS = {USER: "an integer or a text", ITEM: "an integer or a text", HISTORY: "a list of integers or texts"}
 BYTES_A_ROW = 16  # at least: a logit while scoring, once more when all are there, and a score in the output
 
 
@@ -20,11 +21,12 @@ def check_files(data: Path, split: str, out: Path) -> Path:
     return parquet
 
 
-def check_rows(parquet: Path, features: Sequence[FittedFeature] = ()) -> int:
+def check_rows(parquet: Path, features: Sequence[FittedFeature] = (), own_ids: bool = True) -> int:
     """The number of rows; refuses files and columns that can't be scored, by the footer alone. Which features there
-    must be says the version that scores.
+    must be, and whether items may be named by a team's own ids, says the version that scores.
     """
-    footer = read_footer(parquet, FileContract(str(parquet), {**ROW, **feature_columns(features)}))
+    columns = {**ROW, **OWN_IDS} if own_ids else ROW
+    footer = read_footer(parquet, FileContract(str(parquet), {**columns, **feature_columns(features)}))
     if footer.problems:
         raise StepError(f"--data: {'; '.join(footer.problems)}")
     return footer.rows

@@ -61,7 +61,7 @@ class OnlineScorer:
 
     def logits(
         self,
-        history: Sequence[int],
+        history: Sequence[int] | Whole,
         candidates: Whole,
         codes: Codes,
         numbers: Numbers,

@@ -5,6 +5,7 @@ Users and items stand as the scored rows name them, so they are read from there 
 the item table that was used. Sort by `logit`: probabilities close to 1 are equal where their logits are not.
 """
 
+import csv
 import shutil
 import tempfile
 import zipfile
@@ -76,13 +77,13 @@ def _write_parquet(scored: Scored, out: Path) -> None:
 
 def _write_csv(scored: Scored, out: Path) -> None:
     with atomic_path(out) as scratch, scratch.open("w") as file:
-        file.write(f"row,{USER},{ITEM},score,logit,known_item,item_table\n")
+        write = csv.writer(file, lineterminator="\n").writerows
+        write([("row", USER, ITEM, "score", "logit", "known_item", "item_table")])
         for table in scored.tables():
             row, user, item, score, _, known, _ = (column.to_pylist() for column in table.columns)
             logit = table["logit"].to_numpy()
             lines = zip(row, user, item, score, logit, known, strict=True)
-            rest = f"{scored.item_table}\n"
-            file.writelines(f"{r},{u},{i},{s!s},{g!s},{str(k).lower()},{rest}" for r, u, i, s, g, k in lines)
+            write((r, u, i, str(s), str(g), str(k).lower(), scored.item_table) for r, u, i, s, g, k in lines)
 
 
 def _write_challenge(scored: Scored, out: Path) -> None:

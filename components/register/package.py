@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts import Artifacts
+from components.dataset.layout import ITEM_IDS
 from components.errors import StepError
 from components.packages.format import (
     CONFIG,
@@ -51,6 +52,8 @@ def copy_parts(made: Artifacts, config: Mapping[str, Any], out: Path) -> None:
             raise StepError(f"{source} is missing: the step that writes it did not finish; run the pipeline again")
         shutil.copyfile(source, out / name)
     write_json(out / FEATURES, read_features(made.validation).to_json())
+    if (made.validation / ITEM_IDS).is_file():
+        shutil.copyfile(made.validation / ITEM_IDS, out / ITEM_IDS)
     shutil.copyfile(encoder.__file__, out / ENCODER)
     write_json(out / CONFIG, config)
 

@@ -28,7 +28,8 @@ BASE = pa.schema(
         pa.field("item_table", pa.string(), nullable=False),
         pa.field("shadow", pa.int32()),  # the version that scored the same request after the answer was sent
         pa.field("position", pa.int32(), nullable=False),  # in the request
-        pa.field("item_id", pa.int64(), nullable=False),
+        pa.field("item_id", pa.int64(), nullable=False),  # the number in the version's item table
+        pa.field("own_item_id", pa.string()),  # as the request named it; null where requests name items by numbers
         pa.field("known", pa.bool_(), nullable=False),
         pa.field("logit", pa.float32(), nullable=False),
         pa.field("shadow_logit", pa.float32()),
@@ -51,10 +52,11 @@ class Entry:
     item: Whole
     known: npt.NDArray[np.bool_]
     logit: npt.NDArray[np.float32]
-    histories: Sequence[Sequence[int]]  # one for all rows, or one a row
+    histories: Sequence[Whole]  # one for all rows, or one a row
     knows: Callable[[Whole], npt.NDArray[np.bool_]]  # which items the version knows
     features: Sequence[FittedFeature]
     columns: Mapping[str, Column]  # a raw value for each row, by feature
+    own_item: Sequence[str] | None = None  # the own ids of the items; None where requests name them by numbers
     shadow: int | None = None
     shadow_logit: npt.NDArray[np.float32] | None = None
 
@@ -66,6 +68,7 @@ def rows_of(entry: Entry) -> pa.Table:
     columns = {
         "position": np.arange(rows, dtype=np.int32),
         "item_id": entry.item,
+        "own_item_id": [None] * rows if entry.own_item is None else entry.own_item,
         "known": entry.known,
         "logit": entry.logit,
         "shadow_logit": np.full(rows, np.nan, np.float32) if entry.shadow_logit is None else entry.shadow_logit,
@@ -83,9 +86,9 @@ def rows_of(entry: Entry) -> pa.Table:
     return pa.table({**table, **logged}, schema=schema)
 
 
-def _history(entry: Entry, history: Sequence[int]) -> tuple[int, int]:
+def _history(entry: Entry, history: Whole) -> tuple[int, int]:
     """Its clicks, and how many of them are on unknown items."""
-    clicks = np.array([item for item in history if item], dtype=np.int64)
+    clicks = np.asarray(history)[np.asarray(history) != 0]
     return len(clicks), int((~entry.knows(clicks)).sum())
 
 

@@ -48,7 +48,9 @@ def read_log(store: Store, asked: Period, columns: Sequence[str] | None = None) 
 def read_tables(store: Store, asked: Period, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     for name in _files(store, asked):
         try:
-            table = pq.read_table(io.BytesIO(store.get(name)), columns=None if columns is None else [*columns])
+            file = pq.ParquetFile(io.BytesIO(store.get(name)))
+            known = file.schema_arrow.names
+            table = file.read(columns=None if columns is None else [each for each in columns if each in known])
         except (pa.ArrowException, OSError) as error:
             raise StepError(
                 f"{store.location}/{name} can't be read ({one_line(error)}): remove it, or fetch it again"

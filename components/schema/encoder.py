@@ -23,7 +23,10 @@ import numpy.typing as npt
 Codes = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float32]
 Column = Sequence[Any] | npt.NDArray[Any]  # raw values
+Histories = Sequence[Sequence[Any] | npt.NDArray[Any]]
 FORMAT = 1
+HIGHEST_ID = 2**63 - 1
+UNKNOWN_ITEM = 2**31 - 1  # stands for each item that has no number; no item table is so long
 _PARTS = ("row", "item", "event")
 
 
@@ -37,6 +40,47 @@ class FeatureError(ValueError):
     def at(self, row: int) -> "FeatureError":
         """The same, for callers that know the row by another number."""
         return FeatureError(self.feature, row, self.value, self.allowed)
+
+
+@dataclass(frozen=True)
+class ItemIds:
+    """How rows name items: by their numbers in the item table, or by ids of a team's own.
+
+    Own ids are texts. A whole number stands for its text, so that 7 and "7" name the same item. In a history, 0 and an
+    empty text are padding.
+    """
+
+    number: Mapping[str, int] | None = None  # of an item by its own id; None: rows hold the numbers themselves
+
+    def numbers(self, values: Sequence[Any], column: str, padded: bool = False) -> Codes:
+        """UNKNOWN_ITEM where an own id is not known. Raises FeatureError, whose row is the place among the values."""
+        lowest = 0 if padded else 1
+        if self.number is None:
+            integers = set(map(type, values)) <= {int}
+            if integers and lowest <= min(values, default=1) and max(values, default=1) <= HIGHEST_ID:
+                return np.array(values, np.int64)
+            for place, value in enumerate(values):
+                if not (_is_whole(value) and lowest <= value <= HIGHEST_ID):
+                    raise FeatureError(column, place, plain(value), f"a whole number from {lowest} to {HIGHEST_ID}")
+            return np.array([int(value) for value in values], np.int64)
+        return np.array([self._of_own(value, place, column, padded) for place, value in enumerate(values)], np.int64)
+
+    def _of_own(self, value: Any, place: int, column: str, padded: bool) -> int:
+        assert self.number is not None
+        if padded and (value == "" or (_is_whole(value) and value == 0)):
+            return 0
+        if not (value and isinstance(value, str)) and not _is_whole(value):
+            raise FeatureError(column, place, plain(value), "an item's id, as a text or a whole number")
+        return self.number.get(value if isinstance(value, str) else str(int(value)), UNKNOWN_ITEM)
+
+    def own(self, values: Sequence[Any]) -> list[str] | None:
+        """The own ids in these values as texts; None if rows hold numbers."""
+        if self.number is None:
+            return None
+        return [value if isinstance(value, str) else str(int(value)) for value in values]
+
+
+NUMBERED = ItemIds()  # rows hold the numbers of the item table
 
 
 @dataclass(frozen=True)
@@ -198,6 +242,12 @@ def is_real(value: Any) -> bool:
     return isinstance(value, float | np.floating)
 
 
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        return False
+    return isinstance(value, int | np.integer) or float(value).is_integer()
+
+
 def is_missing(value: Any) -> bool:
     return value is None or (is_real(value) and math.isnan(value))
 
@@ -217,7 +267,7 @@ class Encoder:
     def items(self, columns: Mapping[str, Column], items: int) -> tuple[Codes, Numbers]:
         return blocks(self.item, columns, items)
 
-    def events(self, columns: Mapping[str, Column], histories: Sequence[Sequence[Any]]) -> tuple[Codes, Numbers]:
+    def events(self, columns: Mapping[str, Column], histories: Histories) -> tuple[Codes, Numbers]:
         """Codes [events, X] and numbers [events, X] of all histories, one after the other, without their padding.
 
         A column holds a list for each row, as long as its history; what stands beside padding (item 0) does not count.
@@ -254,7 +304,7 @@ def _feature(values: Mapping[str, Any]) -> FittedFeature:
     return FittedFeature(**fields)
 
 
-def _flat_events(name: str, column: Column, histories: Sequence[Sequence[Any]], kept: Sequence[Codes]) -> Column:
+def _flat_events(name: str, column: Column, histories: Histories, kept: Sequence[Codes]) -> Column:
     flat: list[Any] = []
     for row, (values, history, places) in enumerate(zip(column, histories, kept, strict=True)):
         several = [] if values is None else values

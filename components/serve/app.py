@@ -3,7 +3,6 @@
 import reprlib
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -41,8 +40,8 @@ def _add_scores(app: FastAPI, service: Service) -> None:
     @app.post("/rank", response_model=Ranked, responses=REFUSALS)
     async def rank(request: RankRequest) -> Response:
         """Scores and order of one user's candidates."""
-        item = np.array(request.item_id, dtype=np.int64)
-        served, scores = await service.scores(OneUser(request.item_seq, item, request.model_extra or {}))
+        asked = OneUser(request.item_seq, request.item_id, request.model_extra or {})
+        served, scores = await service.scores(asked)
         return as_json({**service.answer(served, scores), "order": scores.order})
 
     @app.post("/score", response_model=Scored, responses=REFUSALS)
@@ -58,7 +57,8 @@ def _add_examples(app: FastAPI, service: Service) -> None:
     def openapi() -> dict[str, Any]:
         page = make()
         if service.follower.current is not None:
-            for body, example in examples(service.served().scorer.features).items():
+            served = service.served()
+            for body, example in examples(served.scorer.features, served.ids).items():
                 page["components"]["schemas"][body]["examples"] = [example]
         return page
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from components.predict.online import Whole
 from components.schema.encoder import Column, FittedFeature
 from components.serve.version import Scores, ServedVersion
 
 
 class Asked(Protocol):
     @property
-    def item(self) -> Whole: ...
+    def item(self) -> Sequence[Any]:
+        """As the request names them: by numbers, or by a team's own ids."""
 
     @property
-    def histories(self) -> Sequence[Sequence[int]]:
+    def histories(self) -> Sequence[Sequence[Any]]:
         """One for all rows, or one a row."""
 
     def __call__(self, version: ServedVersion) -> Scores: ...
@@ -29,12 +29,12 @@ class Asked(Protocol):
 class OneUser:
     """The candidates of one user, with a list for each feature of a row and one value for each feature of the user."""
 
-    history: Sequence[int]
-    item: Whole
+    history: Sequence[Any]
+    item: Sequence[Any]
     given: Mapping[str, Any]
 
     @property
-    def histories(self) -> Sequence[Sequence[int]]:
+    def histories(self) -> Sequence[Sequence[Any]]:
         return [self.history]
 
     def __call__(self, version: ServedVersion) -> Scores:
@@ -53,8 +53,8 @@ class OneUser:
 class Rows:
     """Rows of any users."""
 
-    histories: Sequence[Sequence[int]]
-    item: Whole
+    histories: Sequence[Sequence[Any]]
+    item: Sequence[Any]
     given: Sequence[Mapping[str, Any]]
 
     def __call__(self, version: ServedVersion) -> Scores:
@@ -68,8 +68,8 @@ class Rows:
 class Table:
     """Rows of any users, column by column."""
 
-    histories: Sequence[Sequence[int]]
-    item: Whole
+    histories: Sequence[Sequence[Any]]
+    item: Sequence[Any]
     given: Mapping[str, Column]
 
     def __call__(self, version: ServedVersion) -> Scores:

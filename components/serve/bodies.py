@@ -6,17 +6,17 @@ them. Until a version is loaded, the examples are those of the public challenge.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from components.dataset.layout import ITEM
-from components.schema.encoder import Encoder
+from components.schema.encoder import Encoder, ItemIds
 from components.tracking.pyfunc import example_columns
 
 MOST = 2000  # candidates or rows in one request
 LONGEST = 10_000  # items of a history; the ranker reads the newest of them
-HIGHEST_ID = 2**63 - 1
-Item = Annotated[int, Field(strict=True, ge=1, le=HIGHEST_ID)]
-Clicked = Annotated[int, Field(strict=True, ge=0, le=HIGHEST_ID)]
+# An id is a number of the data set or an own id of the team, which the version that answers knows. It checks them.
+Item = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]})]
+Clicked = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]})]
 History = Annotated[list[Clicked], Field(max_length=LONGEST, description="Clicked items, oldest first; 0 is left out.")]
 
 
@@ -71,9 +71,9 @@ class Ranked(Scored):
     order: list[int] = Field(description="Positions of the candidates in the request, best first.")
 
 
-def examples(features: Encoder) -> dict[str, dict[str, Any]]:
-    """A request for each of the two bodies, with the features that a version reads."""
-    columns = example_columns(features)
+def examples(features: Encoder, ids: ItemIds) -> dict[str, dict[str, Any]]:
+    """A request for each of the two bodies, with the items and the features that a version reads."""
+    columns = example_columns(features, ids)
     first = {name: values[0] for name, values in columns.items()}
     of_row = [ITEM, *(feature.name for feature in features.row if feature.of == "row")]
     return {

@@ -1,9 +1,9 @@
 """The Open Inference Protocol, version 2: what KServe, Triton's clients and MLServer's speak.
 
-Tensors are `item_id` of shape [rows], `item_seq` of shape [rows, length], padded with 0, or [1, length] for one history
-of all rows, and one for each feature of a row: of shape [rows], or [rows, values] for one with several values, where an
-empty text is padding. A feature of the history's events has the shape of `item_seq`; what stands beside a padding 0
-does not count. Answers are `probability`, `logit` and `known_item`.
+Tensors are `item_id` of shape [rows], `item_seq` of shape [rows, length], padded with 0 or empty texts, or [1, length]
+for one history of all rows, and one for each feature of a row: of shape [rows], or [rows, values] for one with several
+values, where an empty text is padding. A feature of the history's events has the shape of `item_seq`; what stands
+beside padding does not count. Answers are `probability`, `logit` and `known_item`.
 """
 
 from importlib.metadata import version as installed
@@ -17,7 +17,7 @@ from components.schema.encoder import Column, Encoder, FittedFeature
 from components.serve.asked import Table
 from components.serve.bodies import LONGEST, MOST
 from components.serve.service import REFUSALS, Service
-from components.serve.tensors import HEADER_LENGTH, InferRequest, Input, Output, answer, read, whole
+from components.serve.tensors import HEADER_LENGTH, InferRequest, Input, Output, answer, ids, read
 
 _OUTPUTS = {"probability": "FP64", "logit": "FP32", "known_item": "BOOL"}
 
@@ -44,6 +44,7 @@ def add_protocol(app: FastAPI, service: Service) -> None:
     @app.get(model, tags=["Open Inference Protocol"])
     async def metadata() -> dict[str, Any]:
         served = service.served()
+        of_items = "INT64" if served.ids.number is None else "BYTES"
         features = [
             {"name": feature.name, "datatype": _datatype(feature), "shape": [-1] * _dimensions(feature)}
             for feature in (*served.scorer.features.row, *served.scorer.features.event)
@@ -53,8 +54,8 @@ def add_protocol(app: FastAPI, service: Service) -> None:
             "versions": [str(served.number)],
             "platform": "mmctr",
             "inputs": [
-                {"name": HISTORY, "datatype": "INT64", "shape": [-1, -1]},
-                {"name": ITEM, "datatype": "INT64", "shape": [-1]},
+                {"name": HISTORY, "datatype": of_items, "shape": [-1, -1]},
+                {"name": ITEM, "datatype": of_items, "shape": [-1]},
                 *features,
             ],
             "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in _OUTPUTS.items()],
@@ -121,5 +122,6 @@ def _table(request: InferRequest, values: dict[str, Column], features: Encoder) 
     for name in (name for name in given if dimensions[name] == 2):
         count, width = tensors[name].shape
         given[name] = [list(given[name][row * width : (row + 1) * width]) for row in range(count)]
-    history = whole(tensors[HISTORY], values[HISTORY], lowest=0).reshape(histories)
-    return Table(history.tolist(), whole(tensors[ITEM], values[ITEM], lowest=1), given)
+    clicked, (count, width) = ids(tensors[HISTORY], values[HISTORY]), histories
+    history = [clicked[row * width : (row + 1) * width] for row in range(count)]
+    return Table(history, ids(tensors[ITEM], values[ITEM]), given)

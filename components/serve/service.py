@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 from fastapi import Response
 from starlette.exceptions import HTTPException
@@ -69,7 +68,7 @@ class Service:
 
 def rows_of(request: ScoreRequest) -> Rows:
     rows = request.rows
-    item = np.array([row.item_id for row in rows], dtype=np.int64)
+    item = [row.item_id for row in rows]
     return Rows([row.item_seq for row in rows], item, [row.model_extra or {} for row in rows])
 
 

@@ -10,13 +10,11 @@ import struct
 from typing import Annotated, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 from pydantic import BaseModel, Field, model_validator
 from starlette.exceptions import HTTPException
 
 from components.schema.encoder import Column
-from components.serve.bodies import HIGHEST_ID
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -88,25 +86,13 @@ def read(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[str
     return request, values
 
 
-def whole(tensor: Input, values: Column, lowest: int) -> npt.NDArray[np.int64]:
-    """Ids."""
-    if tensor.datatype not in _WHOLE:
+def ids(tensor: Input, values: Column) -> list[Any]:
+    """Of items: numbers, or texts."""
+    if tensor.datatype not in (*_WHOLE, "BYTES"):
         raise HTTPException(
-            422, f"{tensor.name}: datatype {tensor.datatype!r:.40}; must be INT64 or another whole type"
+            422, f"{tensor.name}: datatype {tensor.datatype!r:.40}; must be INT64 or another whole type, or BYTES"
         )
-    if not isinstance(values, np.ndarray):
-        wrong = next((place for place, value in enumerate(values) if type(value) is not int), None)
-        if wrong is not None:
-            raise HTTPException(422, f"{tensor.name}.{wrong}: must be a whole number (given: {values[wrong]!r:.40})")
-    if len(values) == 0:
-        return np.zeros(0, np.int64)
-    least, most = (values.min(), values.max()) if isinstance(values, np.ndarray) else (min(values), max(values))
-    if not (lowest <= least and most <= HIGHEST_ID):
-        place = next(place for place, value in enumerate(values) if not lowest <= value <= HIGHEST_ID)
-        raise HTTPException(
-            422, f"{tensor.name}.{place}: must be from {lowest} to {HIGHEST_ID} (given: {values[place]!s:.40})"
-        )
-    return np.asarray(values, dtype=np.int64)
+    return list(values.tolist() if isinstance(values, np.ndarray) else values)
 
 
 def answer(request: InferRequest, content: dict[str, Any], columns: dict[str, tuple[str, Any]]) -> tuple[bytes, int]:

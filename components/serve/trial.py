@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from components.dataset.layout import HISTORY, ITEM
 from components.request_log.choice import place
 from components.request_log.entry import Entry
 from components.request_log.writer import RequestLog
@@ -117,7 +118,7 @@ def checked(version: ServedVersion, asked: Asked) -> Scores:
 
 def entry_of(exchange: Exchange, answered: Answered, log: RequestLog) -> Entry:
     assert exchange.at is not None
-    features = answered.by.scorer.features.row
+    features, ids, asked = answered.by.scorer.features.row, answered.by.ids, answered.asked
     return Entry(
         request_id=exchange.request_id,
         at=exchange.at,
@@ -126,11 +127,12 @@ def entry_of(exchange: Exchange, answered: Answered, log: RequestLog) -> Entry:
         arm=answered.arm,
         version=answered.by.number,
         item_table=answered.by.item_table,
-        item=answered.asked.item,
+        item=ids.numbers(asked.item, ITEM),
+        own_item=ids.own(asked.item),
         known=answered.scores.known,
         logit=answered.scores.logit,
-        histories=answered.asked.histories,
+        histories=[ids.numbers(history, HISTORY, padded=True) for history in asked.histories],
         knows=answered.by.scorer.knows,
         features=features,
-        columns=answered.asked.columns(features),
+        columns=asked.columns(features),
     )

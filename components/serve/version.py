@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from components.packages.fetch import local_package
 from components.packages.scores import Mask
 from components.predict.engines import EngineName
 from components.predict.online import OnlineScorer, Whole
-from components.schema.encoder import Codes, Column, FeatureError, Numbers
+from components.schema.encoder import NUMBERED, Codes, Column, FeatureError, ItemIds, Numbers
 from components.schema.fitted import read_features
 from components.tracking.item_tables import TableEntry
 from components.tracking.models import Models, Version
@@ -47,8 +47,9 @@ class ServedVersion:
     number: int
     item_table: str  # which item table it has, as a hash
     scorer: OnlineScorer
+    ids: ItemIds = NUMBERED  # how requests name items
 
-    def rank(self, history: Sequence[int], item: Whole, given: Mapping[str, Any]) -> Scores:
+    def rank(self, history: Sequence[Any], item: Sequence[Any], given: Mapping[str, Any]) -> Scores:
         """The scores of one user's candidates. `given` holds a list for each feature of a row, one value for each
         feature of the user, and for each feature of events a list as long as the history.
         """
@@ -70,7 +71,9 @@ class ServedVersion:
         events = {feature.name: [given[feature.name]] for feature in self.scorer.features.event}
         return self._scores([history], item, columns, events, "{feature}.{row}", "{feature}")
 
-    def score(self, histories: Sequence[Sequence[int]], item: Whole, given: Sequence[Mapping[str, Any]]) -> Scores:
+    def score(
+        self, histories: Sequence[Sequence[Any]], item: Sequence[Any], given: Sequence[Mapping[str, Any]]
+    ) -> Scores:
         """The scores of rows with a history each; rows that share one are scored together."""
         for row, values in enumerate(given):
             self._check_names(values, f"rows.{row}.")
@@ -81,7 +84,9 @@ class ServedVersion:
         )
         return self._scores(histories, item, columns, events, place, place)
 
-    def score_table(self, histories: Sequence[Sequence[int]], item: Whole, given: Mapping[str, Column]) -> Scores:
+    def score_table(
+        self, histories: Sequence[Sequence[Any]], item: Sequence[Any], given: Mapping[str, Column]
+    ) -> Scores:
         """The same with a column for each feature, and with a history for each row or one for all."""
         self._check_names(given)
         features, place = self.scorer.features, "{feature}.{row}"
@@ -92,8 +97,8 @@ class ServedVersion:
 
     def _scores(
         self,
-        histories: Sequence[Sequence[int]],
-        item: Whole,
+        asked_histories: Sequence[Sequence[Any]],
+        asked_items: Sequence[Any],
         columns: Mapping[str, Column],
         of_events: Mapping[str, Column],
         place: str,
@@ -101,9 +106,11 @@ class ServedVersion:
     ) -> Scores:
         """`place` says how an answer names the value that does not fit."""
         try:
+            item = self.ids.numbers(asked_items, ITEM)
             codes, numbers = self.scorer.features.rows(columns, len(item))
         except FeatureError as error:
             raise WrongRequestError(_told(error, place)) from None
+        histories = [self._history(history, row, place_of_event) for row, history in enumerate(asked_histories)]
         try:
             events = self._events(histories, of_events)
         except FeatureError as error:
@@ -113,13 +120,19 @@ class ServedVersion:
             return Scores(probabilities(logits), logits, self.scorer.knows(item))
         logits, rows_of = np.empty(len(item), dtype=np.float32), dict[tuple[Any, ...], list[int]]()
         for row, (history, its_events) in enumerate(zip(histories, events, strict=True)):
-            rows_of.setdefault((*history, *(block.tobytes() for block in its_events)), []).append(row)
+            rows_of.setdefault((history.tobytes(), *(block.tobytes() for block in its_events)), []).append(row)
         for rows in rows_of.values():
             first = rows[0]
             logits[rows] = self.scorer.logits(histories[first], item[rows], codes[rows], numbers[rows], events[first])
         return Scores(probabilities(logits), logits, self.scorer.knows(item))
 
-    def _events(self, histories: Sequence[Sequence[int]], columns: Mapping[str, Column]) -> list[tuple[Codes, Numbers]]:
+    def _history(self, history: Sequence[Any], row: int, place: str) -> Whole:
+        try:
+            return self.ids.numbers(history, HISTORY, padded=True)
+        except FeatureError as error:
+            raise WrongRequestError(_told(error, f"{place.format(feature=HISTORY, row=row)}.{{row}}")) from None
+
+    def _events(self, histories: Sequence[Whole], columns: Mapping[str, Column]) -> list[tuple[Codes, Numbers]]:
         """The features of each history's events."""
         blocks = self.scorer.features.events(columns, histories)
         ends = np.cumsum([np.count_nonzero(np.asarray(history)) for history in histories])[:-1]
@@ -154,7 +167,7 @@ def load_version(
 
     def served(items: CurrentItems) -> ServedVersion:
         scorer = OnlineScorer(items.ranker, items.known, features, engine)
-        return ServedVersion(version.number, items.item_table, scorer)
+        return ServedVersion(version.number, items.item_table, scorer, items.ids)
 
     own = served(with_current_items(models, None, package, cache))
     example, expected = scored_example(package.parents[1])
@@ -168,7 +181,7 @@ def load_version(
 
 def _scored(served: ServedVersion, example: Any) -> npt.NDArray[np.float64]:
     features = example.drop(columns=[HISTORY, ITEM]).to_dict("records")
-    return served.score(example[HISTORY].tolist(), example[ITEM].to_numpy(dtype=np.int64), features).probability
+    return served.score(example[HISTORY].tolist(), example[ITEM].tolist(), features).probability
 
 
 def _check_example(served: ServedVersion, example: Any, expected: npt.NDArray[np.float64], name: str) -> None:
@@ -183,6 +196,13 @@ def _check_example(served: ServedVersion, example: Any, expected: npt.NDArray[np
 
 def _check_refreshed(own: ServedVersion, refreshed: ServedVersion, example: Any, name: str) -> None:
     """Rows of items that the table leaves as they are must be scored as before, and its own items with a number."""
+    example = example.assign(
+        **{
+            HISTORY: [own.ids.numbers(history, HISTORY, padded=True) for history in example[HISTORY]],
+            ITEM: own.ids.numbers(example[ITEM].tolist(), ITEM),
+        }
+    )
+    own, refreshed = replace(own, ids=NUMBERED), replace(refreshed, ids=NUMBERED)
     differs = _differing(own.scorer, refreshed.scorer)
     kept = [not differs[[*row[HISTORY], row[ITEM]]].any() for row in example.to_dict("records")]
     apart = np.abs(_scored(refreshed, example) - _scored(own, example))[kept].max(initial=0.0)

@@ -4,11 +4,13 @@ import logging
 import warnings
 from contextlib import suppress
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from components.dataset.item_ids import read_item_ids
 from components.dataset.layout import HISTORY, ITEM
-from components.schema.encoder import Encoder, FittedFeature
+from components.schema.encoder import Encoder, FittedFeature, ItemIds
 from components.schema.fitted import read_features
 from components.storage.files import sha256_file
 from components.tracking.runs import TrackedRun
@@ -38,7 +40,7 @@ def write_model(package: Path, out: Path, model_id: str | None = None, run_id: s
             python_model=str(SERVING_MODEL),
             artifacts={"package": str(package)},
             signature=_signature(features),
-            input_example=input_example(features),
+            input_example=input_example(features, read_item_ids(package)),
             model_config={"sha256": {path.name: sha256_file(path) for path in sorted(package.iterdir())}},
             pip_requirements=requirements(),
             mlflow_model=Model(model_id=model_id, run_id=run_id),
@@ -85,17 +87,19 @@ def delete_others(run: TrackedRun, key: str, source: str) -> None:
                 run.server.call("delete_logged_model", other.model_id)
 
 
-def input_example(features: Encoder) -> Any:
+def input_example(features: Encoder, ids: ItemIds) -> Any:
     import pandas as pd
 
-    return pd.DataFrame(example_columns(features))
+    return pd.DataFrame(example_columns(features, ids))
 
 
-def example_columns(features: Encoder) -> dict[str, list[Any]]:
-    """Two rows: a user with a history and one without, with values that the features know."""
+def example_columns(features: Encoder, ids: ItemIds) -> dict[str, list[Any]]:
+    """Two rows: a user with a history and one without, with items and values that the version knows."""
     columns = {feature.name: [_example(feature, place) for place in (0, 1)] for feature in features.row}
     columns |= {feature.name: [[_example(feature, place) for place in (0, 1, 0)], []] for feature in features.event}
-    return {HISTORY: [[3, 1, 2], []], ITEM: [1, 2], **columns}
+    own = [*islice(ids.number or (), 3)]
+    first, second, third = (own[place % len(own)] if own else 1 + place for place in range(3))
+    return {HISTORY: [[third, first, second], []], ITEM: [first, second], **columns}
 
 
 def _example(feature: FittedFeature, place: int) -> Any:

@@ -4,6 +4,8 @@ MLflow copies this one file next to the weights and executes it where the model 
 imports nothing of this project and nothing is pickled. The network is `ranker.pt2`, with the item table inside. The
 package's own `encoder.py`, which is the file that training used, turns raw features into what the network reads.
 
+Rows name items by the data set's numbers, or by the team's own ids where the package has an `item_ids.parquet`.
+
 An id that the model has never seen is no error, because catalogues grow faster than models: an unknown item of a
 history is left out of it, as padding is; an unknown candidate is scored as the padding item, so from the history and
 the row's features alone, and its `known_item` is false, so that the caller may rank it by a rule of its own.
@@ -29,9 +31,7 @@ import torch
 from mlflow.exceptions import MlflowException
 
 Whole = npt.NDArray[np.int64]
-HISTORY, ITEM = "item_seq", "item_id"
-HIGHEST = 2**63 - 1
-LOWEST = {ITEM: 1, HISTORY: 0}  # item 0 is the padding of histories
+HISTORY, ITEM, ITEM_IDS = "item_seq", "item_id", "item_ids.parquet"
 ROWS = 2048  # scored at once: bounds the memory of a large request
 
 
@@ -43,11 +43,14 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
         self.items = next(len(t) for name, t in program.state_dict.items() if name.endswith("table.codes_NX"))
         self.length = int(json.loads((package / "config.json").read_text())["model"]["history_length"])
         self.known = known_items(package / "manifest.json", self.items)
-        self.features = load_encoder(package / "encoder.py").read(package / "features.json")
+        encoder = load_module(package / "encoder.py")
+        self.features = encoder.Encoder.read(package / "features.json")
+        own = pd.read_parquet(package / ITEM_IDS) if (package / ITEM_IDS).exists() else None
+        self.ids = encoder.ItemIds(None if own is None else dict(zip(own["raw"], own["id"].tolist(), strict=True)))
         self.network = program.module()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        item = whole_numbers(model_input[ITEM].tolist(), ITEM)
+        item = self._numbers(model_input[ITEM].tolist(), ITEM)
         try:
             columns = {feature.name: model_input[feature.name].tolist() for feature in self.features.row}
             codes, numbers = self.features.rows(columns, len(item))
@@ -87,25 +90,17 @@ class ServingModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow sh
     def _history(self, row: int, ids: Any) -> Whole:
         if not isinstance(ids, list | np.ndarray):
             raise invalid(f"{HISTORY}, row {row}: {ids!r:.60}; must be a list of item ids, oldest first")
-        return whole_numbers(ids.tolist() if isinstance(ids, np.ndarray) else ids, HISTORY, row)
+        return self._numbers(ids.tolist() if isinstance(ids, np.ndarray) else ids, HISTORY, row)
+
+    def _numbers(self, values: list[Any], column: str, row: int | None = None) -> Whole:
+        """Of the items of a column, or of one row's history."""
+        try:
+            return np.asarray(self.ids.numbers(values, column, padded=column == HISTORY))
+        except ValueError as error:  # a FeatureError of the package's encoder
+            raise invalid(str(error if row is None else error.at(row))) from None  # type: ignore[attr-defined]
 
     def _names_item(self, ids: Whole) -> npt.NDArray[np.bool_]:
         return np.asarray(self.known[np.where(ids < self.items, ids, 0)])
-
-
-def whole_numbers(values: list[Any], column: str, row: int | None = None) -> Whole:
-    """The values of a column, or of one row's history; refuses the first that is no whole number or out of range."""
-    lowest, highest = LOWEST[column], HIGHEST
-    if set(map(type, values)) <= {int} and lowest <= min(values, default=lowest) <= max(values, default=0) <= highest:
-        return np.array(values, dtype=np.int64)
-    for position, value in enumerate(values):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not (number and lowest <= value <= highest and value == int(value)):
-            raise invalid(
-                f"{column}, row {position if row is None else row}: {value!r:.60}; "
-                f"must be a whole number from {lowest} to {highest}"
-            )
-    return np.array([int(value) for value in values], dtype=np.int64)
 
 
 def invalid(message: str) -> MlflowException:
@@ -120,12 +115,12 @@ def check_digests(package: Path, expected: dict[str, str]) -> None:
                 raise MlflowException(f"{package / name} is not the file that was registered: fetch the version again")
 
 
-def load_encoder(path: Path) -> Any:
-    """The class `Encoder` of the package's file. Each package has its own, so that several can be served at once."""
+def load_module(path: Path) -> Any:
+    """The package's `encoder.py`. Each package has its own, so that several can be served at once."""
     loader = importlib.machinery.SourceFileLoader("mmctr_encoder", str(path))
     module = types.ModuleType(loader.name)
     loader.exec_module(module)
-    return module.Encoder
+    return module
 
 
 def known_items(manifest: Path, items: int) -> npt.NDArray[np.bool_]:

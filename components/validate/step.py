@@ -6,9 +6,12 @@
 4. stop, if a rule says so
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from components.dataset.item_ids import read_item_ids
+from components.dataset.layout import ITEM_IDS
 from components.errors import StepError
 from components.process.progress import progress
 from components.schema.fitted import FEATURES
@@ -31,6 +34,8 @@ def validate(dataset: Path, champion: Path, policy: ValidatePolicy, out: Path) -
         rule.check.column: rule.name for rule in RULES if rule.table == "rows" and policy.severity(rule) == "quarantine"
     }
     out.mkdir(parents=True, exist_ok=True)
+    if read_item_ids(dataset).number is not None:
+        shutil.copyfile(dataset / ITEM_IDS, out / ITEM_IDS)
     with progress("validate", STORIES + 1, "stories") as bar:
         reading = measure(dataset, champion, policy, frozenset(moved), bar)
         verdict = _judge(policy, reading.measured, write_quarantine(reading.sources, reading.flagged, moved, out))

@@ -73,4 +73,5 @@ def test_the_page_leads_from_two_files_to_a_model_that_answers(tmp_path: Path) -
     assert scored.num_rows == pq.read_metadata(folder / "shop-data/test.parquet").num_rows
     ranked = json.loads(answers[-1])
     assert sorted(ranked["order"]) == [0, 1, 2]
+    assert ranked["known"] == [True, True, True]
     assert [ranked["scores"][place] for place in ranked["order"]] == sorted(ranked["scores"], reverse=True)

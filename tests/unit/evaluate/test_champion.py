@@ -34,14 +34,14 @@ def theirs(found: ChampionScores) -> Floats:
 
 
 def test_no_champion_yet(folders: Folders, rows: RowStore) -> None:
-    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
+    found = score_champion(folders.champion, lambda *_: rows, 256, CPU)
     assert found.facts == {"version": None, "status": "none", "reason": None, "unknown_rows": 0}
 
 
 def test_a_champion_that_knows_every_item_scores_as_a_candidate(folders: Folders, rows: RowStore, sample: Path) -> None:
     made = ranker(sample, seed=2)
     make_champion(folders, made)
-    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
+    found = score_champion(folders.champion, lambda *_: rows, 256, CPU)
     assert (found.status, found.version) == ("scored", "3")
     np.testing.assert_allclose(theirs(found), score(made, rows, 256, CPU).astype(float), rtol=1e-6)
     assert found.known is not None
@@ -52,7 +52,7 @@ def test_items_it_has_never_seen_are_unknown_items(folders: Folders, rows: RowSt
     """Against the plain forward pass on rows rewritten by hand, as the serving model rewrites a request."""
     made = ranker(sample, seed=2, items=OLD_CATALOGUE)
     make_champion(folders, made)
-    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
+    found = score_champion(folders.champion, lambda *_: rows, 256, CPU)
     table = pq.read_table(split_path(sample, "test")).to_pydict()
     histories = [[i for i in ids if 0 < i < OLD_CATALOGUE][-20:] for ids in table[HISTORY]]
     changed = sum(len(h) < min(20, sum(i > 0 for i in ids)) for h, ids in zip(histories, table[HISTORY], strict=True))
@@ -71,7 +71,7 @@ def test_unused_ids_of_its_table_are_unknown_items(folders: Folders, rows: RowSt
     unused = tuple(np.unique(rows.item)[:5].tolist())
     made = ranker(sample, seed=2)
     make_champion(folders, made, unused=unused)
-    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
+    found = score_champion(folders.champion, lambda *_: rows, 256, CPU)
     np.testing.assert_array_equal(found.known, ~np.isin(rows.item, unused))
     table = pq.read_table(split_path(sample, "test")).to_pydict()
     histories = [[i for i in ids if i and i not in unused][-20:] for ids in table[HISTORY]]
@@ -85,7 +85,7 @@ def test_unused_ids_of_its_table_are_unknown_items(folders: Folders, rows: RowSt
 def test_a_damaged_list_of_its_items_makes_it_unreadable(folders: Folders, rows: RowStore, sample: Path) -> None:
     make_champion(folders, ranker(sample, seed=2))
     write_json(folders.champion / "package" / "manifest.json", {"item_ids": "bm90IGEgYml0bWFw"})
-    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
+    found = score_champion(folders.champion, lambda *_: rows, 256, CPU)
     assert found.status == "unreadable"
     assert "item_ids is damaged" in (found.reason or "")
 
@@ -127,7 +127,7 @@ def test_a_champion_that_cannot_score_is_reported(
     folders: Folders, rows: RowStore, sample: Path, spoil: Any, reason: str
 ) -> None:
     spoil(folders, sample)
-    found = score_champion(folders.champion, lambda _: rows, 256, CPU)
+    found = score_champion(folders.champion, lambda *_: rows, 256, CPU)
     assert found.status == "unreadable"
     assert found.scores is None
     assert found.version == "3"

@@ -122,13 +122,22 @@ def test_a_wrong_request_is_refused_with_its_reason(case: str, client: TestClien
         (tensors(item_id={"shape": [4]}), "item_id: 5 values do not fill the shape"),
         (tensors(item_id={"shape": [5, 1, 1]}), "item_id: the shape [5, 1, 1] must have 1 dimensions"),
         (tensors(item_id={"datatype": "FP32"}), "item_id: datatype 'FP32'; must be INT64"),
-        (tensors(item_id={"data": [1, 2, 3, 4, 0]}), "item_id.4: must be from 1 to 9223372036854775807 (given: 0)"),
+        (
+            tensors(item_id={"data": [1, 2, 3, 4, 0]}),
+            "item_id.4: must be a whole number from 1 to 9223372036854775807 (given: 0)",
+        ),
         (tensors(likes_level={"shape": [2], "data": [1, 1]}), "the same number of rows"),
         (tensors(views_level={"shape": [-5]}), "views_level: 5 values do not fill the shape"),
-        (tensors(item_id={"data": [1, 2, 3, 4, 1.0]}), "item_id.4: must be a whole number (given: 1.0)"),
-        (tensors(item_id={"data": [1, 2, 3, 4, True]}), "item_id.4: must be a whole number (given: True)"),
-        (tensors(item_id={"data": [1, 2, 3, 4, 2**64]}), "item_id.4: must be from 1 to 9223372036854775807"),
-        (tensors(item_seq={"data": [[3, 1, -2]] * 5}), "item_seq.2: must be from 0 to"),
+        (tensors(item_id={"data": [1, 2, 3, 4, 1.5]}), "item_id.4: must be a whole number from 1 to"),
+        (
+            tensors(item_id={"data": [1, 2, 3, 4, True]}),
+            "item_id.4: must be a whole number from 1 to 9223372036854775807 (given: True)",
+        ),
+        (
+            tensors(item_id={"data": [1, 2, 3, 4, 2**64]}),
+            "item_id.4: must be a whole number from 1 to 9223372036854775807",
+        ),
+        (tensors(item_seq={"data": [[3, 1, -2]] * 5}), "item_seq.0.2: must be a whole number from 0 to"),
         (tensors(item_seq={"data": [[1]] * 20_002, "shape": [2, 10_001]}), "item_seq may have one for all of them"),
         (tensors(item_seq={"data": [[1]] * 10_001, "shape": [1, 10_001]}), "item_seq: must have at most 10,000 items"),
         (

@@ -129,7 +129,7 @@ TEXTS, TEXT_HEADERS = binary({**ONE_USER, "likes_level": [2**40] * 5})
         ),
         (TEXTS, TEXT_HEADERS, 422, "likes_level.0: must be a whole number from 0 to 10 (given: 1099511627776)"),
         (*binary(ONE_USER, outputs=[{"name": "loss"}]), 422, "outputs: loss is none of probability, logit, known_item"),
-        (*binary({**ONE_USER, "item_id": [5, -9, 2, 3, 4]}), 422, "item_id.1: must be from 1 to"),
+        (*binary({**ONE_USER, "item_id": [5, -9, 2, 3, 4]}), 422, "item_id.1: must be a whole number from 1 to"),
     ],
 )
 def test_wrong_bytes_are_refused(
