@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.batches.own_ids import in_item_numbers
@@ -16,8 +17,8 @@ from components.dataset.footers import READ_ERRORS, first_line, is_text
 from components.dataset.layout import HISTORY, ITEM, LABEL, TIME, USER, WEIGHT
 from components.errors import StepError
 from components.process.progress import progress
-from components.schema.encoder import Encoder, FeatureError, FittedFeature, ItemIds
-from components.schema.fitted import raw_column
+from components.schema.encoder import Encoder, FeatureError, FittedFeature, ItemIds, side_by_side
+from components.schema.fitted import encode_column
 from components.storage.files import write_json
 
 Array = npt.NDArray[Any]
@@ -156,9 +157,9 @@ def _columns(
         records["label"] = _numbers(table, LABEL, parquet, 1)
     if WEIGHT in table.column_names:
         records["weight"] = _weights(table, numbers, parquet)
-    raw = {feature.name: raw_column(table.column(feature.name)) for feature in encoder.row}
     try:
-        records["codes"], records["numbers"] = encoder.rows(raw, table.num_rows)
+        encoded = [encode_column(feature, table.column(feature.name)) for feature in encoder.row]
+        records["codes"], records["numbers"] = side_by_side(encoded, table.num_rows)
     except FeatureError as error:
         raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
     return records, np.minimum(values[real], np.int64(LARGEST_ID)).astype(HISTORY_TYPE)
@@ -174,12 +175,25 @@ def _weights(table: pa.Table, numbers: Array, parquet: Path) -> Array:
 
 
 def _events(table: pa.Table, numbers: Array, events: int, parquet: Path, encoder: Encoder) -> Array:
-    raw = {feature.name: table.column(feature.name).to_pylist() for feature in encoder.event}
+    """What `encoder.events` makes of each row, for whole columns."""
+    history = table.column(HISTORY).combine_chunks()
+    lengths = history.value_lengths().to_numpy(zero_copy_only=False)
+    real = history.flatten().to_numpy(zero_copy_only=False) != 0
+    row_of_event = np.repeat(numbers, lengths)[real]
+    encoded = []
+    for feature in encoder.event:
+        lists = table.column(feature.name).combine_chunks()
+        given = pc.fill_null(lists.value_lengths(), -1).to_numpy(zero_copy_only=False)
+        if (wrong := np.flatnonzero(given != lengths)).size:
+            row = int(wrong[0])
+            allowed = f"a list with a value for each of the {lengths[row]} items of the history"
+            raise StepError(f"{parquet}: {FeatureError(feature.name, int(numbers[row]), lists[row].as_py(), allowed)}")
+        try:
+            encoded.append(encode_column(feature, pa.chunked_array([lists.flatten().filter(pa.array(real))])))
+        except FeatureError as error:
+            raise StepError(f"{parquet}: {error.at(int(row_of_event[error.row]))}") from None
     found = np.zeros(events, feature_type(encoder.event))
-    try:
-        found["codes"], found["numbers"] = encoder.events(raw, table.column(HISTORY).to_pylist())
-    except FeatureError as error:
-        raise StepError(f"{parquet}: {error.at(int(numbers[error.row]))}") from None
+    found["codes"], found["numbers"] = side_by_side(encoded, events)
     return found
 
 

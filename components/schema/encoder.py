@@ -318,7 +318,10 @@ def _flat_events(name: str, column: Column, histories: Histories, kept: Sequence
 
 def blocks(features: Sequence[FittedFeature], columns: Mapping[str, Column], length: int) -> tuple[Codes, Numbers]:
     """The features' codes side by side, and their numbers side by side, each in the order of the features."""
-    encoded = [feature.encode(columns[feature.name]) for feature in features]
+    return side_by_side([feature.encode(columns[feature.name]) for feature in features], length)
+
+
+def side_by_side(encoded: Sequence[Codes | Numbers], length: int) -> tuple[Codes, Numbers]:
     codes = [np.zeros((length, 0), np.int64), *(block for block in encoded if block.dtype.kind == "i")]
     numbers = [block if block.ndim == 2 else block[:, None] for block in encoded if block.dtype.kind == "f"]
     return np.concatenate(codes, axis=1), np.concatenate([np.zeros((length, 0), np.float32), *numbers], axis=1)

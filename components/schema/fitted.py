@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from components.errors import StepError
 from components.schema.challenge import CHALLENGE
-from components.schema.encoder import Column, Encoder, FittedFeature
+from components.schema.encoder import Codes, Column, Encoder, FittedFeature, Numbers
 from model.config import Feature, Vocabulary
 
 FEATURES = "features.json"
@@ -62,6 +62,16 @@ def _vectors(column: pa.ChunkedArray) -> Column:
             parts.extend(vector if there else None for vector, there in zip(several, valid, strict=True))
     widths = {-1 if part is None else len(part) for part in parts}
     return np.stack(parts) if len(widths) == 1 and min(widths) > 0 else parts
+
+
+def encode_column(feature: FittedFeature, column: pa.ChunkedArray) -> Codes | Numbers:
+    """`feature.encode` of a column of a table, in which each distinct text is looked up once."""
+    if feature.kind != "category" or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return feature.encode(raw_column(column))
+    found = column.combine_chunks().dictionary_encode()
+    codes = feature.encode([*found.dictionary.to_pylist(), None])
+    place = found.indices.fill_null(len(found.dictionary)).to_numpy(zero_copy_only=False)
+    return np.asarray(codes[place])
 
 
 def raw_column(column: pa.ChunkedArray) -> Column:
