@@ -64,7 +64,6 @@ class ItemRows:
         longer[self.ids] = True
         return grown, longer
 
-
     def named(self, ids: ItemIds) -> ItemIds:
         """With the own ids of these items."""
         if ids.number is None:

@@ -146,7 +146,7 @@ def _tomorrow(bench: Bench, night: Path, champion: Champion) -> ChampionScores |
     config = bench.config
     return score_champion(
         champion.folder,
-        lambda features: RowStore.build(path, bench.replay / "rows", (), features),
+        lambda features, _: RowStore.build(path, bench.replay / "rows", (), features),
         config.evaluate.batch_size,
         pick_device(config.train.device),
     )

@@ -38,7 +38,9 @@ def _newer(folder: Path, new: int) -> Path:
 
 def _rank(follower: Follower) -> Scores:
     assert follower.current is not None
-    return follower.current.rank([3, 5], EVERY, {"likes_level": [4] * len(EVERY), "views_level": [4] * len(EVERY)})
+    return follower.current.rank(
+        [3, 5], EVERY.tolist(), {"likes_level": [4] * len(EVERY), "views_level": [4] * len(EVERY)}
+    )
 
 
 @pytest.mark.parametrize("number", [None, 1])

@@ -12,7 +12,9 @@ from starlette.testclient import TestClient
 
 from components.dataset.item_ids import in_numbers_of, read_item_ids, renumbered
 from components.errors import StepError
+from components.items.compare import refuse_other_numbers
 from components.packages.fetch import local_package
+from components.packages.item_rows import ItemRows, read_rows
 from components.predict.batch import predict
 from components.predict.config import PredictConfig
 from components.schema.encoder import NUMBERED, UNKNOWN_ITEM, FeatureError, ItemIds
@@ -173,6 +175,23 @@ def test_numbers_keep_their_meaning_where_there_are_no_own_ids(tmp_path: Path) -
     with pytest.raises(FeatureError, match="item_id, row 1: '7'; must be a whole number from 1 to"):
         NUMBERED.numbers([1, "7"], "item_id")
     assert in_numbers_of(ItemIds({"a": 1, "b": 2}), ItemIds({"a": 5})).number == {"1": 5, "2": UNKNOWN_ITEM}
+
+
+def test_a_refreshed_item_table_brings_the_own_ids_of_its_new_items() -> None:
+    blocks = np.zeros((2, 1), np.int64), np.zeros((2, 1), np.float32), np.zeros((2, 1), np.float32)
+    table = ItemRows(np.array([2, 3]), *blocks, np.array(["b", "c"]), 1, "hash")
+    found = read_rows(table.to_bytes(), "the item table")
+    assert found.named(ItemIds({"a": 1, "b": 2})).number == {"a": 1, "b": 2, "c": 3}
+    assert found.named(NUMBERED) is NUMBERED
+
+
+def test_a_refresh_with_other_numbers_is_refused(tmp_path: Path) -> None:
+    write_ids(tmp_path / "package", {"a": 1, "b": 2})
+    write_ids(tmp_path / "grown", {"a": 1, "b": 2, "c": 3})
+    write_ids(tmp_path / "anew", {"b": 1, "a": 2, "c": 3})
+    refuse_other_numbers(tmp_path / "grown", tmp_path / "package", 4)
+    with pytest.raises(StepError, match=r"other numbers than that of version 4: import the log again with --ids-from"):
+        refuse_other_numbers(tmp_path / "anew", tmp_path / "package", 4)
 
 
 @pytest.mark.parametrize(
