@@ -56,6 +56,8 @@ class EncodedItems(NamedTuple):
 
 
 class ItemEncoder(nn.Module):
+    hidden_N: Tensor | None  # items whose id embedding training does not use
+
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, table: ItemTable) -> None:
         super().__init__()
         if config.content and vocabulary.content == 0:
@@ -63,6 +65,7 @@ class ItemEncoder(nn.Module):
         self.config = config
         size, std = config.embedding_dim, config.embedding_std
         self.id = embedding(vocabulary.items, size, std)
+        self.register_buffer("hidden_N", None, persistent=False)
         places = [_place(feature, config) for feature in vocabulary.item]
         used = [feature for feature, place in zip(vocabulary.item, places, strict=True) if place != "none"]
         self.features = FeatureEmbeddings(vocabulary.item, used, std, size)
@@ -108,8 +111,21 @@ class ItemEncoder(nn.Module):
         normalised_UC: Tensor = self.normalise(table.content_NC[ids_U])
         return normalised_UC * (ids_U != 0)[:, None]
 
+    def hide_ids(self, hidden_N: Tensor) -> None:
+        """From now on these items are without their id embedding."""
+        self.hidden_N = hidden_N
+
+    @torch.no_grad()
+    def drop_hidden_ids(self) -> None:
+        """The same, kept with the weights."""
+        if self.hidden_N is not None:
+            self.id.weight[self.hidden_N] = 0.0
+            self.hidden_N = None
+
     def _ids(self, ids_U: Tensor) -> Tensor:
         id_UE: Tensor = self.id(ids_U)
+        if self.hidden_N is not None:
+            id_UE = id_UE * ~self.hidden_N[ids_U][:, None]
         if not self.training or not self.config.id_dropout:
             return id_UE
         # Not scaled up, as dropout would: an item has its id embedding whole, or has none.

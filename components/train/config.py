@@ -25,6 +25,8 @@ class TrainConfig:
     learning_rate: float = 5e-4  # of the first epoch
     weight_decay: float = 0.0  # of AdamW; with `rowwise`, the id and tag rows that a step does not use do not shrink
     id_optimizer: IdOptimizer = "adam"  # of the id and tag tables; `rowwise` keeps 4 bytes a row, Adam 8 bytes a weight
+    id_min_count: int = 0  # an item that fewer train rows show has no id embedding, only features and content
+    id_max_age_days: float = 0.0  # nor has one whose last row is older than this, before the newest; 0: no limit
     gradient_clip: float = 10.0  # a gradient with a larger norm is scaled down to it
     max_epochs: int = 100  # passes over the training rows at most
     patience: int = 5  # training stops after this many epochs without a better valid AUC
@@ -78,6 +80,8 @@ class TrainConfig:
             "checkpoint_steps",
             "restarts",
             "seed",
+            "id_min_count",
+            "id_max_age_days",
         ):
             at_least(f"train.{field}", getattr(self, field), 0)
         at_least("train.silence_minutes", self.silence_minutes, 0.1)

@@ -40,6 +40,7 @@ from components.settings import from_dict, to_dict
 from components.storage.files import atomic_path, link_or_copy, read_json, sha256_file, sha256_json, write_json
 from components.storage.sources import code_key
 from components.storage.verified import made_once, require
+from components.train.admission import admitted_items
 from components.train.config import Recipe
 from components.train.start import Start, decide_start
 from model import checkpoint
@@ -212,6 +213,8 @@ def prepare_job(made: Artifacts, recipe: Recipe, work: Path) -> Job:
     arrays = item_arrays(item_info_path(made.embeddings), made.dataset, encoder)
     _check(train_rows, valid_rows, len(arrays["codes"]), made.dataset)
     arrays["seen"] = seen_items(train_rows, len(arrays["codes"]))
+    if (admitted := admitted_items(train_rows, len(arrays["codes"]), recipe.train)) is not None:
+        arrays["admitted"] = admitted
     items = sha256_json([_hash(arrays), encoder.to_json()])[:32]
     made_once(work / "items" / items, lambda scratch: _write_items(scratch, arrays, encoder))
     start = decide_start(made, recipe, arrays, encoder, work)

@@ -115,6 +115,8 @@ def build(job: Job, ranks: Ranks) -> tuple[TrainState, Optimiser]:
     ranker = Ranker(job.recipe.model, vocabulary, table_from(arrays)).to(ranks.device)
     if job.start.champion:
         inherit(ranker, job.champion())
+    if "admitted" in arrays:
+        ranker.item_encoder.hide_ids(torch.tensor(~arrays["admitted"], device=ranks.device))
     torch.manual_seed(config.seed + 1 + ranks.rank)  # but each its own dropout
     objective = Objective(ranker, config, ranks).train()
     optimizers = arithmetic.optimizers_for(ranker, config)
@@ -151,6 +153,7 @@ def _publish(
         )
     config = job.recipe.train
     job.load_best(state.ranker, best)
+    state.ranker.item_encoder.drop_hidden_ids()
     found, losses = _calibration(state.ranker, valid, config, ranks)
     state.ranker.calibrate(found)
     summary: dict[str, Any] = {

@@ -12,6 +12,8 @@ NUMBERS: dict[str, Row] = {
     "learning_rate": (5e-4, 0.0, None),
     "weight_decay": (0.0, 0.0, None),
     "gradient_clip": (10.0, 0.0, None),
+    "id_min_count": (0, 0, None),
+    "id_max_age_days": (0.0, 0.0, None),
     "max_epochs": (100, 1, None),
     "patience": (5, 1, None),
     "average_decay": (0.0, 0.0, 0.9999),
