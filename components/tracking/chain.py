@@ -1,8 +1,8 @@
 """A log in the registry to which entries can only be added, in one order that every reader sees alike.
 
 A log is a registered model: entry n is its version n, and the text of the entry is a tag with which the version is
-created. MLflow gives out version numbers one by one, under the database's primary key, and never twice. Two rules
-make more of that order:
+created. MLflow gives out version numbers one by one, under the database's primary key, and never twice. That order
+carries two rules:
 
 * An entry names the last entry that its writer had read (`after`). It counts only if no other that counts came in
   between. Of two who write at the same time every reader agrees that the first one counts and the second is void:
