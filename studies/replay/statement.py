@@ -56,14 +56,20 @@ def truth_lines(results: Json) -> list[str]:
         lines.append(f"On day {truth['shift_day']} the tastes of all users shift at once.")
     if truth["broken_day"] is not None:
         lines.append(f"On day {truth['broken_day']} the feed of {truth['broken_field']} is broken and delivers none.")
-    best, names = truth["best"], [policy["name"] for policy in results["policies"]]
     areas = ", ".join(f"{name} {fixed(area)}" for name, area in truth["policies"].items())
     lines.append(f"With perfect knowledge as of its last training each policy would serve with an AUC of: {areas}.")
-    if best not in names:
+    best, names = truth["best"], [policy["name"] for policy in results["policies"]]
+    if _how_often(best) not in map(_how_often, names):
         return [*lines, f"The best policy is “{best}”, which was not replayed."]
     found = results["advice"]["use"]
-    verb = "The replay found it" if found == best else f"The replay advises “{found}” instead"
-    return [*lines, f"The best policy is “{best}”. {verb}."]
+    if found is None or _how_often(found) != _how_often(best):
+        return [*lines, f"The best policy is “{best}”. The replay advises “{found}” instead."]
+    warm = "" if found == best else " The truth does not tell warm from cold: knowledge of the same night is the same."
+    return [*lines, f"The best policy is “{best}”. The replay found it.{warm}"]
+
+
+def _how_often(policy: str) -> str:
+    return policy.removeprefix("cold ").removeprefix("warm ")
 
 
 def cautions(results: Json) -> list[str]:

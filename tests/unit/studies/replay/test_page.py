@@ -63,7 +63,8 @@ def test_what_the_gate_did_is_counted() -> None:
     [
         ("cold nightly", "The best policy is “cold nightly”. The replay found it."),
         ("never", "The replay advises “cold nightly” instead."),
-        ("warm nightly", "The best policy is “warm nightly”, which was not replayed."),
+        ("warm nightly", "knowledge of the same night is the same."),
+        ("warm monthly", "The best policy is “warm monthly”, which was not replayed."),
     ],
 )
 def test_the_truth_is_held_against_the_advice(best: str, said: str) -> None:
