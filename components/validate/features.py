@@ -114,6 +114,14 @@ class Reader:
             found[split] = np.where(known[place] == items, code[place], 0)
         return found
 
+    def newest(self, split: str, codes: Codes) -> Codes:
+        """Of a code for each event the one of each row's newest event; 0 where the history is empty."""
+        lengths = self.splits[split].lengths.astype(np.int64)
+        if split == "train":
+            lengths = np.delete(lengths, self.flagged.of(split))
+        last = np.cumsum(lengths) - 1
+        return np.where(lengths > 0, np.append(codes, 0)[last], 0)
+
     def train(self, feature: Declared) -> Iterator[Column]:
         return self.items(feature.name, True) if feature.of == "item" else self.of_split("train", feature)
 
@@ -205,9 +213,11 @@ def _measure(
         later = [counts[split][0] for split in counts if split != "train"]
         train = counts["train"][0]
         codes = {split: codes for split, (_, codes) in counts.items()}
-        if feature.of != "event":
+        if feature.of == "event":
+            codes = {split: reader.newest(split, of_events) for split, of_events in codes.items()}
+        else:
             found.codes[name] = codes["train"]
-        area = None if feature.of == "event" else _alone(reader, codes)
+        area = _alone(reader, codes)
     if area is not None:
         line["auc"] = found.alone[name] = area
     line |= {"distinct": len(train.codes.keys() - {0}), "missing": train.share(train.missing)}

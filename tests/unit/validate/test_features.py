@@ -124,6 +124,24 @@ def test_an_item_feature_that_tells_the_labels_stops_the_run(tmp_path: Path) -> 
     assert "brand (item)" in json.dumps(rule(read_json(tmp_path / "out" / "verdict.json"), "no-giveaway"))
 
 
+def test_an_event_feature_whose_newest_value_tells_the_labels_stops_the_run(tmp_path: Path) -> None:
+    dataset = write_shop(tmp_path / "data")
+    for split in ("train", "valid"):
+        table = pq.read_table(dataset / f"{split}.parquet")
+        newest = [
+            [*actions[:-1], "buy" if label else "click"]
+            for actions, label in zip(table["action"].to_pylist(), table["label"].to_pylist(), strict=True)
+        ]
+        changed(dataset, split, "action", newest)
+    with pytest.raises(StepError, match="no-giveaway"):
+        validated(tmp_path, dataset)
+    verdict = read_json(tmp_path / "out" / "verdict.json")
+    assert "action (event)" in json.dumps(rule(verdict, "no-giveaway"))
+    areas = {line["feature"]: line["auc"] for line in verdict["features"]}
+    assert areas["action (event)"] == 1.0
+    assert areas["time_gap (event)"] < 0.7
+
+
 def added(dataset: Path, split: str, name: str, values: Any) -> None:
     path = dataset / f"{split}.parquet"
     pq.write_table(pq.read_table(path).append_column(name, pa.array(values)), path)
