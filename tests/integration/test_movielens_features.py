@@ -76,5 +76,9 @@ def test_from_the_import_to_the_same_scores_by_every_way(tmp_path: Path) -> None
 
     columns = ["item_seq", "item_id", "hour_of_day", "day_of_week", "time_gap"]
     records = pq.read_table(data / "test.parquet", columns=columns).to_pylist()
+    ids = pq.read_table(data / "item_ids.parquet")
+    own = dict(zip(ids["id"].to_pylist(), ids["raw"].to_pylist(), strict=True))
+    for record in records:  # a registered model is asked with MovieLens' own ids
+        record |= {"item_id": own[record["item_id"]], "item_seq": [own[item] for item in record["item_seq"]]}
     answer = load_model(package.parents[1]).predict(pd.DataFrame(records))
     np.testing.assert_allclose(answer["probability"].to_numpy(), trained, atol=1e-6)
