@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import StepError
+from components.storage.files import atomic_path
 
 
 def markers(name: str) -> tuple[str, str]:
@@ -19,3 +20,8 @@ def filled(text: str, name: str, lines: Sequence[str], document: Path) -> str:
         )
     before, rest = text.split(begin)
     return "\n".join([before + begin, *lines, end + rest.split(end)[1]])
+
+
+def write_document(path: Path, text: str) -> None:
+    with atomic_path(path) as scratch:
+        scratch.write_text(text)

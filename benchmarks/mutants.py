@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markers import filled
+from benchmarks.markers import filled, write_document
 from benchmarks.reliability import PAGE
-from components.storage.files import atomic_path, read_json
+from components.storage.files import read_json
 
 RESULTS = Path("benchmarks/results/mutants.json")
 NOTICED = ("killed", "timeout")
@@ -58,11 +58,5 @@ def page(results: Path = RESULTS, path: Path = PAGE) -> str:
     return filled(path.read_text(), "mutants", table(read_json(results)["mutants"]), path)
 
 
-def write_page() -> None:
-    text = page()
-    with atomic_path(PAGE) as scratch:
-        scratch.write_text(text)
-
-
 if __name__ == "__main__":
-    write_page()
+    write_document(PAGE, page())

@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markers import filled
-from components.storage.files import atomic_path, read_json
+from benchmarks.markers import filled, write_document
+from components.storage.files import read_json
 
 RESULTS = Path("benchmarks/results/chaos")
 PAGE = Path("docs/explanation/reliability.md")
@@ -69,11 +69,5 @@ def page(folder: Path = RESULTS, path: Path = PAGE) -> str:
     return filled(path.read_text(), "chaos", table(measured(folder)), path)
 
 
-def write_page() -> None:
-    text = page()
-    with atomic_path(PAGE) as scratch:
-        scratch.write_text(text)
-
-
 if __name__ == "__main__":
-    write_page()
+    write_document(PAGE, page())
